@@ -1,4 +1,4 @@
-# One entry to the scripts: `make` lists what there is. Each target is a command that can be run by itself.
+# A single entry to the scripts. `make` lists the targets; each runs one command that can also be run directly.
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-contracts test-rust ci lint bindings gas simulate kill-test fuzz mutants proofs bench interop release-check

@@ -4,25 +4,25 @@ pragma solidity ^0.8.30;
 import {Script} from "forge-std/Script.sol";
 import {console} from "forge-std/console.sol";
 
-/// @title Deploys the contracts, at the same addresses on every chain
-/// @notice EntryPoint v0.6, the two plugins, the account implementation and the factory; EntryPoint v0.7 and the session key
-/// module; each by CREATE2 through the deterministic deployment proxy. What is there already is verified and skipped, so that running it again completes what a
-/// failure left half done.
+/// @title Deploys the contracts at the same addresses on every chain
+/// @notice Deploys EntryPoint v0.6, the two plugins, the account implementation and the factory; EntryPoint v0.7 and the
+/// session key module. Each is created with CREATE2 through the deterministic deployment proxy. Contracts that exist
+/// already are verified and skipped, so running the script again completes a failed deployment.
 ///
 ///     EXPECTED_CHAIN_ID=11155111 forge script script/Deploy.s.sol --rpc-url … --account …
 ///
-/// is a dry run; `--broadcast` sends. Owner, salts and addresses are printed first. forge sends only after the whole script has run without reverting: whatever reverts
-/// here stops the deployment before anything is sent. See docs/deployment.md.
+/// is a dry run; `--broadcast` sends. The script prints owner, salts and addresses first. forge sends only after the whole
+/// script has run without reverting, so any revert stops the deployment before anything is sent. See docs/deployment.md.
 ///
-/// @dev What is deployed is the checked-in creation bytecode, not what forge compiles at the moment: the output of solc's IR
-/// pipeline may depend on which files are compiled together, and an address depends on every byte. `script/bindings.sh
-/// --check` proves that the bytecode is that of the sources, and `record` writes the addresses that follow from it.
+/// @dev Deploys the checked-in creation bytecode, not forge's current output: the output of solc's IR pipeline may depend on
+/// which files are compiled together, and an address depends on every byte. `script/bindings.sh --check` verifies that the
+/// bytecode comes from the sources, and `record` writes the resulting addresses.
 contract Deploy is Script {
-    /// @notice What can be chosen. The salts are those of CREATE2; zero gives the recorded addresses.
+    /// @notice The parameters of a deployment. Salts are CREATE2 salts; zero gives the recorded addresses.
     struct Parameters {
-        /// @dev The chain that is meant, in case the RPC URL is of another.
+        /// @dev The intended chain. Guards against an RPC URL of another chain.
         uint256 expectedChainId;
-        /// @dev Owns the factory, that is, its stake; not the accounts that it makes. Part of the factory's address.
+        /// @dev Owns the factory and its stake, not the accounts it creates. The factory's address depends on it.
         address factoryOwner;
         bytes32 multiOwnerPluginSalt;
         bytes32 sessionKeyPluginSalt;
@@ -31,7 +31,7 @@ contract Deploy is Script {
         bytes32 sessionKeyModuleSalt;
     }
 
-    /// @notice A contract, and where it belongs.
+    /// @notice A contract to create, and its address.
     struct Planned {
         string name;
         bytes32 salt;
@@ -40,27 +40,29 @@ contract Deploy is Script {
         address at;
     }
 
-    /// @notice What every deployment shares, as recorded. The Rust crates are where it is defined.
+    /// @notice Constants shared by all deployments, as recorded. The Rust crates define them.
     struct Constants {
         /// @dev <https://github.com/Arachnid/deterministic-deployment-proxy>: creates from `salt ++ init code`.
         address deploymentProxy;
         bytes deploymentProxyCode;
-        /// @dev Owns the recorded factory: nobody, which makes the factory the same for everyone. Nobody can stake it either.
+        /// @dev Owner of the recorded factory: an address without a known key, so the factory's address is the same for
+        /// everyone. Nobody can stake this factory.
         address factoryOwner;
-        /// @dev Leads to EntryPoint v0.7's address.
+        /// @dev Salt that gives EntryPoint v0.7 its address.
         bytes32 entryPointV07Salt;
-        /// @dev `keccak256(abi.encode(manifest))` of the owner plugin: it has no addresses inside.
+        /// @dev `keccak256(abi.encode(manifest))` of the owner plugin. The manifest contains no addresses.
         bytes32 multiOwnerPluginManifestHash;
-        /// @dev Predeployed on OP Stack chains, where posting a transaction's data is paid for on top of its gas.
+        /// @dev Predeployed on OP Stack chains, where a transaction pays a data fee on top of its gas.
         IGasPriceOracle gasPriceOracle;
-        /// @dev Init code that copies nothing: needs PUSH0 (Shanghai) and MCOPY (Cancun), as the contracts do.
+        /// @dev Init code that copies zero bytes. Like the contracts, it needs PUSH0 (Shanghai) and MCOPY (Cancun).
         bytes cancunProbe;
     }
 
-    /// @notice Constants, and addresses and code hashes with the default parameters. The Rust client reads the same file.
+    /// @notice File with the constants, and with addresses and code hashes for the default parameters. The Rust client reads
+    /// it too.
     string public constant RECORD = "crates/client/deployments/deterministic.json";
 
-    /// @dev Wei per gas unit, for whoever includes a transaction, where the node suggests nothing.
+    /// @dev Tip in wei per gas unit if the node suggests none.
     uint256 private constant DEFAULT_TIP = 1 gwei;
 
     error WrongChain(uint256 expected, uint256 actual);
@@ -76,7 +78,7 @@ contract Deploy is Script {
     error TransactionsPending(address deployer, uint256 included, uint256 known);
     error NoAnswer(string method);
 
-    /// @notice Deploys with the parameters of the environment; see `docs/deployment.md`.
+    /// @notice Deploys with parameters from environment variables; see `docs/deployment.md`.
     function run() external {
         deploy(
             Parameters({
@@ -93,8 +95,8 @@ contract Deploy is Script {
         );
     }
 
-    /// @notice Deploys what is missing. Reverts if anything is not as it must be.
-    /// @return sent How many contracts were missing.
+    /// @notice Deploys the missing contracts. Reverts if any check fails.
+    /// @return sent The number of missing contracts.
     function deploy(Parameters memory parameters) public returns (uint256 sent) {
         if (block.chainid != parameters.expectedChainId) revert WrongChain(parameters.expectedChainId, block.chainid);
         Constants memory shared = constants();
@@ -105,7 +107,7 @@ contract Deploy is Script {
 
         console.log("chain", block.chainid);
         address deployer = _deployer();
-        // Without a wallet, forge runs the script as an address of its own, and sends nothing.
+        // Without a wallet, forge runs the script as its default sender and sends nothing.
         bool isAnyone = deployer == DEFAULT_SENDER;
         console.log(
             "deployer", isAnyone ? "nobody: name one with --account, or --sender for a dry run" : vm.toString(deployer)
@@ -129,20 +131,20 @@ contract Deploy is Script {
         for (uint256 i = 0; i < planned.length; ++i) {
             if (planned[i].at.code.length != 0) continue;
             bytes memory data = bytes.concat(planned[i].salt, planned[i].initCode);
-            // Room for what changes until it is sent; what forge offers, too.
+            // The margin for changes until sending is the same as forge's.
             gas += _estimateGas(shared.deploymentProxy, data) * 13 / 10;
             dataFees += _dataFee(shared.gasPriceOracle, data);
             _create(shared.deploymentProxy, planned[i], data);
             _checkCode(planned[i], codeHashes[i]);
         }
-        // The fee of the layer below moves until the transactions are sent.
+        // The L1 fee may rise until the transactions are sent.
         uint256 cost = gas * _feePerGas() + 2 * dataFees;
         console.log("deploying takes at most %18e of the native token", cost);
         console.log("  in wei:", cost);
         if (!isAnyone && deployer.balance < cost) revert Underfunded(deployer, deployer.balance, cost);
     }
 
-    /// @notice The contracts in the order they are created in, and where. Checks first that the default parameters lead to
+    /// @notice Returns the contracts in creation order, with their addresses. First checks that the default parameters give
     /// the recorded addresses.
     function plan(Parameters memory parameters) public view returns (Planned[] memory planned) {
         if (parameters.factoryOwner == address(0)) revert FactoryOwnerIsZero();
@@ -156,14 +158,14 @@ contract Deploy is Script {
         planned = _plan(parameters, shared);
     }
 
-    /// @notice What every deployment shares, from the record.
+    /// @notice Reads the constants from the record.
     function constants() public view returns (Constants memory) {
         return _constants(_record());
     }
 
-    /// @notice Writes what follows from the bytecode and the default parameters into `out/deterministic.json`, for
-    /// `script/bindings.sh`, which compares it with the plan of the Rust crates. Runs on a chain of forge's own, without an
-    /// RPC URL.
+    /// @notice Writes addresses, init code hashes and code hashes for the default parameters to `out/deterministic.json`, for
+    /// `script/bindings.sh`, which compares them with the Rust crates' plan. Runs on forge's in-process chain, without an RPC
+    /// URL.
     /// @param constantsFile Path of a JSON file with the constants.
     function record(string calldata constantsFile) external {
         Constants memory shared = _constants(vm.readFile(constantsFile));
@@ -195,13 +197,13 @@ contract Deploy is Script {
         });
     }
 
-    /// @dev A salt of the environment, or zero where it is not given.
+    /// @dev Reads a salt from an environment variable; zero if it is not set.
     function _salt(string memory variable) private view returns (bytes32) {
         return vm.envExists(variable) ? _parseSalt(variable, vm.envString(variable)) : bytes32(0);
     }
 
-    /// @dev An address as people write it: all of its digits, in lower case or with a correct EIP-55 checksum. forge's own
-    /// readers take what they cannot read for the default.
+    /// @dev Parses an address with all 40 digits, in lower case or with a correct EIP-55 checksum. forge's own functions
+    /// silently return the default for malformed values.
     function _parseAddress(string memory variable, string memory value) internal pure returns (address parsed) {
         if (!_isHex(value, 40)) revert MalformedParameter(variable, value, "an address: 0x and 40 hex digits");
         parsed = address(bytes20(vm.parseBytes(value)));
@@ -211,13 +213,13 @@ contract Deploy is Script {
         }
     }
 
-    /// @dev All 32 bytes of a salt: a shorter one would lead to another address than meant.
+    /// @dev Parses a salt with all 32 bytes. Padding a shorter one could give an unintended address.
     function _parseSalt(string memory variable, string memory value) internal pure returns (bytes32) {
         if (!_isHex(value, 64)) revert MalformedParameter(variable, value, "a salt: 0x and 64 hex digits");
         return bytes32(vm.parseBytes(value));
     }
 
-    /// @dev Whether a text is `0x` and so many hex digits.
+    /// @dev Returns whether a text is `0x` followed by exactly `digits` hex digits.
     function _isHex(string memory text, uint256 digits) private pure returns (bool) {
         bytes memory characters = bytes(text);
         if (characters.length != digits + 2 || characters[0] != "0" || characters[1] != "x") return false;
@@ -281,7 +283,7 @@ contract Deploy is Script {
         return Planned({name: name, salt: salt, initCode: initCode, at: at});
     }
 
-    /// @dev The checked-in creation bytecode: one line of hex.
+    /// @dev Reads checked-in creation bytecode, one line of hex.
     function _creationCode(string memory crate, string memory name) private view returns (bytes memory) {
         string memory path = string.concat("crates/", crate, "/bytecode/", name, ".hex");
         return vm.parseBytes(vm.trim(vm.readFile(path)));
@@ -296,8 +298,8 @@ contract Deploy is Script {
         parameters.factoryOwner = shared.factoryOwner;
     }
 
-    /// @dev Hashes of the code that the contracts must have. Immutables are part of it: recorded hashes hold at the recorded
-    /// addresses only, and for others the creation is simulated.
+    /// @dev Returns the expected code hashes. Code includes immutables, so the recorded hashes hold only at the recorded
+    /// addresses; for other addresses the creation is simulated.
     function _codeHashes(Planned[] memory planned) private returns (bytes32[] memory codeHashes) {
         string memory record_ = _record();
         codeHashes = new bytes32[](planned.length);
@@ -310,7 +312,7 @@ contract Deploy is Script {
         }
     }
 
-    /// @dev Runs the init code at the contract's own address, whether or not the contract is there, and forgets it again.
+    /// @dev Runs the init code at the contract's address, whether or not the contract exists, and then reverts the state.
     function _simulatedCodeHash(Planned memory planned) private returns (bytes32 codeHash) {
         uint256 snapshot = vm.snapshotState();
         vm.etch(planned.at, planned.initCode);
@@ -328,7 +330,7 @@ contract Deploy is Script {
         }
     }
 
-    /// @dev forge runs the script in its own EVM, which is not the chain's: asks the node itself.
+    /// @dev Asks the node, because forge runs the script in its own EVM.
     function _checkFork(bytes memory probe) internal virtual {
         string memory call_ = string.concat('[{"data":"', vm.toString(probe), '"},"latest"]');
         try vm.rpc("eth_call", call_) {}
@@ -337,36 +339,36 @@ contract Deploy is Script {
         }
     }
 
-    /// @dev A transaction that waits may be one of an earlier deployment, and its nonce would come before those of this one.
+    /// @dev Refuses to deploy while a transaction is pending: it may belong to an earlier deployment and has a lower nonce.
     function _checkNothingIsPending(address deployer) private {
         uint256 included = _transactionCount(deployer, "latest");
         uint256 known = _transactionCount(deployer, "pending");
         if (known > included) revert TransactionsPending(deployer, included, known);
     }
 
-    /// @dev How many transactions of an account the node knows of.
+    /// @dev Returns the number of an account's transactions known to the node at a block tag.
     function _transactionCount(address account, string memory tag) internal virtual returns (uint256) {
         return _ask("eth_getTransactionCount", string.concat('["', vm.toString(account), '","', tag, '"]'));
     }
 
-    /// @dev Gas of a call to the proxy, from nobody in particular: what it takes does not depend on who sends it.
+    /// @dev Estimates the gas of a call to the proxy, from the zero address: the gas does not depend on the sender.
     function _estimateGas(address proxy, bytes memory data) internal virtual returns (uint256) {
         string memory from = string.concat('[{"from":"', vm.toString(address(0)), '","to":"', vm.toString(proxy));
         return _ask("eth_estimateGas", string.concat(from, '","data":"', vm.toString(data), '"}]'));
     }
 
-    /// @dev The most that a gas unit may cost, in wei: twice the latest base fee, and the tip that the node suggests.
+    /// @dev Returns the maximum price of a gas unit in wei: twice the latest base fee plus the tip suggested by the node.
     function _feePerGas() private returns (uint256) {
         if (block.basefee == 0) return _gasPrice();
         return 2 * block.basefee + _tip();
     }
 
-    /// @dev The price of a gas unit, on chains without a base fee.
+    /// @dev Returns the price of a gas unit on chains without a base fee.
     function _gasPrice() internal virtual returns (uint256) {
         return _ask("eth_gasPrice", "[]");
     }
 
-    /// @dev What whoever includes a transaction wants for a gas unit.
+    /// @dev Returns the priority fee per gas unit in wei.
     function _tip() internal virtual returns (uint256) {
         try vm.rpc("eth_maxPriorityFeePerGas", "[]") returns (bytes memory answer) {
             (bool isRead, uint256 tip) = _quantity(answer);
@@ -376,13 +378,13 @@ contract Deploy is Script {
         }
     }
 
-    /// @dev Wei for posting a transaction's data; nothing where there is no oracle, or something else at its address.
+    /// @dev Returns the data fee in wei, or zero if there is no oracle or other code at its address.
     function _dataFee(IGasPriceOracle oracle, bytes memory data) private view returns (uint256) {
         (bool success, bytes memory answer) = address(oracle).staticcall(abi.encodeCall(IGasPriceOracle.getL1Fee, data));
         return success && answer.length >= 32 ? abi.decode(answer, (uint256)) : 0;
     }
 
-    /// @dev A number that the node answers. What it says instead may hold its URL, and so a key: it is not passed on.
+    /// @dev Requests a number from the node. Errors are not passed on: they may contain the node's URL and its API key.
     function _ask(string memory method, string memory parameters) private returns (uint256) {
         try vm.rpc(method, parameters) returns (bytes memory answer) {
             (bool isRead, uint256 number) = _quantity(answer);
@@ -393,7 +395,7 @@ contract Deploy is Script {
         }
     }
 
-    /// @dev Reads a number as `vm.rpc` gives it: its bytes, without leading zeros. 32 of them are null, or no quantity.
+    /// @dev Reads a number as returned by `vm.rpc`: bytes without leading zeros. 32 bytes mean null or not a quantity.
     function _quantity(bytes memory answer) private pure returns (bool isRead, uint256 number) {
         if (answer.length == 0 || answer.length > 16) return (false, 0);
         for (uint256 i = 0; i < answer.length; ++i) {
@@ -407,7 +409,7 @@ contract Deploy is Script {
         if (actual != expected) revert CodeDiffers(planned.name, planned.at, expected, actual);
     }
 
-    /// @dev Who sends the transactions.
+    /// @dev Returns the sender of the transactions.
     function _deployer() internal virtual returns (address deployer) {
         vm.startBroadcast();
         (, deployer,) = vm.readCallers();
@@ -423,6 +425,6 @@ contract Deploy is Script {
 }
 
 interface IGasPriceOracle {
-    /// @notice Wei for posting a transaction's data to the layer below.
+    /// @notice Returns the fee in wei for posting a transaction's data to L1.
     function getL1Fee(bytes calldata transaction) external view returns (uint256);
 }

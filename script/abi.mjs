@@ -1,11 +1,11 @@
 #!/usr/bin/env node
-// Prints the ABI that the Rust bindings are made of: the interfaces of contracts/src/interfaces in one Solidity file, for alloy's
-// `sol!`, which follows neither imports nor inheritance.
+// Prints the interfaces of contracts/src/interfaces as one Solidity file, from which the Rust bindings are generated. alloy's
+// `sol!` supports neither imports nor inheritance.
 //
 //     script/abi.mjs >crates/bindings/sol/abi.sol
 //
-// An interface holds what it inherits; NatSpec becomes plain text, and comments on fields become documentation. The definitions
-// themselves are copied to the letter from the sources, at the positions that solc's parser gives.
+// Inherited members are copied into each interface. NatSpec becomes plain text, and comments on fields become documentation.
+// The definitions are copied verbatim from the sources, at the positions reported by solc's parser.
 import { execFileSync } from "node:child_process";
 import { readFileSync, readdirSync } from "node:fs";
 import { chdir } from "node:process";
@@ -26,13 +26,13 @@ const input = {
 const output = JSON.parse(execFileSync("script/solc", ["--standard-json"], { input: JSON.stringify(input), maxBuffer: 2 ** 26 }));
 for (const { severity, formattedMessage } of output.errors ?? []) if (severity === "error") throw new Error(formattedMessage);
 
-/** The source of a node, without the indentation of its first line. */
+/** Returns the source of a node, without the indentation of its first line. */
 function source(path, { src }) {
   const [start, length] = src.split(":").map(Number);
   return texts.get(path).subarray(start, start + length).toString();
 }
 
-/** NatSpec as lines of text: a paragraph for each `@notice` and `@dev`, a list item for each parameter and result. */
+/** Returns NatSpec as lines of text: a paragraph per `@notice` and `@dev`, a list item per parameter and return value. */
 function prose({ documentation, returnParameters }) {
   if (!documentation) return [];
   const results = new Set(returnParameters?.parameters.map(({ name }) => name));
@@ -58,7 +58,7 @@ function prose({ documentation, returnParameters }) {
 
 const comment = (lines, indent) => lines.map((line) => `${indent}/// ${line}`.trimEnd() + "\n").join("");
 
-/** A definition with its documentation, indented as its source is. */
+/** Returns a definition with its documentation, indented like its source. */
 function definition(path, node, indent) {
   let text = source(path, node);
   if (!/[;}]$/.test(text)) text += ";";
@@ -71,7 +71,7 @@ const interfaces = new Map();
 for (const { path, nodes } of units)
   for (const node of nodes) if (node.nodeType === "ContractDefinition") interfaces.set(node.name, { path, node });
 
-/** The members of an interface: first those it inherits, in the order of its bases. */
+/** Returns the members of an interface. Inherited members come first, in the order of the bases. */
 function members(name, seen = new Set()) {
   if (seen.has(name)) return [];
   seen.add(name);

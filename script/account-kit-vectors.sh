@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Makes the golden vectors of ERC-6900 v0.8 accounts anew, with their TypeScript client (npm @account-kit/smart-contracts), which is
-# installed on the first run. With --check it changes nothing, and fails if what is checked in is not what that client makes.
+# Regenerates the golden vectors of ERC-6900 v0.8 accounts with the accounts' TypeScript client (npm
+# @account-kit/smart-contracts), which is installed on the first run. With --check it changes nothing and fails if the
+# checked-in vectors differ from the client's.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -23,7 +24,7 @@ node "$package/vectors.mjs" >"$made"
 if cmp -s "$made" "$vectors"; then
   exit
 elif $check; then
-  echo "$vectors is not what the client makes: run script/account-kit-vectors.sh" >&2
+  echo "$vectors differs from the client's output: run script/account-kit-vectors.sh" >&2
   exit 1
 else
   cat "$made" >"$vectors"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Static analysis of contracts/src by slither: every detector of every impact but those below. Fails on a finding, and on a
-# comment that silences nothing. A finding that is none is silenced where it stands, with the reason above it.
+# Analyzes contracts/src with slither, using every detector except those listed below. Fails on any finding and on any
+# comment that suppresses nothing. False positives are suppressed in the source, with the reason above the comment.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -9,15 +9,15 @@ source script/python-tools.sh
 install_python_tool slither
 
 excluded=(
-  # Reports that there is assembly, not what is wrong with it.
+  # Reports any assembly, not problems in it.
   assembly
-  # The libraries allow older compilers too; foundry.toml pins the one that compiles everything.
+  # The libraries also allow older compilers; foundry.toml pins the one used for everything.
   pragma
-  # Variables start at zero by the language's rule. Sums, searches and records that begin there rely on it.
+  # Solidity initializes variables to zero; sums, searches and records rely on it.
   uninitialized-local
 )
 
-# Slither reads the syntax trees of one build of everything. The deployed bytecode is built with other settings.
+# Slither reads the syntax trees of one complete build. The deployed bytecode is built with other settings.
 build=cache/analysis
 export FOUNDRY_PROFILE=analysis FOUNDRY_OUT=$build/out FOUNDRY_CACHE_PATH=$build/cache
 rm -rf "$build"
@@ -27,7 +27,7 @@ if ! forge build contracts/src --build-info >"$build/log" 2>&1; then
   exit 1
 fi
 
-# Its own exit code would tell of comments in the libraries too.
+# Slither's own exit code also covers comments in the libraries.
 if ! slither . --foundry-ignore-compile --foundry-out-directory "$build/out" --include-paths contracts/src/ \
   --exclude "$(IFS=,; echo "${excluded[*]}")" --fail-none --warn-unused-ignores --json "$build/findings.json" \
   >"$build/log" 2>&1; then
@@ -44,7 +44,7 @@ for result in json.load(open(sys.argv[1]))["results"].get("detectors", []):
         continue
     for comment in result["unused_ignores"]:
         if "/node_modules/" not in comment["file"]:
-            findings.append(f"{comment['file']}:{comment['line']}: silences no {', '.join(comment['unused_detectors'])}\n")
+            findings.append(f"{comment['file']}:{comment['line']}: suppresses no {', '.join(comment['unused_detectors'])}\n")
 findings = list(dict.fromkeys(findings))
 print("\n".join(findings) + f"slither: {len(findings)} findings")
 sys.exit(1 if findings else 0)

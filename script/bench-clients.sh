@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Measures the Rust client and the TypeScript client at the same work, in one run: what either does between deciding and
-# sending. The two take turns, ROUNDS times; of each, the round with the least median counts, because a machine that is busy
-# elsewhere only ever adds time. The ratio is what to look at: times depend on the machine.
+# Benchmarks the Rust client and the TypeScript client on the same work: everything between choosing the calls and sending.
+# The clients alternate for ROUNDS rounds (default 7). The lowest median of each counts, because other load on the machine
+# only ever adds time. Times depend on the machine; compare the ratio.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

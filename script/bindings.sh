@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Regenerates the ABI (script/abi.mjs) and the creation bytecode that the Rust crates carry, from the Solidity sources with the
-# pinned compiler; and the record of what follows from it: the addresses and code hashes of the deployed contracts.
-# With --check it changes nothing, and fails if what is checked in is not what the sources compile to.
+# Regenerates the ABI (script/abi.mjs) and creation bytecode in the Rust crates from the Solidity sources, with the pinned
+# compiler, and the deployment record (addresses and code hashes) that follows from them.
+# With --check it changes nothing and fails if the checked-in files differ from the generated ones.
 #
-# Each contract is compiled by itself, from the standard JSON input that block explorers take to verify it
-# (script/standard-json.mjs): what solc makes through the IR may depend on which other files are compiled with it.
+# Each contract is compiled alone, from the standard JSON input with which block explorers verify it
+# (script/standard-json.mjs), because solc's IR output may depend on which other files are compiled with it.
 set -euo pipefail
 shopt -s inherit_errexit
 cd "$(dirname "$0")/.."
@@ -32,8 +32,8 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 mkdir -p "$work/bindings" "$work/entry-point" "$work/testkit"
 
-# The creation bytecode in an artifact or in solc's output for one contract, as one line of hex; of an artifact, the other member
-# that is named. Fails on an unlinked library.
+# Prints the creation bytecode from an artifact or from solc's output for one contract, as one line of hex. From an artifact,
+# `member` selects another bytecode. Fails if a library is not linked.
 bytecode() { # file [member]
   node -e '
     const answer = JSON.parse(require("node:fs").readFileSync(process.argv[1], "utf8"));
@@ -46,7 +46,7 @@ bytecode() { # file [member]
   ' "$1" "${2-bytecode}"
 }
 
-# crate/contract of each input in $work/inputs.
+# The inputs are $work/inputs/CRATE/CONTRACT.json.
 ./script/standard-json.mjs "$work/inputs/bindings" "${bindings[@]/#/contracts/src/}"
 ./script/standard-json.mjs "$work/inputs/testkit" "${mocks[@]/#/contracts/test/}"
 ./script/plugin-without-strict-rules.mjs "$work/inputs/bindings/SessionKeyPlugin.json" \
@@ -60,16 +60,18 @@ export work
 (cd "$work/inputs" && ls */*.json) | sed 's/\.json$//' | xargs -P "$(nproc)" -I {} bash -euc 'compile {}'
 bytecode node_modules/@account-abstraction/contracts/artifacts/EntryPoint.json >"$work/entry-point/EntryPoint.hex"
 bytecode node_modules/@account-abstraction/contracts-v0.7/artifacts/EntryPoint.json >"$work/entry-point/EntryPointV07.hex"
+bytecode node_modules/@account-abstraction/contracts-v0.8/artifacts/EntryPoint.json >"$work/entry-point/EntryPointV08.hex"
+bytecode node_modules/@account-abstraction/contracts-v0.9/artifacts/EntryPoint.json >"$work/entry-point/EntryPointV09.hex"
 bytecode node_modules/@account-abstraction/contracts-v0.7/artifacts/EntryPointSimulations.json deployedBytecode \
   >"$work/testkit/EntryPointSimulationsV07.hex"
 
 status=0
-# Puts a generated file in its place, or says that it differs from the one that is there.
+# Installs a generated file, or with --check reports that it differs from the checked-in one.
 checkin() { # generated checked-in
   if cmp -s "$1" "$2"; then
     return
   elif $check; then
-    echo "$2 is not what the sources lead to: run script/bindings.sh" >&2
+    echo "$2 differs from the generated file: run script/bindings.sh" >&2
     status=1
   else
     mkdir -p "$(dirname "$2")"
@@ -87,16 +89,16 @@ for crate in bindings entry-point testkit; do
   done
 done
 
-# The plan of the Rust crates: constants, init codes and addresses.
+# The Rust crates' plan: constants, init codes and addresses.
 mkdir -p out
 cargo run --quiet --locked -p session-key-bindings --example plan -- \
   crates/entry-point/bytecode/EntryPoint.hex crates/entry-point/bytecode/EntryPointV07.hex >out/plan.json
-# The plan of the forge script, and code hashes, by deploying what is checked in to a chain of forge's own.
+# The forge script's plan, and the code hashes, from deploying the checked-in bytecode to forge's in-process chain.
 if ! FOUNDRY_PROFILE=deploy forge script script/Deploy.s.sol --sig 'record(string)' out/plan.json >"$work/log" 2>&1; then
   cat "$work/log" >&2
   exit 1
 fi
-# The record: what both say, and how the contracts were compiled.
+# The record: the plan, if both agree, and the compiler settings.
 node - out/plan.json out/deterministic.json "$work/inputs/bindings" "$(script/solc --version)" "${bindings[@]}" \
   >"$work/record.json" <<'JS'
 const { existsSync, readFileSync } = require("node:fs");
@@ -106,7 +108,7 @@ const read = (path) => JSON.parse(readFileSync(path, "utf8"));
 const plan = read(planned);
 const { contracts } = read(recorded);
 const version = /Version: ([^+]+\+commit\.[0-9a-f]+)/.exec(solc)[1];
-// In the order they are created in.
+// In creation order.
 const names = [
   "EntryPoint", "MultiOwnerPlugin", "SessionKeyPlugin", "ModularAccount", "ModularAccountFactory", "EntryPointV07", "SessionKeyModule",
 ];

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Checks that every relative link in the Markdown files leads to a file that is there, and to a heading of it."""
+"""Checks that every relative link in the Markdown files points to an existing file and heading."""
 
 import os
 import re
@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def anchors(text):
-    """The anchors of a page's headings, as GitHub makes them."""
+    """Returns the anchors that GitHub generates for a page's headings."""
     found = set()
     for heading in re.findall(r"^#+ (.*)$", text, re.M):
         plain = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading).lower()
@@ -26,13 +26,13 @@ def main():
     for page in filter(os.path.exists, listed.stdout.split("\n")):
         text = re.sub(r"```.*?```", "", Path(page).read_text(), flags=re.S)
         for link in re.findall(r"\]\(([^)\s]+)\)", text):
-            # Rust paths are rustdoc's to check.
+            # rustdoc checks links to Rust items.
             if link.startswith(("http:", "https:", "mailto:")) or "::" in link or link.startswith("mod@"):
                 continue
             path, _, anchor = link.partition("#")
             target = Path(os.path.normpath(Path(page).parent / path)) if path else Path(page)
             if not target.exists() or (anchor and target.suffix == ".md" and anchor not in anchors(target.read_text())):
-                print(f"{page}: {link} leads nowhere")
+                print(f"{page}: broken link: {link}")
                 broken += 1
     return 1 if broken else 0
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Deploys to anvil, on a free port of loopback, under the chain ids of test networks, by forge and by the command `session-key deploy`: from
-# nothing, again by the other of the two, half way, interrupted, both at once, and where both must refuse. Every refusal must leave
-# the deployer's nonce at zero: nothing was sent. Both must find the same need of funds.
+# Tests deployments by forge and by `session-key deploy` on anvil (on a free loopback port) with the chain ids of test networks:
+# to an empty chain, over the other tool's deployment, over a partial one, after an interruption, by two deployers at once, and
+# where both tools must refuse. After a refusal, the deployer's nonce must be zero. Both tools must compute the same cost.
 set -euo pipefail
 shopt -s inherit_errexit
 cd "$(dirname "$0")/.."
@@ -11,14 +11,14 @@ record=crates/client/deployments/deterministic.json
 home=target/deploy-test
 mkdir -p "$home"
 
-# What interrupted deployments leave.
+# The state file of interrupted deployments.
 state=$home/state.json
 rm -f "$state"
-# A deployment of this test is not one of whoever runs it.
+# The caller's deployment parameters must not affect the test.
 unset FACTORY_OWNER MULTI_OWNER_PLUGIN_SALT SESSION_KEY_PLUGIN_SALT MODULAR_ACCOUNT_SALT MODULAR_ACCOUNT_FACTORY_SALT \
   SESSION_KEY_MODULE_SALT
 
-# Development accounts 0 and 1 of every anvil: no secrets.
+# Development accounts 0 and 1, whose keys are public.
 deployer_key=0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80
 deployer=0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266
 other_key=0x59c6995e998f97a5a0044966f0945389dc9e86dae88c7a8412f4603b6b78690d
@@ -28,7 +28,7 @@ fail() {
   exit 1
 }
 
-# Waits until a process has written what it is waited for to a file, as long as it lives. Prints the first group of the pattern.
+# Waits until a file contains a pattern, or fails when the process exits. Prints the pattern's first group.
 wait_for() { # name process file pattern
   local found
   until found=$(sed -n "s|$4|\\1|p" "$3") && [ -n "$found" ]; do
@@ -62,7 +62,7 @@ start() { # chain-id [option of anvil …]
 cargo build --locked -p session-key-cli
 command=${CARGO_TARGET_DIR:-target}/debug/session-key
 
-# Both print a line for each contract, with what was found and where.
+# Both write status, address, name and salt of each contract to the file `output`.
 with_forge() { # chain-id [option of forge …]
   EXPECTED_CHAIN_ID=$1 FOUNDRY_PROFILE=deploy \
     timeout 300 forge script script/Deploy.s.sol --rpc-url "$rpc" --private-key "$deployer_key" "${@:2}" >"$home/output" 2>&1
@@ -79,7 +79,7 @@ with_command() { # chain-id [option of the command …]
 show() {
   tail -n 20 "$home/output" | cut -c -400 >&2
 }
-# What a deployment must have said of the contracts: so many there already, so many not.
+# Checks how many contracts the last deployment reported as present and as missing.
 expect() { # present missing
   local found="$(grep -c '^ *present' "$home/output" || true) $(grep -c '^ *missing' "$home/output" || true)"
   if [ "$found" != "$1 $2" ]; then
@@ -99,7 +99,7 @@ refuse() { # reason command …
   [ "$(cast nonce "$deployer" --rpc-url "$rpc")" = 0 ] || fail "refused after something was sent: ${*:2}"
   echo "refused: $1"
 }
-# What is on the chain is what the record says, asked without either of the deployers.
+# Checks the code on the chain against the record, without using either deployer.
 verify_record() {
   node -e '
     for (const { address, codeHash } of Object.values(JSON.parse(require("node:fs").readFileSync(process.argv[1])).contracts))
@@ -108,37 +108,37 @@ verify_record() {
     [ "$(cast codehash "$address" --rpc-url "$rpc")" = "$code_hash" ] || fail "$address has other code than recorded"
   done
 }
-# The documentation tells the recorded addresses.
+# The documentation must name the recorded addresses.
 for address in $(grep -o '"address": "0x[0-9a-fA-F]*"' "$record" | cut -d'"' -f 4); do
   grep -q "$address" docs/deployment.md || fail "docs/deployment.md does not name $address"
 done
 
-# The need of funds in wei that was found last.
+# Prints the cost in wei reported by the last run.
 need() { # tool
   case "$1" in
     with_forge) sed -n 's/^ *in wei: \([0-9]*\)$/\1/p' "$home/output" ;;
     with_command) node -p 'JSON.parse(require("node:fs").readFileSync(process.argv[1])).costWei' "$home/output.json" ;;
   esac
 }
-# Both find the same need of funds, whatever is missing.
+# Checks that both tools report the same cost.
 same_need() { # chain-id
   local forge_need command_need
   run with_forge "$1"
   forge_need=$(need with_forge)
   run with_command "$1"
   command_need=$(need with_command)
-  [[ "$forge_need" =~ ^[1-9][0-9]*$ ]] || fail "forge names no need of funds"
-  [ "$forge_need" = "$command_need" ] || fail "forge needs $forge_need wei, and the command $command_need"
-  echo "both need $forge_need wei"
+  [[ "$forge_need" =~ ^[1-9][0-9]*$ ]] || fail "forge reports no cost"
+  [ "$forge_need" = "$command_need" ] || fail "forge reports a cost of $forge_need wei, and the command $command_need"
+  echo "both report a cost of $forge_need wei"
 }
 
-# Sends one contract as somebody else would.
+# Creates one contract from another account.
 create() { # crate contract
   cast send --rpc-url "$rpc" --private-key "$other_key" 0x4e59b44847b379578588920cA78FbF26c0B4956C \
     "0x$(printf '0%.0s' $(seq 64))$(sed s/^0x// "crates/$1/bytecode/$2.hex")" >/dev/null
 }
 
-# Whoever deploys first, the other finds everything in place.
+# After a deployment by either tool, the other finds everything in place.
 first=with_forge
 second=with_command
 for chain in 11155111 84532 11155420 421614 80002; do
@@ -168,10 +168,10 @@ for tool in with_forge with_command; do
   run "$tool" 11155111 --broadcast
   expect 2 5
   verify_record
-  echo "half way: completed $tool"
+  echo "partial deployment: completed $tool"
 done
 
-# An OP Stack chain: an oracle that asks for a gwei for every transaction's data. And a chain without a tip of its own.
+# An OP Stack chain, with an oracle that charges 1 gwei per transaction for data; and a chain without a base fee.
 start 11155420
 without=$(run with_command 11155420 && need with_command)
 cast rpc --rpc-url "$rpc" anvil_setCode 0x420000000000000000000000000000000000000F 0x633b9aca005f5260205ff3 >/dev/null
@@ -180,7 +180,7 @@ same_need 11155420
 start 11155111 --hardfork cancun --base-fee 0
 same_need 11155111
 
-# Other parameters lead to the same other addresses. What it is said to take is enough.
+# With other parameters, both tools compute the same addresses, and the reported cost is enough to deploy.
 salt=0x$(printf '5a%.0s' $(seq 32))
 start 84532
 export FACTORY_OWNER=$deployer MULTI_OWNER_PLUGIN_SALT=$salt MODULAR_ACCOUNT_SALT=$salt SESSION_KEY_MODULE_SALT=$salt
@@ -195,25 +195,25 @@ rm -f "$home/84532.json"
 run with_command 84532 --factory-owner "$deployer" --multi-owner-plugin-salt "$salt" --modular-account-salt "$salt" \
   --session-key-module-salt "$salt" --record "$home/84532.json"
 expect 7 0
-echo "other parameters, and no more funds than needed: deployed with_forge, verified with_command"
+echo "other parameters, with no more funds than the reported cost: deployed with_forge, verified with_command"
 
-# A transaction waits, and the command is killed. The next run takes it up, whatever became of it.
-transaction() { # contract: what created it, by the last output
+# The command is killed while a transaction is pending. The next run continues with it, whatever has happened to it.
+transaction() { # contract: prints the hash of its creation, from the last output
   node -p 'JSON.parse(require("node:fs").readFileSync(process.argv[1])).transactions[process.argv[2]]?.hash' "$home/output.json" "$1"
 }
 status_of() { # transaction: 1 if it succeeded, 0 if it failed
   cast rpc --rpc-url "$rpc" eth_getTransactionReceipt "$1" | node -p 'Number(JSON.parse(require("node:fs").readFileSync(0)).status)'
 }
-kept() { # index: the hash of a kept transaction
+kept() { # index: prints the hash of a transaction in the state file
   node -p 'JSON.parse(require("node:fs").readFileSync(process.argv[1])).transactions.at(process.argv[2]).hash' "$state" "$1"
 }
-broadcast_and_kill() { # chain-id: once something waits in the pool
+broadcast_and_kill() { # chain-id: kills the command once a transaction is pending
   SESSION_KEY_FUNDER=$deployer_key "$command" deploy --json --broadcast --rpc-url "$rpc" --chain-id "$1" --state "$state" \
     >"$home/output" 2>&1 &
   local process=$!
   for _ in $(seq 300); do
     if [ "$(cast rpc --rpc-url "$rpc" txpool_status | node -p 'JSON.parse(require("node:fs").readFileSync(0)).pending')" != 0x0 ]; then
-      # The next question that it asks is what became of it.
+      # The command then polls for the receipt.
       sleep 0.5
       kill -9 "$process"
       wait "$process" 2>/dev/null || true
@@ -223,7 +223,7 @@ broadcast_and_kill() { # chain-id: once something waits in the pool
     kill -0 "$process" 2>/dev/null || { show; fail "nothing was sent"; }
     sleep 0.1
   done
-  fail "nothing waits"
+  fail "no transaction is pending"
 }
 for meanwhile in waits included dropped outbid; do
   start 11155111
@@ -237,7 +237,7 @@ for meanwhile in waits included dropped outbid; do
     included) cast rpc --rpc-url "$rpc" evm_mine >/dev/null; refuse_now=false ;;
     dropped) cast rpc --rpc-url "$rpc" anvil_dropTransaction "$first_kept" >/dev/null; refuse_now=false ;;
     outbid)
-      # Far above what it offers. anvil does not count it as pending any more.
+      # The base fee rises far above the transaction's fee, so anvil no longer counts it as pending.
       refuse_now=false
       cast rpc --rpc-url "$rpc" anvil_setNextBlockBaseFeePerGas 0x4a817c800 >/dev/null
       cast rpc --rpc-url "$rpc" evm_mine >/dev/null
@@ -253,14 +253,15 @@ for meanwhile in waits included dropped outbid; do
   else
     [ "$created" = "$first_kept" ] || fail "$meanwhile: created by $created, not by the kept $first_kept"
   fi
-  [ "$(status_of "$created")" = 1 ] || fail "a failed transaction is shown as done"
+  [ "$(status_of "$created")" = 1 ] || fail "a failed transaction is reported as successful"
   [ "$(cast nonce "$deployer" --rpc-url "$rpc")" = 5 ] || fail "$meanwhile: something was sent twice"
-  [ ! -e "$state" ] || fail "the state file is left"
+  [ ! -e "$state" ] || fail "the state file was not removed"
   verify_record
   echo "interrupted, and meanwhile $meanwhile: completed by the next run"
 done
 
-# Two at once, with two accounts: each sees the other's contracts, and neither takes its own failures for successes.
+# Two deployers at once, with two accounts: each sees the other's contracts, and neither reports its own failed creations as
+# successful.
 start 11155111
 cast rpc --rpc-url "$rpc" evm_setAutomine false >/dev/null
 cast rpc --rpc-url "$rpc" evm_setIntervalMining 1 >/dev/null
@@ -281,15 +282,15 @@ node -e '
     }
 ' "$home/$deployer_key.output" "$home/$other_key.output" >"$home/transactions"
 while read -r hash status; do
-  [ "$(status_of "$hash")" = "$status" ] || fail "$hash is shown as what it is not"
+  [ "$(status_of "$hash")" = "$status" ] || fail "$hash is reported with the wrong status"
 done <"$home/transactions"
-[ "$(grep -c ' 1$' "$home/transactions")" = 7 ] || fail "seven contracts have not seven creators"
+[ "$(grep -c ' 1$' "$home/transactions")" = 7 ] || fail "the seven contracts do not have seven successful creations"
 verify_record
-echo "two at once: both ended well, $(grep -c ' 0$' "$home/transactions" || true) transactions came too late"
+echo "two at once: both succeeded, $(grep -c ' 0$' "$home/transactions" || true) transactions were too late"
 
-# The sources of what was recorded just now go to something that answers as explorers do, and keeps what it is sent: it wants a
-# while between requests, has not heard of the first contract at first, and takes a while to decide. On chain 1 it refuses one
-# contract, on chain 2 it never decides.
+# Verifies the sources of the deployment recorded above with a mock explorer, which logs submissions. It checks the interval
+# between requests, does not know the first contract at first, and decides only after a few requests. On chain 1 it rejects one
+# contract; on chain 2 it never decides.
 rm -f "$home"/explorer.*
 : >"$home/explorer.url"
 node -e '
@@ -345,32 +346,32 @@ verify_source() {
   ./script/verify-source.sh "$@" >"$home/output" 2>&1
 }
 said() { # times text
-  [ "$(grep -c -- "$2" "$home/output")" = "$1" ] || { show; fail "the explorer did not say $1 times: $2"; }
+  [ "$(grep -c -- "$2" "$home/output")" = "$1" ] || { show; fail "the explorer did not answer $1 times: $2"; }
 }
 run verify_source 84532 "$home/84532.json"
 said 5 "Pass - Verified"
 said 10 "Pending in queue"
 said 5 "rate limit"
 said 1 "Unable to locate"
-[ "$(grep -c '^84532 .* 0x[0-9a-fA-F]\{40\} true$' "$home/explorer.log")" = 6 ] || fail "the explorer was sent something else"
+[ "$(grep -c '^84532 .* 0x[0-9a-fA-F]\{40\} true$' "$home/explorer.log")" = 6 ] || fail "the explorer received other submissions"
 # Again.
 run verify_source 84532 "$home/84532.json"
 said 5 "already verified"
-[ ! -e "$home/explorer.hurry" ] || fail "the explorer got no rest between requests: $(head -1 "$home/explorer.hurry")"
-if verify_source 1 "$home/84532.json"; then fail "a refusal of the explorer went unnoticed"; fi
+[ ! -e "$home/explorer.hurry" ] || fail "requests to the explorer came too fast: $(head -1 "$home/explorer.hurry")"
+if verify_source 1 "$home/84532.json"; then fail "a rejection by the explorer went unnoticed"; fi
 grep -q "not verified: SessionKeyPlugin$" "$home/output" || { show; fail "verify-source.sh"; }
 said 4 "Pass - Verified"
-if EXPLORER_ATTEMPTS=3 verify_source 2 "$home/84532.json"; then fail "a verdict that never came went unnoticed"; fi
+if EXPLORER_ATTEMPTS=3 verify_source 2 "$home/84532.json"; then fail "a missing verdict went unnoticed"; fi
 said 5 "not decided after 3 requests"
-# Sources of another deployment are not sent.
+# Sources that do not match the deployment are not sent.
 if FACTORY_OWNER=0x000000000000000000000000000000000000dEaD verify_source 84532 "$home/84532.json"; then
   fail "sources of another deployment were sent"
 fi
 grep -q "ModularAccountFactory at .* was not created from this bytecode" "$home/output" || { show; fail "verify-source.sh"; }
 unset EXPLORER_API EXPLORER_KEY EXPLORER_INTERVAL EXPLORER_ATTEMPTS
-echo "sources: sent with the inputs that compile to what was deployed, and seen to their verdicts"
+echo "sources: submitted with inputs that compile to the deployed code, and polled until decided"
 
-# Parameters that are not what they should be.
+# Malformed parameters.
 start 11155111
 for malformed in FACTORY_OWNER=0x1234 FACTORY_OWNER= FACTORY_OWNER=0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAeD \
   MULTI_OWNER_PLUGIN_SALT=0x01 SESSION_KEY_PLUGIN_SALT=1 MODULAR_ACCOUNT_SALT="${salt#0x}" MODULAR_ACCOUNT_FACTORY_SALT="${salt}00" \

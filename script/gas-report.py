@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""Writes the tables and charts of docs/gas.md from what was measured.
+"""Writes the tables and charts of docs/gas.md from measurements.
 
-    script/gas-report.py            writes docs/gas.md's tables, docs/gas/use.svg and docs/gas/breakdown.svg
-    script/gas-report.py --check    changes nothing; exit status 1 if they are not what is measured
+    script/gas-report.py            writes the tables in docs/gas.md, docs/gas/use.svg and docs/gas/breakdown.svg
+    script/gas-report.py --check    changes nothing; exits with 1 if they differ from the measurements
 
-Reads contracts/test/gas/snapshots/SessionKeyGas.json (written by `forge test --mc SessionKeyGasTest`), SessionKeyModuleGas.json beside it,
-docs/gas/deployed.json (which says where its figures are from), and runs the example gas_breakdown of the client crate.
+Reads SessionKeyGas.json (written by `forge test --mc SessionKeyGasTest`) and SessionKeyModuleGas.json in
+contracts/test/gas/snapshots, and docs/gas/deployed.json, which names the source of its figures. Runs the client crate's
+example gas_breakdown.
 """
 
 import json
@@ -59,7 +60,7 @@ def legend(names: list[str], colours: list[str], y: int) -> list[str]:
 
 
 def use_chart(rows: list[tuple[str, int, int]]) -> str:
-    # The two that are made once only would flatten the others.
+    # The two one-time operations would flatten the other bars.
     rows = [row for row in rows if row[2] < 300_000]
     scale = (WIDTH - LABELS - 70) / max(theirs for _, _, theirs in rows)
     colours = [COLOURS[0], COLOURS[7]]
@@ -153,7 +154,7 @@ def main() -> int:
     if sys.argv[1:]:
         stale = [path for path, content in files.items() if not path.exists() or path.read_text() != content]
         for path in stale:
-            print(f"{path.relative_to(ROOT)} is not what is measured: run script/gas-report.py", file=sys.stderr)
+            print(f"{path.relative_to(ROOT)} differs from the measurements: run script/gas-report.py", file=sys.stderr)
         return 1 if stale else 0
     for path, content in files.items():
         path.write_text(content)

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Runs the Rust client and the real TypeScript client (npm @alchemy/aa-accounts) against a real node (anvil) and a real bundler
-# (npm @pimlico/alto), all on free ports of loopback. Each client also uses a key that the other has granted.
-# The bundler is large, so it is not among the dependencies of package.json: it is installed on the first run.
+# Runs the Rust client and the published TypeScript client (npm @alchemy/aa-accounts) against a real node (anvil) and a real
+# bundler (npm @pimlico/alto), all on free loopback ports. Each client also uses a key granted by the other.
+# The bundler is large, so package.json does not depend on it; it is installed on the first run.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -15,7 +15,7 @@ for package in bundler typescript; do
     cp "interop/$package/package-lock.json" "interop/$package/node_modules/.installed-lock.json"
   fi
 done
-# The bundler listens on every interface, and does not tell on which port: this keeps it on loopback, and tells.
+# By default the bundler listens on every interface and does not print its port. This binds it to loopback and prints the port.
 cat >"$home/loopback.cjs" <<'JS'
 const fs = require("fs");
 const net = require("net");
@@ -37,7 +37,7 @@ answers() { # url
   curl -sf -m 2 -H 'content-type: application/json' "$1" \
     -d '{"jsonrpc":"2.0","id":1,"method":"eth_chainId","params":[]}' >/dev/null
 }
-# Waits until the process has said where it listens, and answers there, as long as it lives. Prints its URL.
+# Waits until the process has printed its address and answers there, or fails when it exits. Prints its URL.
 wait_for() { # name process file log
   local address
   until address=$(sed -n '/^Listening on /{s///p;q}' "$3") && [ -n "$address" ] && answers "http://$address"; do
@@ -57,12 +57,12 @@ anvil --host 127.0.0.1 --port 0 --chain-id 31337 --hardfork prague --balance 100
 started+=($!)
 rpc=$(wait_for anvil $! "$home/anvil.log" "$home/anvil.log")
 
-# Development accounts 8 and 9 of every development node: no secrets.
+# Development accounts 8 and 9, whose keys are public.
 executor=0xdbda1821b80551c9d65939329250298aa3472ba22feea921c0cf5d620ea67b97
 utility=0x2a871d0798f97d79848a013d4936a73bf4cc922c825d33c1cf7073dff6d409c6
 entry_point=0x5FF137D4b0FDCD49DcA30c7CF57E578a026d2789
 
-# The bundler wants the EntryPoint to be there when it starts.
+# The EntryPoint must exist before the bundler starts.
 SESSION_KEY_RPC_URL=$rpc cargo test -p session-key-client --locked --test it -- --ignored interop_through_the_entry_point
 
 export LISTENING_FILE=$PWD/$home/alto.listening
@@ -80,7 +80,7 @@ bundler=$(wait_for alto $! "$LISTENING_FILE" "$home/alto.log")
 SESSION_KEY_RPC_URL=$rpc SESSION_KEY_BUNDLER_URL=$bundler \
   cargo test -p session-key-client --locked --test it -- --ignored interop_through_a_bundler
 
-# The two clients tell each other of keys in a file.
+# The two clients exchange keys through a file.
 export SESSION_KEY_RPC_URL=$rpc SESSION_KEY_BUNDLER_URL=$bundler SESSION_KEY_INTEROP_FILE=$PWD/$home/shared.json
 cargo test -p session-key-client --locked --test it -- --ignored interop_grants_a_key_to_typescript
 node interop/typescript/run.mjs "$SESSION_KEY_INTEROP_FILE"

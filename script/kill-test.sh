@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Kills N processes (200 by default) while they send through a real node, with the journal in one SQLite file; starts each again, and
-# looks whether anything was done twice or lost. The last line says so.
+# Kills N processes (200 by default) while they send to a real node, with one shared SQLite journal; starts each again, and
+# checks that no payment is doubled or lost. The last line of output is the result.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source script/toolchain.sh

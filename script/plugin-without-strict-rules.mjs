@@ -1,11 +1,11 @@
 #!/usr/bin/env node
-// Takes out of the session key plugin what it demands beyond the ABI, and names it 1.0.1: a stand-in, for tests, for the plugins of
-// the same ABI that are deployed elsewhere. It is nobody's plugin: deploy it nowhere.
+// Removes from the session key plugin the checks that go beyond the published ABI, and names the result 1.0.1. Tests use it
+// in place of the plugins with the same ABI that others have deployed. Never deploy it.
 //
 //     script/plugin-without-strict-rules.mjs SessionKeyPlugin.json PluginWithoutStrictRules.json
 //
-// Reads the standard JSON input of the plugin (script/standard-json.mjs), and writes one that compiles to the stand-in. Each passage
-// must stand in the sources exactly once: when they change, this fails.
+// Reads the plugin's standard JSON input (script/standard-json.mjs) and writes one that compiles to the modified plugin.
+// Each passage below must occur exactly once in the sources, or the script fails.
 import { readFileSync, writeFileSync } from "node:fs";
 import { argv, exit } from "node:process";
 
@@ -24,12 +24,12 @@ const passages = [
   // The account and the EntryPoint as targets.
   [permissions, `if (target == account) ${refuse}`, ""],
   [permissions, `if (_isEntryPoint(target) && !(isOnList && isAllowlist)) ${refuse}`, ""],
-  // Functions of limited tokens whose amounts do not count.
+  // Functions of limited tokens whose amounts are not counted.
   [permissions, `if (entry.hasTokenLimit() && !_isTokenCall(data)) ${refuse}`, ""],
   [permissions, "spend(slot, _tokenAmount(data), _now())", "spend(slot, _isTokenCall(data) ? _tokenAmount(data) : 0, _now())"],
-  // Call data that names no function.
+  // Call data without a complete selector.
   [permissions, `if (data.length < 4 && data.length > 0) ${refuse}`, ""],
-  // In execution, everything but what is booked.
+  // All checks at execution except spending.
   [permissions, `if (calls.length == 0 || !_isInTimeRange(key)) ${refuse}`, ""],
   [
     permissions,
@@ -42,7 +42,7 @@ const input = JSON.parse(readFileSync(from, "utf8"));
 for (const [path, passage, other] of passages) {
   const { content } = input.sources[path];
   const [before, after, more] = content.split(passage);
-  if (after === undefined || more !== undefined) throw new Error(`${path}: not there exactly once: ${passage}`);
+  if (after === undefined || more !== undefined) throw new Error(`${path}: does not occur exactly once: ${passage}`);
   input.sources[path].content = before + other + after;
 }
 writeFileSync(to, JSON.stringify(input));

@@ -1,6 +1,6 @@
-# To be sourced, by bash, anywhere: `source script/python-tools.sh`, then `install_python_tool halmos`, which puts halmos on the
-# PATH: in a virtual environment of its own under cache/, of the versions and hashes in script/requirements/halmos.txt. It is
-# installed again when that file changes.
+# For sourcing with bash: `source script/python-tools.sh`, then `install_python_tool halmos` puts halmos on the PATH. Each tool
+# has a virtual environment under cache/, with the versions and hashes pinned in script/requirements/TOOL.txt. The tool is
+# reinstalled when that file changes.
 
 install_python_tool() { # name
   local root requirements environment

@@ -1,8 +1,7 @@
 #!/usr/bin/env bash
-# What must hold before a release, beyond .ci/run: the oldest supported Rust compiles everything with every feature (some need a
-# C compiler), documentation has no warnings, dependencies are of allowed licences and sources, and every crate can be
-# published, in order. Takes a quarter of an hour on two cores; installs what it needs (a toolchain by rustup; cargo-deny under
-# cache/).
+# Runs the release checks that .ci/run does not cover: the oldest supported Rust compiles everything with all features (some
+# need a C compiler), documentation has no warnings, dependencies have allowed licences and sources, and every crate can be
+# published. Takes about 15 minutes on two cores. Installs a toolchain with rustup, and cargo-deny under cache/.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -21,7 +20,7 @@ deny_version=0.20.2
 if [ "$(cache/cargo-deny/bin/cargo-deny --version 2>/dev/null)" != "cargo-deny $deny_version" ]; then
   cargo install cargo-deny --version "$deny_version" --locked --root cache/cargo-deny
 fi
-# Advisories come from a database on the network: `cache/cargo-deny/bin/cargo-deny check advisories`.
+# Advisories need a database from the network, so they are not checked here: `cache/cargo-deny/bin/cargo-deny check advisories`.
 cache/cargo-deny/bin/cargo-deny --locked check bans licenses sources
 
 step "Packages"

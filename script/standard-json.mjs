@@ -1,11 +1,11 @@
 #!/usr/bin/env node
-// Writes, for each contract that is deployed, the standard JSON input that compiles to its checked-in bytecode: what block
-// explorers take to verify a source. `script/bindings.sh --check` proves that it does.
+// Writes the standard JSON input of each deployed contract, with which block explorers verify its source.
+// `script/bindings.sh --check` verifies that each input compiles to the checked-in bytecode.
 //
 //     script/standard-json.mjs out/standard-json [contracts/src/session-key/SessionKeyPlugin …]
 //
-// Needs forge on the PATH (`source script/toolchain.sh`), to read foundry.toml. An input holds the contract's sources and no
-// others, and the settings of foundry.toml for it.
+// Needs forge on the PATH (`source script/toolchain.sh`) to read foundry.toml. An input contains only the contract's own
+// sources and its settings from foundry.toml.
 import { execFileSync } from "node:child_process";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -23,7 +23,7 @@ const require = createRequire(import.meta.url);
 const solc = require("solc");
 const config = JSON.parse(execFileSync("forge", ["config", "--json"], { encoding: "utf8" }));
 
-/** The settings that forge compiles a file with: the defaults, or those of the profile that the file is restricted to. */
+/** Returns forge's compiler settings for a file: the defaults, or those of the profile to which the file is restricted. */
 function settings(path) {
   const restriction = config.compilation_restrictions.find((candidate) => candidate.paths === path);
   const profile = config.additional_compiler_profiles.find(
@@ -40,7 +40,7 @@ function settings(path) {
   };
 }
 
-/** The file and everything that it imports, as solc itself asks for it. */
+/** Returns the file and all of its imports, as requested by solc. */
 function sources(path, remappings) {
   const found = { [path]: { content: readFileSync(path, "utf8") } };
   const input = { language: "Solidity", sources: found, settings: { remappings } };
@@ -49,7 +49,7 @@ function sources(path, remappings) {
     found[imported] = { content: contents };
     return { contents };
   };
-  // A copy of the input goes to solc before the first call of `read`.
+  // solc gets a copy of the input before the first call of `read`.
   const { errors = [] } = JSON.parse(solc.compile(JSON.stringify(input), { import: read }));
   const [error] = errors.filter(({ severity }) => severity === "error");
   if (error) throw new Error(error.formattedMessage);

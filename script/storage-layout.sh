@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Writes what `forge inspect … storageLayout` says of each contract to contracts/storage-layout.txt. With --check it changes
-# nothing, and fails if the layout is not what is checked in: accounts that exist already keep their storage when they
-# upgrade, so that a variable may be added, but never moved.
+# Writes the output of `forge inspect … storageLayout` for each contract to contracts/storage-layout.txt. With --check it
+# changes nothing and fails if the layout differs from the checked-in one. Existing accounts keep their storage when they
+# upgrade, so variables may be added but never moved.
 set -euo pipefail
 shopt -s inherit_errexit
 cd "$(dirname "$0")/.."
@@ -14,7 +14,7 @@ case "${1-}" in
   *) echo "usage: script/storage-layout.sh [--check]" >&2; exit 2 ;;
 esac
 
-# Structs are shown member by member; numbers of the compiler's own are left out.
+# Prints structs member by member, without the compiler's internal ids.
 show() {
   forge inspect "$1" storageLayout --json | node -e '
     const { storage, types } = JSON.parse(require("node:fs").readFileSync(0, "utf8"));
@@ -61,6 +61,6 @@ shown=$(
 if ! $check; then
   printf '%s\n' "$shown" >"$record"
 elif ! diff <(printf '%s\n' "$shown") "$record"; then
-  echo "$record is not the layout of the sources: run script/storage-layout.sh, if it may change" >&2
+  echo "$record differs from the sources' layout; if the change is intended, run script/storage-layout.sh" >&2
   exit 1
 fi

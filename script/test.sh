@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs every test: `forge test` for the contracts, `cargo test` for the crates; then says how many ran.
-# Installs the pinned npm packages first when they are absent.
+# Runs all tests (`forge test` for the contracts; nextest, or else `cargo test`, for the crates) and prints how many passed.
+# Installs the pinned npm packages first if they are missing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

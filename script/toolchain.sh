@@ -1,8 +1,8 @@
-# To be sourced, by bash, anywhere: `source script/toolchain.sh`. Installs the pinned npm packages when they are absent or
-# not those of package-lock.json, and puts the pinned forge, cast and anvil on the PATH.
+# For sourcing with bash: `source script/toolchain.sh`. Installs the pinned npm packages if they are missing or differ from
+# package-lock.json, and puts the pinned forge, cast and anvil on the PATH.
 #
-# These are the binaries of the platform packages. The commands that npm links into node_modules/.bin only wrap them, and
-# lose their exit codes: a failed test would pass.
+# It uses the platform packages' binaries. npm's wrappers in node_modules/.bin lose the exit codes, so a failed test would
+# pass.
 
 _root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 

@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
-# Has a block explorer verify the sources of the deployed contracts:
+# Verifies the sources of the deployed contracts with a block explorer:
 #
 #     EXPLORER_API=https://… EXPLORER_KEY=… script/verify-source.sh 11155111 [record of `session-key deploy --record`]
 #
-# EXPLORER_API is an API like Etherscan's; Blockscout has one too. Without it nothing is sent: the inputs are written to
-# out/standard-json, and what else an explorer's form asks for is printed. The factory's owner is that of the record, unless
-# FACTORY_OWNER names another. Refuses if sources and constructor arguments are not what was deployed.
+# EXPLORER_API is an Etherscan-compatible API; Blockscout has one too. Without it, nothing is sent: the script writes the
+# inputs to out/standard-json and prints the other fields of an explorer's form. FACTORY_OWNER overrides the record's factory
+# owner. The script fails if the sources and constructor arguments do not match the deployment.
 #
-# Sources go out one contract after the other, and each is waited for: the explorer is asked about the GUID that it gave until it
-# has decided. What is verified already is fine: run it again after a failure. EXPLORER_INTERVAL seconds (5) lie between requests,
-# and a contract takes EXPLORER_ATTEMPTS requests (40) at most.
+# It submits one contract at a time and polls the explorer until it has decided. Contracts that are already verified count as
+# verified, so the script can be run again after a failure. It waits EXPLORER_INTERVAL seconds (default 5) between requests
+# and sends at most EXPLORER_ATTEMPTS requests (default 40) per contract.
 set -euo pipefail
 shopt -s inherit_errexit
 cd "$(dirname "$0")/.."
@@ -23,7 +23,7 @@ attempts=${EXPLORER_ATTEMPTS:-40}
 inputs=out/standard-json
 ./script/standard-json.mjs "$inputs"
 
-# What a record says of a contract; both forms of record.
+# Prints a member of a contract's record; reads both record formats.
 recorded() { # contract member …
   node -e '
     const [path, ...members] = process.argv.slice(1);
@@ -50,17 +50,17 @@ arguments() { # contract
   esac
 }
 
-# One request, some time after the one before. The key is not among the arguments, which every user of the machine can see.
+# Sends one request, EXPLORER_INTERVAL after the previous one. The key is not an argument: other users could see it.
 asked=false
 ask() { # option of curl …
   if $asked; then sleep "$interval"; fi
   asked=true
-  # A server that cannot answer now may do so later.
+  # A failed request is tried again later.
   answer=$(curl -sS --fail --max-time 60 --config - "$@" 2>&1 <<<"data-urlencode = \"apikey=${EXPLORER_KEY-}\"") \
     || answer=$(node -p 'JSON.stringify({ status: "", result: "no answer: " + process.argv[1] })' "$answer")
 }
 
-# What an answer says: `guid GUID` of a submission, `verified`, `later`, or `failed`; and the explorer's words.
+# Prints the verdict in an answer (`guid GUID`, `verified`, `later` or `failed`), then the explorer's text.
 said() { # submitted|status
   node -e '
     const [step, text] = process.argv.slice(1);
@@ -74,7 +74,7 @@ said() { # submitted|status
     const has = (pattern) => pattern.test(words);
     const verdict = has(/already\s+verified/i) ? "verified"
       : has(/rate limit|too many requests|no answer|timeout|try again/i) ? "later"
-      // An explorer that has not seen the contract yet.
+      // The explorer has not indexed the contract yet.
       : has(/unable to locate contract|not found|no contract code|does not exist/i) ? "later"
       : step === "submitted" ? (answer.status === "1" && /^[\w-]+$/.test(words) ? `guid ${words}` : "failed")
       : has(/pending|in queue|in progress/i) ? "later"
@@ -84,7 +84,7 @@ said() { # submitted|status
   ' "$1" "$answer"
 }
 
-# Submits the sources of a contract, and waits for the verdict.
+# Submits a contract's sources and waits for the verdict.
 verify() { # contract address name compiler constructor-arguments
   local step=submitted guid verdict words
   for _ in $(seq "$attempts"); do

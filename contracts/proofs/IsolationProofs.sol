@@ -8,11 +8,11 @@ import {SessionKeyPlugin} from "../src/session-key/SessionKeyPlugin.sol";
 import {ISessionKeyPermissionsUpdates as Updates, ISessionKeyPlugin} from "../src/interfaces/ISessionKeyPlugin.sol";
 import {LibSessionKeySlots} from "../src/session-key/LibSessionKeySlots.sol";
 
-/// @notice Proofs that an update of permissions changes nothing but what it names: not another permission of the key, not
-/// another key's, not another account's. They run the whole plugin, and the whole
-/// module, with any storage, and look at any word that has a name.
+/// @notice Proofs that an update of permissions changes only what it names: no other permission of the key, no other
+/// key, no other account. They run the whole plugin, and the whole module, with arbitrary storage, and examine any word
+/// that has a name.
 ///
-/// Which words are one and the same is a matter of their names here; that names have slots of their own is in `SlotProofs`.
+/// Names stand for slots here; `SlotProofs` shows that different names have different slots.
 abstract contract IsolationProofs {
     /// @notice The name of a word, with the fields of `LibSessionKeySlots`; `offset` counts from the name's first word.
     struct Name {
@@ -38,7 +38,7 @@ abstract contract IsolationProofs {
     uint256 private constant GAS_FLAG = 1 << 154;
     uint256 private constant PAYMASTER_FLAG = 1 << 155;
 
-    /// @dev Bits of a contract entry that are the access list's; all others are the token limit's.
+    /// @dev The bits of a contract entry that belong to the access list; all others belong to the token limit.
     uint256 private constant LIST_ENTRY = 3;
 
     ISessionKeyPlugin private plugin;
@@ -48,7 +48,7 @@ abstract contract IsolationProofs {
         vm.setArbitraryStorage(address(plugin));
     }
 
-    /// @dev What the proofs are of.
+    /// @dev Deploys the contract under proof.
     function _deploy() internal virtual returns (ISessionKeyPlugin);
 
     function check_setAccessListType(address account, address key, uint8 listType, Name calldata name) external {
@@ -142,8 +142,8 @@ abstract contract IsolationProofs {
 
     /* The update */
 
-    /// @dev Applies one update to the key, and tells which bits of the named word it changed.
-    /// @return keyId The key's id before.
+    /// @dev Applies one update to the key, and returns the bits of the named word that it changed.
+    /// @return keyId The key's id before the update.
     function _update(address account, address key, bytes memory data, Name calldata name)
         private
         returns (uint48 keyId, uint256 changed)
@@ -164,7 +164,7 @@ abstract contract IsolationProofs {
 
     /* Names */
 
-    /// @dev Ends the check where there is no such name.
+    /// @dev Discards the case if there is no such name.
     function _slotOf(Name calldata name) private pure returns (uint256) {
         vm.assume(name.offset < 7);
         unchecked {
@@ -179,7 +179,7 @@ abstract contract IsolationProofs {
         }
     }
 
-    /// @dev `bits` if the name is that of the key's record, else none.
+    /// @dev Returns `bits` if the name is that of the key's record, else zero.
     function _recordBits(Name calldata name, address account, address key, uint256 bits)
         private
         pure

@@ -7,8 +7,8 @@ import {ContractEntry} from "../src/session-key/types/ContractEntry.sol";
 import {KeyRecord, LibKeyRecord, NativeLimit} from "../src/session-key/types/KeyRecord.sol";
 import {SpendLimit} from "../src/session-key/types/SpendLimit.sol";
 
-/// @notice Proofs that a field of `KeyRecord`, `ContractEntry` or `AccountRecord` is where the drawn layout says, and that setting it changes no
-/// bit of another, for all words.
+/// @notice Proofs, for all words, that each field of `KeyRecord`, `ContractEntry` and `AccountRecord` is where the
+/// drawn layout says, and that setting it changes no bit of another.
 contract RecordProofs {
     uint256 private constant TIME_RANGE = (1 << 144) - (1 << 48);
     uint256 private constant LIST_TYPE = (1 << 152) - (1 << 144);
@@ -114,7 +114,7 @@ contract RecordProofs {
         assert(current.lastId() == before.lastId());
     }
 
-    /// @notice Every id given out so far is retired, and none is given out again.
+    /// @notice All ids given out so far are retired, and none is given out again.
     function check_accountRecord_retireAll(uint256 word) external pure {
         AccountRecord before = AccountRecord.wrap(word);
         AccountRecord current = before.retireAll();

@@ -5,11 +5,11 @@ import {LibSessionKeySlots} from "../src/session-key/LibSessionKeySlots.sol";
 
 /// @notice Proofs that no two names share a slot, for all accounts, keys, contracts and selectors.
 ///
-/// A slot is `keccak256(abi.encode(account, x))`, plus an offset. Each check recovers the whole name from the two words that are
-/// hashed. What can be recovered from them cannot be the same for two names, and as the kind is recovered too, names of
-/// different kinds differ as well.
+/// A slot is `keccak256(abi.encode(account, x))`, plus an offset. Each check recovers the whole name from the two
+/// hashed words, so two names never have the same words; since the kind is recovered too, names of different kinds
+/// differ as well.
 ///
-/// What is left to assume is of Keccak-256: that the hashes of different pairs of words are never within 6 of each other, 6
+/// One assumption about Keccak-256 remains: the hashes of different pairs of words are never within 6 of each other, 6
 /// being the largest offset (`check_offsets`).
 contract SlotProofs {
     function check_accountRecord(address account) external pure {
@@ -37,7 +37,7 @@ contract SlotProofs {
         _assertNames(_hashed(), slot, account, 5, keyId, target, selector);
     }
 
-    /// @notice Within a name the words have places of their own: 0 and 1; 0 to 2, 3 to 5 and 6.
+    /// @notice The words of one name have separate places: 0 and 1; 0 to 2, 3 to 5 and 6.
     function check_offsets(address account, address sessionKey, uint48 keyId) external pure {
         unchecked {
             uint256 key = LibSessionKeySlots.keyRecord(account, sessionKey);
@@ -48,7 +48,7 @@ contract SlotProofs {
         }
     }
 
-    /// @notice Bits above those of an address, a key id or a selector, which a careless caller may leave there, name nothing.
+    /// @notice Dirty bits above an address, a key id or a selector do not affect the slot.
     function check_dirtyBits(uint256 account, uint256 keyId, uint256 target, uint256 selector) external pure {
         address dirtyAccount;
         uint48 dirtyId;
@@ -73,7 +73,7 @@ contract SlotProofs {
         );
     }
 
-    /// @dev The two words hashed last. They are still in scratch space; `_assertNames` fails if they are not.
+    /// @dev Returns the two words hashed last, which are still in scratch space; `_assertNames` fails if they are not.
     function _hashed() private pure returns (uint256[2] memory words) {
         uint256 first;
         uint256 second;

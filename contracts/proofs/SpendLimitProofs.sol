@@ -5,11 +5,12 @@ import {LibSessionKeySlots} from "../src/session-key/LibSessionKeySlots.sol";
 import {LibGasLimit} from "../src/session-key/types/GasLimit.sol";
 import {LibSpendLimit, SpendLimit} from "../src/session-key/types/SpendLimit.sol";
 
-/// @notice Proofs of the rules of spend limits, for all words that storage can hold, small or wide, all amounts and all times.
-/// They read the words by the layout drawn above `SpendLimit`, not by its own functions, and say the rules in plain arithmetic.
+/// @notice Proofs of the spend limit rules, for all words that storage can hold, small or wide, all amounts and all
+/// times. They read the words by the layout drawn above `SpendLimit`, not by its own functions, and state the rules in
+/// plain arithmetic.
 ///
-/// Of the words one thing is assumed, where it says so: no limit is the maximum of `uint256`, which means "no limit", and
-/// of which the plugin stores nothing.
+/// One thing is assumed about the words, where stated: no limit equals `type(uint256).max`, which means "no limit" and
+/// is never stored by the plugin.
 contract SpendLimitProofs {
     using LibSessionKeySlots for uint256;
 
@@ -20,7 +21,7 @@ contract SpendLimitProofs {
         uint256 third;
     }
 
-    /// @notice What three words mean.
+    /// @notice The meaning of three words.
     struct Limit {
         bool isWide;
         uint256 limit;
@@ -30,13 +31,13 @@ contract SpendLimitProofs {
         uint256 flags;
     }
 
-    /// @dev Where the limit is. `check_otherWordsStay` takes any place.
+    /// @dev The limit's slot. `check_otherWordsStay` uses any slot.
     uint256 private constant SLOT = uint256(keccak256("limit"));
 
     /* Spending */
 
-    /// @notice A spend passes exactly when the rules let it pass, what is stored of it is what they say, and what is used
-    /// after it never exceeds the limit.
+    /// @notice A spend passes exactly when the rules allow it, the stored result is what they require, and the amount
+    /// used never exceeds the limit afterwards.
     function check_spend(Words calldata words, uint256 amount, uint48 time) external {
         _put(words);
         Limit memory before = _read();
@@ -53,14 +54,15 @@ contract SpendLimitProofs {
             assert(current.used >= used && current.used - used == amount);
             assert(current.lastUsed == (isNextInterval ? time : before.lastUsed));
             _assertSameOtherwise(current, before);
-            // A limit in one word leaves the next two alone.
+            // A limit in one word does not touch the next two.
             if (!before.isWide) _assertNextWordsHold(words);
         } else {
             _assertHolds(words);
         }
     }
 
-    /// @notice What validation, without a clock, lets pass from `validAfter` on is what execution lets pass at such a time.
+    /// @notice An amount that validation, without a clock, allows from `validAfter` on is one that execution allows at
+    /// such a time.
     function check_validationAgreesWithExecution(Words calldata words, uint256 amount, uint48 time) external {
         _put(words);
         if (_read().limit == type(uint256).max) return;
@@ -74,12 +76,13 @@ contract SpendLimitProofs {
         assert(passed == (time >= validAfter));
     }
 
-    /// @notice A limit that has not begun lets pass what it allows, whatever its interval and the time, and begins with that.
+    /// @notice A limit that has not begun allows any amount within it, whatever its interval and the time, and begins
+    /// with the first use.
     function check_spendBegins(Words calldata words, uint256 amount, uint48 time) external {
         _put(words);
         Limit memory before = _read();
         if (before.limit == type(uint256).max) return;
-        // Of a limit that has not begun nothing is used.
+        // A limit that has not begun has no amount used.
         if (before.interval == 0 || before.lastUsed != 0 || before.used != 0) return;
 
         bool passed = LibSpendLimit.load(SLOT).begun(time).spend(SLOT, amount, time);
@@ -95,7 +98,7 @@ contract SpendLimitProofs {
         }
     }
 
-    /// @notice A limit that has begun, or has no interval, is what it was.
+    /// @notice A limit that has begun, or has no interval, stays unchanged.
     function check_begunChangesNothingElse(Words calldata words, uint48 time) external {
         _put(words);
         Limit memory stored = _read();
@@ -106,7 +109,7 @@ contract SpendLimitProofs {
         assert(SpendLimit.unwrap(self.begun(time)) == words.first | begins);
     }
 
-    /// @notice A gas limit is charged exactly as the states above `GasLimit` say, and never with more than it allows.
+    /// @notice A gas limit is charged exactly as the states above `GasLimit` specify, and never beyond the limit.
     function check_chargeOfGas(Words calldata words, uint256 cost) external {
         _put(words);
         Limit memory before = _read();
@@ -134,7 +137,7 @@ contract SpendLimitProofs {
 
     /* Setting */
 
-    /// @notice Setting a limit keeps what is used and the flags, and stores the rest as it is given, whatever its size.
+    /// @notice Setting a limit keeps the amount used and the flags, and stores the rest as given, whatever its size.
     function check_configure(Words calldata words, uint256 limit, uint48 interval, uint48 time) external {
         _put(words);
         Limit memory before = _read();
@@ -149,7 +152,7 @@ contract SpendLimitProofs {
         assert(current.flags == before.flags);
     }
 
-    /// @notice Setting a gas limit without a clock leaves its interval to begin, with a reset pending.
+    /// @notice Setting a gas limit without a clock leaves its interval not begun, with a reset pending.
     function check_configureNotBegun(Words calldata words, uint256 limit, uint48 interval) external {
         _put(words);
         Limit memory before = _read();
@@ -165,7 +168,7 @@ contract SpendLimitProofs {
         assert(LibGasLimit.load(SLOT).isResetPending());
     }
 
-    /// @notice Storing what is used and when an interval began changes nothing else.
+    /// @notice Storing the amount used and the start of the interval changes nothing else.
     function check_storeUsed(Words calldata words, uint256 used, uint48 time) external {
         _put(words);
         Limit memory before = _read();
@@ -179,7 +182,7 @@ contract SpendLimitProofs {
         _assertSameOtherwise(current, before);
     }
 
-    /// @notice A limit has three words, wherever it is: neither spending nor setting changes another.
+    /// @notice A limit has three words, at any slot: neither spending nor setting changes another word.
     function check_otherWordsStay(
         uint256 slot,
         uint256 other,
@@ -200,7 +203,7 @@ contract SpendLimitProofs {
 
     /* Fields */
 
-    /// @notice The getters read what the layout says, and setting or clearing a flag changes no other bit.
+    /// @notice The getters follow the layout, and setting or clearing a flag changes no other bit.
     function check_fields(Words calldata words, uint8 flag) external {
         _put(words);
         Limit memory stored = _read();
@@ -219,12 +222,12 @@ contract SpendLimitProofs {
 
     /* The rules, in plain arithmetic */
 
-    /// @dev Whether `used + amount <= limit`, as if numbers had no end.
+    /// @dev Whether `used + amount <= limit`, in unbounded arithmetic.
     function _fits(uint256 limit, uint256 used, uint256 amount) private pure returns (bool) {
         return used <= limit && amount <= limit - used;
     }
 
-    /// @dev Saturates at the largest time that can be stored.
+    /// @dev Saturates at the largest storable time.
     function _intervalEnd(Limit memory limit) private pure returns (uint256) {
         uint256 end = limit.lastUsed + limit.interval;
         return end < type(uint48).max ? end : type(uint48).max;

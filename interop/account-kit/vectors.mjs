@@ -1,7 +1,7 @@
-// Prints golden vectors of Modular Account v2 as JSON, made by its TypeScript client (npm @account-kit/smart-contracts). Without a
-// network: a stub answers the few questions that the client asks a node. The keys are public test keys.
+// Prints golden vectors of Modular Account v2 as JSON, generated with its TypeScript client (npm @account-kit/smart-contracts).
+// Needs no network: a stub answers the client's few requests to a node. The keys are public test keys.
 
-// The client reports usage to its maker, except in development.
+// The client reports usage to its publisher, except in development.
 process.env.NODE_ENV = "development";
 globalThis.fetch = () => {
   throw new Error("these vectors are made without a network");
@@ -46,7 +46,7 @@ const inputs = {
   tokenLimit: toHex(5_000_000n),
   otherTokenLimit: toHex(2n ** 256n - 1n),
   validAfter: 1_800_000_000,
-  // In 2106: the client refuses deadlines that are over.
+  // In 2106, because the client refuses past deadlines.
   deadline: 4_294_967_295,
 };
 
@@ -134,7 +134,7 @@ for (const salt of [0n, 1n, 2n ** 256n - 1n]) {
   const made = await client({ salt });
   accounts.push({ salt: toHex(salt), entityId: null, address: made.account.address, initCode: await made.account.getInitCode() });
 }
-// The client makes no such accounts, but computes their addresses.
+// The client does not create such accounts, but computes their addresses.
 const factoryAddress = (await owners.account.getInitCode()).slice(0, 42);
 const implementationAddress = "0x00000000000002377B26b1EdA7b0BC371C60DD4f";
 for (const [salt, entityId] of [

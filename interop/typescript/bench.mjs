@@ -1,5 +1,5 @@
-// The TypeScript client at the work that `cargo bench -p session-key-client` measures for the Rust client: the same permission
-// set of ten updates, the same operation. Prints the median of each, in microseconds, as JSON.
+// Benchmarks the TypeScript client on the work of `cargo bench -p session-key-client`: the same permission set of ten updates and
+// the same operation. Prints the medians in microseconds as JSON.
 import { SessionKeyPermissionsBuilder, SessionKeyPluginExecutionFunctionAbi } from "@alchemy/aa-accounts";
 import { getEntryPoint, LocalAccountSigner, sepolia } from "@alchemy/aa-core";
 import { encodeFunctionData, zeroHash } from "viem";

@@ -1,10 +1,10 @@
-// The real TypeScript client against our contracts, through a real bundler: everything that it can do with session keys.
+// Runs the published TypeScript client against our contracts through a real bundler, with all of its session key functions.
 //
 //   node run.mjs STATE.json
 //
-// STATE.json (written by the Rust interop test) has: rpcUrl, bundlerUrl, entryPoint, factory, multiOwnerPlugin,
-// sessionKeyPlugin, token, funderKey; and of a key that the Rust client has granted: account, sessionKey (private keys and
-// addresses of this test chain only). The script adds a key that it has granted itself, for the Rust client to use.
+// STATE.json, written by the Rust interop test, has: rpcUrl, bundlerUrl, entryPoint, factory, multiOwnerPlugin,
+// sessionKeyPlugin, token, funderKey; and account and sessionKey of a key granted by the Rust client (private keys and addresses
+// of this test chain only). The script adds a key that it has granted, for the Rust client to use.
 import assert from "node:assert/strict";
 import fs from "node:fs";
 
@@ -88,7 +88,7 @@ const clientOf = async (signer, accountAddress) => {
     accountAddress,
     salt: BigInt(keccak256(stringToHex(signer === owner ? "typescript" : "session"))),
   });
-  // Two minutes for an operation to be included: enough on any machine.
+  // Two minutes for an operation to be included are enough on any machine.
   const opts = { txMaxRetries: 1_200, txRetryIntervalMs: 100, txRetryMultiplier: 1 };
   return createSmartAccountClient({ transport, chain, account, opts })
     .extend(pluginManagerActions)
@@ -102,7 +102,7 @@ const memory = () => {
   return { getItem: (key) => values.get(key) ?? null, setItem: (key, value) => values.set(key, value) };
 };
 
-/** Waits for an operation and tells whether its call succeeded. */
+/** Waits for an operation and returns whether its call succeeded. */
 const included = async (client, { hash }) => {
   await client.waitForUserOperationTransaction({ hash });
   const receipt = await client.getUserOperationReceipt(hash);
@@ -110,7 +110,7 @@ const included = async (client, { hash }) => {
 };
 const succeeds = async (client, sent) => assert.equal(await included(client, await sent), true, "the call succeeds");
 
-/** The bundler must refuse the operation, with this in what it says. Not the message: viem quotes the request in it. */
+/** Expects the bundler to refuse the operation with this text in its answer. viem's message also quotes the request. */
 const refused = async (sent, expected) => {
   const error = await sent.then(
     () => assert.fail("not refused"),
@@ -201,7 +201,7 @@ await step("refusals", async () => {
 await step("a transfer over the ERC-20 limit does nothing", async () => {
   const before = await balance();
   const overLimit = use(sessionClient, key, [transfer(41n)]).then((sent) => included(sessionClient, sent));
-  // With its own gas estimation the client learns of it before sending; without, the operation is included and fails.
+  // With its own gas estimation, the client notices before sending; without it, the operation is included and fails.
   assert.equal(await overLimit.catch(() => false), false);
   assert.equal(await balance(), before);
 });

@@ -14,7 +14,7 @@ contract AccountHandler is AccountTest {
 
     MockPlugin[] private plugins;
 
-    /// @notice An execution hook that a plugin added, or a pre-runtime-validation hook (which `pre` stands for).
+    /// @notice An execution hook of a plugin, or a pre-runtime-validation hook (in which case `pre` stands for it).
     struct Hook {
         uint256 plugin;
         uint256 selector;
@@ -23,7 +23,7 @@ contract AccountHandler is AccountTest {
         uint8 post;
     }
 
-    /// @dev The books. Plugins are numbered from 1 where 0 means none.
+    /// @dev The model. Plugins are numbered from 1 where 0 means none.
     mapping(uint256 index => bool) private installed;
     mapping(uint256 index => uint256 pluginNumber) private dependsOn;
     uint256[] private order;
@@ -138,8 +138,8 @@ contract AccountHandler is AccountTest {
         while (hooks.length > kept) hooks.pop();
     }
 
-    /// @dev Anyone calls an execution function: it runs if and only if it is installed, something validates it, and
-    /// nothing forbids it; and exactly the hooks of the model run.
+    /// @dev Anyone calls an execution function: it must run if and only if it is installed, is validated by something,
+    /// and is not forbidden; and exactly the model's hooks must run.
     function call(uint256 index, address sender, bool refuse) external {
         index %= SELECTORS;
         if (sender == address(ENTRY_POINT) || sender == address(vm)) return;
@@ -159,7 +159,8 @@ contract AccountHandler is AccountTest {
         _checkCalls(index, mockCalls());
     }
 
-    /// @dev Validation by the validator, then execution by the executor, with as many hooks around it as are listed.
+    /// @dev Checks: validation by the validator, then execution by the executor, with the listed number of hooks around
+    /// it.
     function _checkCalls(uint256 index, MockCall[] memory made) private view {
         bool wasValidated;
         bool wasExecuted;
@@ -212,7 +213,7 @@ contract AccountHandler is AccountTest {
         }
     }
 
-    /// @dev As sets: each pair of the model is listed once, and nothing else.
+    /// @dev Compared as sets: each pair of the model is listed once, and nothing else.
     function _checkExecutionHooks(uint256 selector) private view {
         IAccountLoupe.ExecutionHooks[] memory listed = account.getExecutionHooks(_selector(selector));
         for (uint256 i = 0; i < listed.length; ++i) {

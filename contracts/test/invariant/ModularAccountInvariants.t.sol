@@ -5,7 +5,7 @@ import {Test} from "forge-std/Test.sol";
 
 import {AccountHandler} from "./AccountHandler.sol";
 
-/// @notice The account under random installing, uninstalling and calling. See `AccountHandler` for the checks.
+/// @notice The account under random installations, uninstallations and calls. See `AccountHandler` for the checks.
 contract ModularAccountInvariants is Test {
     AccountHandler private handler;
 
@@ -19,7 +19,7 @@ contract ModularAccountInvariants is Test {
         targetSelector(FuzzSelector(address(handler), selectors));
     }
 
-    /// @dev Cheap, so it has more runs. Settings here also override those of the other profile in foundry.toml.
+    /// @dev Cheap, so it has more runs. These settings also override those of the other profile in foundry.toml.
     /// forge-config: default.invariant.runs = 32
     /// forge-config: default.invariant.depth = 60
     /// forge-config: deep.invariant.runs = 1000
@@ -29,8 +29,8 @@ contract ModularAccountInvariants is Test {
         handler.checkTargets();
     }
 
-    /// @dev Calls and uninstalls both succeed and are refused; else the checks would prove little. Always the same
-    /// actions.
+    /// @dev A fixed sequence in which calls and uninstallations both succeed and are refused; otherwise the checks
+    /// would prove little.
     function test_everythingHappens() public {
         // 0x0f: takes both roles of the first selector, and forbids calling it.
         handler.installPlugin(0, uint256(0x0f) << 8);

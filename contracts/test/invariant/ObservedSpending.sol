@@ -10,16 +10,16 @@ import {TestToken} from "../mocks/TestToken.sol";
 import {Till} from "../mocks/Till.sol";
 import {SessionKeyPlans} from "./SessionKeyPlans.sol";
 
-/// @notice What a bundle took from the accounts, as observed on the chain, and the bounds on it. None of this uses the
+/// @notice The spending of the accounts in a bundle, as observed on the chain, and its bounds. Independent of the
 /// reference.
 ///
-/// The rule of a window, of native token and of each token with a limit. Without an interval the one window is the life
-/// of the limit. With one, a window begins when the owner sets the limit, or with the first successful operation that
-/// executes an interval or more after the last window began (of a token's limit: that transfers or approves it; nothing
-/// at all is enough); it lasts until the next begins. So windows do not overlap, and begin at least an interval apart.
-/// What leaves in a window through the key, added to what was used when the owner set the limit, never exceeds it. In a
-/// stretch of time as long as the interval that begins anywhere, it is at most twice the limit: such a stretch touches
-/// two windows.
+/// The rule of windows, for the native limit and each token limit: Without an interval, the only window is the life of
+/// the limit. With one, a window begins when the owner sets the limit, or with the first successful operation that
+/// executes at least an interval after the last window began (for a token's limit, one that transfers or approves, even
+/// an amount of zero); it lasts until the next window begins. So windows do not overlap, and begin at least an interval
+/// apart. The amount that leaves in a window through the key, plus the amount used when the owner set the limit, never
+/// exceeds the limit. In any stretch of time as long as the interval, it is at most twice the limit, since the stretch
+/// touches at most two windows.
 abstract contract ObservedSpending is SessionKeyPlans {
     using FixedPointMathLib for uint256;
 
@@ -27,18 +27,18 @@ abstract contract ObservedSpending is SessionKeyPlans {
     struct Outcome {
         bool success;
         bytes reason;
-        // Wei that it cost, and by what its account's native and token balances went down.
+        // Its cost in wei, and the decrease of its account's native and token balances.
         uint256 gasPaid;
         uint256 native;
         uint256 tokens;
-        // Sum of the allowances that it set; saturates.
+        // The sum of the allowances that it set, saturating.
         uint256 allowances;
     }
 
     /// @notice Everything known about a key.
     struct State {
         bool isRegistered;
-        // A hash of everything that only an owner changes.
+        // A hash of everything that only an owner can change.
         bytes32 permissions;
         ISessionKeyPlugin.SpendLimitInfo native;
         ISessionKeyPlugin.SpendLimitInfo erc20;
@@ -52,11 +52,11 @@ abstract contract ObservedSpending is SessionKeyPlans {
         uint256 succeeded;
         uint256 gasPaid;
         uint256 native;
-        // Tokens and allowances; saturates.
+        // Tokens and allowances, saturating.
         uint256 tokens;
     }
 
-    /// @dev Spent in the current window, by account and key.
+    /// @dev The amount spent in the current window, by account and key.
     uint256[KEYS][ACCOUNTS] private nativeSpent;
     uint256[KEYS][ACCOUNTS] private tokensSpent;
 
@@ -69,7 +69,7 @@ abstract contract ObservedSpending is SessionKeyPlans {
 
     /* Observation */
 
-    /// @dev Foundry also records the events of reverted calls; nothing in a failed operation counts.
+    /// @dev Foundry also records events of reverted calls; nothing in a failed operation counts.
     function readOutcomes(Vm.Log[] memory logs, Plan[] memory plans) internal view returns (Outcome[] memory outcomes) {
         outcomes = new Outcome[](plans.length);
         uint256 k;
@@ -146,7 +146,7 @@ abstract contract ObservedSpending is SessionKeyPlans {
         }
     }
 
-    /// @dev Owners, plugins in their order, and the account's implementation.
+    /// @dev Hashes owners, plugins in order, and the account's implementation.
     function _stateOfInstallations() private view returns (bytes32 hash) {
         bytes32 implementationSlot = 0x360894a13ba1a3210667c828492db98dca3e2076cc3735a920a3ca505d382bbc;
         for (uint256 a = 0; a < ACCOUNTS; ++a) {
@@ -165,9 +165,9 @@ abstract contract ObservedSpending is SessionKeyPlans {
 
     /* What must hold */
 
-    /// @notice After a bundle.
-    /// @param before What the keys were before it.
-    /// @return gasWindows How many windows of gas limits were opened.
+    /// @notice Checks the properties after a bundle.
+    /// @param before The keys' states before the bundle.
+    /// @return gasWindows The number of gas limit windows opened.
     function checkProperties(Plan[] memory plans, Outcome[] memory outcomes, State[KEYS][ACCOUNTS] memory before)
         internal
         returns (uint256 gasWindows)
@@ -182,7 +182,7 @@ abstract contract ObservedSpending is SessionKeyPlans {
         }
     }
 
-    /// @dev Whether an operation of the owner is about this key.
+    /// @dev Whether an owner's operation concerns this key.
     function _isNamed(Plan[] memory plans, uint256 a, uint256 i) private pure returns (bool) {
         for (uint256 k = 0; k < plans.length; ++k) {
             if (plans[k].account == a && names(plans[k], i)) return true;
@@ -206,14 +206,14 @@ abstract contract ObservedSpending is SessionKeyPlans {
         }
     }
 
-    /// @dev The owner's changes to a key are only compared with the reference. The windows continue from the amounts
+    /// @dev An owner's changes to a key are compared only with the reference. The windows continue from the amounts
     /// used by then.
     function restartWindows(uint256 a, uint256 i, State memory state) internal {
         nativeSpent[a][i] = state.native.limitUsed;
         tokensSpent[a][i] = state.erc20.limitUsed;
     }
 
-    /// @dev A key that no owner's operation of the bundle is about.
+    /// @dev Checks a key that no owner's operation of the bundle concerns.
     /// @return Whether a window of its gas limit was opened.
     function _checkKey(uint256 a, uint256 i, Activity memory activity, State memory before, State memory afterwards)
         private
@@ -236,9 +236,9 @@ abstract contract ObservedSpending is SessionKeyPlans {
         return _checkGas(activity.gasPaid, before, afterwards);
     }
 
-    /// @param spent Earlier in the current window.
-    /// @param out What left by successful operations: wei; or tokens and allowances.
-    /// @return What is spent in the current window by now.
+    /// @param spent The amount spent earlier in the current window.
+    /// @param out The amount that left by successful operations: wei; or tokens and allowances.
+    /// @return The amount spent in the current window.
     function _checkWindow(
         uint256 spent,
         uint256 out,
@@ -256,7 +256,7 @@ abstract contract ObservedSpending is SessionKeyPlans {
             spent = 0;
         }
         assertLe(out, charged, "more left than was charged");
-        // The owner can have set the limit below the used amount: then nothing leaves.
+        // The owner may have set the limit below the used amount: then nothing leaves.
         if (out > 0) assertLe(spent + out, before.limit, "a window's limit exceeded");
         return spent + out;
     }
@@ -281,7 +281,7 @@ abstract contract ObservedSpending is SessionKeyPlans {
         isOpened = !before.isResetPending && (afterwards.isResetPending || isSettled);
         uint256 charged = gas.limitUsed;
         if (!isOpened) charged -= before.gas.limitUsed;
-        // Before that, what was left of the window before can have been charged.
+        // The rest of the previous window may have been charged before.
         else if (before.gas.limitUsed < gas.limit) charged += gas.limit - before.gas.limitUsed;
         assertLe(paid, charged, "gas: more paid than charged");
     }

@@ -5,12 +5,12 @@ import {PackedUserOperation} from "../../src/interfaces/IModule.sol";
 import {Call} from "../../src/interfaces/IStandardExecutor.sol";
 import {ReferenceSessionKeyPlugin} from "./ReferenceSessionKeyPlugin.sol";
 
-/// @title The module's differences from the plugin, in their plainest form
-/// @notice A limit with an interval that starts at 0 has not begun.
+/// @title The module's differences from the plugin, in plain form
+/// @notice A limit with an interval and start 0 has not begun.
 contract ReferenceSessionKeyModule is ReferenceSessionKeyPlugin {
     address private immutable MODULE;
 
-    /// @dev Whether the updates are those of a key that is being added.
+    /// @dev Whether the updates belong to a key that is being added.
     bool private isAdding;
 
     constructor(address module) ReferenceSessionKeyPlugin(0x5FF137D4b0FDCD49DcA30c7CF57E578a026d2789) {
@@ -53,7 +53,7 @@ contract ReferenceSessionKeyModule is ReferenceSessionKeyPlugin {
         external
         returns (uint48 validAfter, uint48 validUntil)
     {
-        // Of the nonce, the upper 19 bytes are the lower 19 of the key.
+        // The upper 19 bytes of the nonce are the lower 19 of the key.
         if (bytes19(bytes32(op.nonce)) != bytes19(bytes20(sessionKey) << 8)) revert PermissionsCheckFailed();
         Permissions storage one;
         (one, validAfter) = checkKeyAndCalls(calls, sessionKey);
@@ -71,7 +71,7 @@ contract ReferenceSessionKeyModule is ReferenceSessionKeyPlugin {
         return (validAfter, one.validUntil);
     }
 
-    /// @dev Checked arithmetic: an operation whose cost overflows is refused, by a panic.
+    /// @dev Checked arithmetic: an operation whose cost overflows is refused with a panic.
     function _maxCost(PackedUserOperation calldata op) private pure returns (uint256) {
         uint256 gas = uint256(uint128(bytes16(op.accountGasLimits))) + uint128(uint256(op.accountGasLimits));
         if (op.paymasterAndData.length > 0) {

@@ -8,9 +8,9 @@ import {ISessionKeyPermissionsUpdates, ISessionKeyPlugin} from "../../src/interf
 import {Call} from "../../src/interfaces/IStandardExecutor.sol";
 import {TestToken} from "../mocks/TestToken.sol";
 
-/// @title The rules of session keys in their plainest form
-/// @notice The required behaviour of the plugin, written from the text of `ISessionKeyPlugin` and not from its code:
-/// nothing is packed or optimized. Amounts are compared by subtraction, so no sum can overflow. It answers the same
+/// @title The rules of session keys, in plain form
+/// @notice The plugin's required behaviour, written from the documentation of `ISessionKeyPlugin`, not from its code:
+/// nothing is packed or optimized. Amounts are compared by subtraction, so no sum can overflow. It takes the same
 /// calls, with the account as their sender, but makes no calls through the account and ignores signatures.
 contract ReferenceSessionKeyPlugin is ISessionKeyPlugin, ISessionKeyPermissionsUpdates {
     struct Entry {
@@ -56,7 +56,7 @@ contract ReferenceSessionKeyPlugin is ISessionKeyPlugin, ISessionKeyPermissionsU
         ENTRY_POINT = entryPoint;
     }
 
-    /// @notice A number that a key has from when it is added until it is removed, through rotations; 0: not registered.
+    /// @notice A number that a key keeps from its addition until its removal, through rotations; 0: not registered.
     function registrationOf(address account, address sessionKey) public view returns (uint256) {
         return registrations[account][sessionKey];
     }
@@ -129,7 +129,7 @@ contract ReferenceSessionKeyPlugin is ISessionKeyPlugin, ISessionKeyPermissionsU
         }
     }
 
-    /* Updates. Each is a call of the reference to itself, so Solidity decodes it and a failure undoes all of them */
+    /* Updates. Each is a self-call of the reference, so Solidity decodes it and a failure reverts all of them */
 
     function updateKeyPermissions(address sessionKey, bytes[] calldata updates) public {
         updated = _requireKey(msg.sender, sessionKey);
@@ -169,7 +169,7 @@ contract ReferenceSessionKeyPlugin is ISessionKeyPlugin, ISessionKeyPermissionsU
     function setERC20SpendLimit(address token, uint256 limit, uint48 interval) external {
         if (token == address(0)) revert InvalidToken(token);
         Limit storage one = permissions[updated].tokens[token];
-        // A removed limit still shows its last figures.
+        // A removed limit still shows its last amounts.
         if (limit == type(uint256).max) (one.exists, one.used) = (false, 0);
         else _set(one, limit, interval);
     }
@@ -189,7 +189,7 @@ contract ReferenceSessionKeyPlugin is ISessionKeyPlugin, ISessionKeyPermissionsU
         one.start = interval == 0 ? 0 : startOfIntervals();
     }
 
-    /// @dev The start of an interval that is set now.
+    /// @dev Returns the start of an interval set now.
     function startOfIntervals() internal view virtual returns (uint48) {
         return uint48(block.timestamp);
     }
@@ -216,7 +216,7 @@ contract ReferenceSessionKeyPlugin is ISessionKeyPlugin, ISessionKeyPermissionsU
         return (validAfter, one.validUntil);
     }
 
-    /// @dev Everything that does not depend on the operation.
+    /// @dev Checks everything that does not depend on the operation.
     function checkKeyAndCalls(Call[] calldata calls, address sessionKey)
         internal
         view
@@ -234,7 +234,7 @@ contract ReferenceSessionKeyPlugin is ISessionKeyPlugin, ISessionKeyPermissionsU
         }
     }
 
-    /// @dev Checked arithmetic: an operation whose cost overflows is refused, by a panic.
+    /// @dev Checked arithmetic: an operation whose cost overflows is refused with a panic.
     function _maxCost(UserOperation calldata op) private pure returns (uint256) {
         uint256 verifications = op.paymasterAndData.length > 0 ? 3 : 1;
         return (op.callGasLimit + op.verificationGasLimit * verifications + op.preVerificationGas) * op.maxFeePerGas;
@@ -260,7 +260,7 @@ contract ReferenceSessionKeyPlugin is ISessionKeyPlugin, ISessionKeyPermissionsU
 
     /* Execution */
 
-    /// @dev Of several broken rules, the one of the earlier call is reported; then the native limit's, then the gas
+    /// @dev If several rules are broken, the earliest call's is reported; then the native limit's, then the gas
     /// limit's.
     function executeWithSessionKey(Call[] calldata calls, address sessionKey) external returns (bytes[] memory) {
         Permissions storage one = permissions[_requireKey(msg.sender, sessionKey)];
@@ -344,7 +344,7 @@ contract ReferenceSessionKeyPlugin is ISessionKeyPlugin, ISessionKeyPermissionsU
         return one.used <= one.limit && amount <= one.limit - one.used;
     }
 
-    /// @dev The first second of the next interval.
+    /// @dev Returns the first second of the next interval.
     function _end(Limit storage one) private view returns (uint48) {
         uint256 sum = uint256(one.start) + one.interval;
         return sum > type(uint48).max ? type(uint48).max : uint48(sum);

@@ -10,12 +10,12 @@ import {ISessionKeyPlugin} from "../../src/interfaces/ISessionKeyPlugin.sol";
 import {ObservedSpending} from "./ObservedSpending.sol";
 
 /// @notice Acts as owners, keys, anyone and time, through the real EntryPoint. Before each bundle the reference
-/// predicts the result, in the EntryPoint's order: validation of all operations, one after the other, then execution of
-/// all, one after the other, each undone by itself if it fails. So what an owner's operation does to a key reaches the
-/// key's later operations of the same bundle in execution, though not in validation.
+/// predicts the result in the EntryPoint's order: validation of all operations one by one, then execution of all one by
+/// one, where a failing operation reverts only itself. So an owner's change to a key affects the key's later operations
+/// of the same bundle in execution, but not in validation.
 ///
-/// The result must be the same to the last byte: which operation the EntryPoint refuses and why, which one fails in
-/// execution and with what data, and every view of the plugin afterwards.
+/// The result must match to the last byte: which operation the EntryPoint refuses and why, which one fails in execution
+/// and with what data, and every view of the plugin afterwards.
 contract SessionKeyHandler is ObservedSpending {
     /// @notice The possible results of a bundle, and of an operation in it.
     enum Event {
@@ -34,10 +34,10 @@ contract SessionKeyHandler is ObservedSpending {
         GAS_WINDOW_OPENED
     }
 
-    /// @notice How often each event happened.
+    /// @notice The number of times each event happened.
     mapping(Event what => uint256) public counts;
 
-    /// @dev The plugin's id of each registration that was seen, and back.
+    /// @dev The plugin's id of each registration seen, and the reverse.
     mapping(uint256 registration => uint256) private ids;
     mapping(uint256 account => mapping(uint256 id => uint256)) private registrations;
 
@@ -52,7 +52,7 @@ contract SessionKeyHandler is ObservedSpending {
 
     /* Actions */
 
-    /// @notice Sends a bundle. As a bundler does, drops an operation that the EntryPoint refuses, and sends the others.
+    /// @notice Sends a bundle. Like a bundler, drops an operation that the EntryPoint refuses, and sends the rest.
     function sendBundle(uint256 seed) external {
         Plan[] memory plans = planBundle(Random(seed));
         while (plans.length != 0) {
@@ -67,7 +67,7 @@ contract SessionKeyHandler is ObservedSpending {
         }
     }
 
-    /// @notice The owner acts through a call, not a user operation.
+    /// @notice The owner acts in a runtime call, not a user operation.
     function ownerCalls(uint256 seed) external {
         Random memory random = Random(seed);
         _callAsOwner(planOwners(random, draw(random, ACCOUNTS), draw(random, KEYS)));
@@ -85,7 +85,7 @@ contract SessionKeyHandler is ObservedSpending {
         check();
     }
 
-    /// @notice Often less than an interval, sometimes more.
+    /// @notice Usually by less than an interval, sometimes by more.
     function timePasses(uint256 seed) external {
         vm.warp(vm.getBlockTimestamp() + (seed >> 8) % (seed % 4 == 0 ? 1 days : 2 hours));
     }
@@ -120,7 +120,7 @@ contract SessionKeyHandler is ObservedSpending {
         vm.recordLogs();
         vm.prank(bundler, bundler);
         try ENTRY_POINT.handleOps(ops, beneficiary) {
-            assertEq(expectedError.length, 0, "a bundle went through that must not");
+            assertEq(expectedError.length, 0, "a bundle was included that must be refused");
         } catch (bytes memory reason) {
             assertEq(reason, expectedError, "refused");
             check();
@@ -151,7 +151,7 @@ contract SessionKeyHandler is ObservedSpending {
 
     /* Expectations of the reference */
 
-    /// @notice The required result of a bundle; the handler calls it on itself, so a revert undoes all of it. Reverts
+    /// @notice Runs the reference on a bundle. The handler calls it externally, so a revert undoes all of it. Reverts
     /// as the EntryPoint must if it must refuse the bundle.
     function expectBundle(Plan[] calldata plans, UserOperation[] calldata ops)
         external
@@ -167,7 +167,7 @@ contract SessionKeyHandler is ObservedSpending {
         }
     }
 
-    /// @dev The codes are those of the EntryPoint: first the account's answer, then its signature, then its time.
+    /// @dev Uses the EntryPoint's order of errors: the account's revert, then its signature, then its time.
     function _expectValidation(uint256 k, Plan calldata plan, UserOperation calldata op) private {
         vm.prank(address(accounts[plan.account]));
         try reference_.checkOperation(op, plan.calls, wallets[plan.key].addr) returns (uint48 from, uint48 until) {
@@ -189,7 +189,7 @@ contract SessionKeyHandler is ObservedSpending {
         }
     }
 
-    /// @notice The handler calls it on itself, so a revert undoes all of it.
+    /// @notice The handler calls it externally, so a revert undoes all of it.
     function execute(Plan calldata plan) external {
         require(msg.sender == address(this));
         for (uint256 s = 0; s < plan.steps.length; ++s) {
@@ -202,7 +202,8 @@ contract SessionKeyHandler is ObservedSpending {
 
     /* Comparison */
 
-    /// @notice Every view of the plugin returns the reference's result; ids are distinct and never reused.
+    /// @notice Checks that every view of the plugin returns the reference's result, and that ids are distinct and never
+    /// reused.
     function check() public {
         for (uint256 a = 0; a < ACCOUNTS; ++a) {
             address of_ = address(accounts[a]);
@@ -252,14 +253,14 @@ contract SessionKeyHandler is ObservedSpending {
         if (registration == 0) return;
         uint256 id = _idOf(a, i);
         if (ids[registration] == 0) {
-            assertEq(registrations[a][id], 0, "an id came back");
+            assertEq(registrations[a][id], 0, "an id was reused");
             (ids[registration], registrations[a][id]) = (id, registration);
         }
         assertEq(ids[registration], id, "another id");
-        assertEq(registrations[a][id], registration, "an id of two keys");
+        assertEq(registrations[a][id], registration, "one id for two keys");
     }
 
-    /// @dev From the plugin's storage: see the layouts above `KeyRecord` and `LibSessionKeySlots`.
+    /// @dev Read from the plugin's storage: see the layouts above `KeyRecord` and `LibSessionKeySlots`.
     function _idOf(uint256 a, uint256 i) private view returns (uint256) {
         bytes32 name = bytes32(uint256(2) << 248 | uint256(uint160(wallets[i].addr)) << 40);
         return uint48(uint256(vm.load(address(plugin), keccak256(abi.encode(address(accounts[a]), name)))));
@@ -278,8 +279,8 @@ contract SessionKeyHandler is ObservedSpending {
         else _count(bytes(code)[3] == "3" ? Event.REFUSED_BY_PLUGIN : Event.REFUSED_FOR_SIGNATURE);
     }
 
-    /// @dev A key's operation that passed validation finds its key gone, or a rule broken, only if an operation before it
-    /// in the same bundle made it so. That is so of the native limit, too.
+    /// @dev A validated key's operation finds its key gone, or a rule broken, only because of an earlier operation in
+    /// the same bundle. That is so for the native limit too.
     function _countOutcome(Plan memory plan, Outcome memory outcome) private {
         bytes4 reason = bytes4(outcome.reason);
         if (!plan.isKeys) _count(outcome.success ? Event.OWNER_SUCCEEDED : Event.OWNER_FAILED);

@@ -13,11 +13,12 @@ import {IInstallable, SessionKeyTest} from "../utils/SessionKeyTest.sol";
 import {ReferenceSessionKeyModule} from "./ReferenceSessionKeyModule.sol";
 import {ReferenceSessionKeyPlugin} from "./ReferenceSessionKeyPlugin.sol";
 
-/// @notice Random histories of an account with three keys, against the reference: keys come and go, owners change
-/// permissions, operations are validated and executed in any order, time passes. After each step every view returns the
-/// same.
+/// @notice Random histories of an account with three keys, compared with the reference: keys are added and removed,
+/// owners change permissions, operations are validated and executed in any order, time passes. After each step every
+/// view returns the same.
 ///
-/// `SessionKeyInvariants` does this through the EntryPoint, for the plugin; here both faces are alone with their stub accounts.
+/// `SessionKeyInvariants` does this through the EntryPoint, for the plugin; here both faces have only their stub
+/// accounts.
 abstract contract SessionKeyHistoriesTest is SessionKeyTest {
     uint256 private constant KEYS = 3;
     uint256 private constant STEPS = 16;
@@ -39,7 +40,7 @@ abstract contract SessionKeyHistoriesTest is SessionKeyTest {
     Vm.Wallet[KEYS] private wallets;
     address private immutable PAYMASTER = makeAddr("paymaster");
 
-    /// @dev How often each result happened.
+    /// @dev The number of times each event happened.
     uint256[9] internal counts;
 
     function setUp() public virtual override {
@@ -52,10 +53,10 @@ abstract contract SessionKeyHistoriesTest is SessionKeyTest {
         }
     }
 
-    /// @notice The reference of the face.
+    /// @notice Deploys the reference of the face.
     function deployReference() internal virtual returns (ReferenceSessionKeyPlugin);
 
-    /// @notice The reference's result for an operation; called with the account as its sender.
+    /// @notice Encodes the reference's check of an operation; called with the account as the sender.
     function encodeCheck(Operation memory op, Call[] memory calls) internal view virtual returns (bytes memory);
 
     /// @notice Whether the face has limits that have not begun.
@@ -67,7 +68,7 @@ abstract contract SessionKeyHistoriesTest is SessionKeyTest {
         }
     }
 
-    /// @dev Everything that can happen does; else the comparison would prove little.
+    /// @dev Every event happens; otherwise the comparison would prove little.
     function test_histories_areOfEveryKind() public {
         for (uint256 seed = 0; seed < 36 * STEPS; ++seed) {
             _step(_hash(seed, 0));
@@ -108,7 +109,7 @@ abstract contract SessionKeyHistoriesTest is SessionKeyTest {
 
     /* Steps */
 
-    /// @dev The same call by the account, to both.
+    /// @dev Makes the same call from the account to both.
     function _manage(bytes memory data) private {
         (bool success, bytes memory answer) = address(account).call(data);
         (bool expected, bytes memory expectedAnswer) = _askReference(data);
@@ -149,7 +150,7 @@ abstract contract SessionKeyHistoriesTest is SessionKeyTest {
         (uint48 validAfter, uint48 validUntil) = abi.decode(expectedAnswer, (uint48, uint48));
         assertEq(abi.decode(answer, (uint256)), packed(validAfter, validUntil), "validation data");
         bool isTimely = validAfter <= vm.getBlockTimestamp();
-        // A refused operation leaves nothing behind.
+        // A refused operation leaves no trace.
         if (!isTimely) vm.revertToState(snapshot);
         ++counts[uint256(isTimely ? Event.VALID : Event.VALID_LATER)];
     }
@@ -232,7 +233,7 @@ abstract contract SessionKeyHistoriesTest is SessionKeyTest {
         if (kind < 11) return transfer(amount);
         if (kind < 14) return approve(amount);
         if (kind == 14) return call(address(token), 0, abi.encodeCall(TestToken.approve, (address(1), NO_LIMIT)));
-        // None of these need be called: the plugin relies on accounts to refuse plugins.
+        // None of these must be called: the plugin relies on accounts to refuse plugins.
         address forbidden = hasNotBegunLimits() ? address(face) : address(account);
         return call(seed >> 8 & 1 == 0 ? forbidden : ENTRY_POINT, 0, hex"d0");
     }
@@ -272,7 +273,7 @@ contract SessionKeyPluginHistoriesTest is SessionKeyHistoriesTest, PluginFace {
     }
 
     function encodeCheck(Operation memory op, Call[] memory calls) internal view override returns (bytes memory) {
-        // The same struct, of another interface.
+        // The same struct, from another interface.
         bytes memory encoded = abi.encode(unpacked(op), calls, key);
         return bytes.concat(ReferenceSessionKeyPlugin.checkOperation.selector, encoded);
     }

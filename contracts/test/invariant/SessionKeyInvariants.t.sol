@@ -6,10 +6,10 @@ import {console} from "forge-std/console.sol";
 
 import {SessionKeyHandler} from "./SessionKeyHandler.sol";
 
-/// @notice Random bundles of owners and keys, calls and time, against a reference and against invariants. See
+/// @notice Random bundles of owners and keys, runtime calls and time, checked against a reference and invariants. See
 /// `SessionKeyHandler` and `ObservedSpending` for the checks after every action.
 contract SessionKeyInvariants is Test {
-    /// @dev Number of `SessionKeyHandler.Event`.
+    /// @dev The number of `SessionKeyHandler.Event`s.
     uint256 private constant EVENTS = 13;
 
     SessionKeyHandler private handler;
@@ -19,7 +19,7 @@ contract SessionKeyInvariants is Test {
         handler = new SessionKeyHandler();
         handler.setUp();
         bytes4[] memory selectors = new bytes4[](8);
-        // Most of the actions are bundles.
+        // Most actions are bundles.
         for (uint256 i = 0; i < 5; ++i) {
             selectors[i] = SessionKeyHandler.sendBundle.selector;
         }
@@ -34,8 +34,8 @@ contract SessionKeyInvariants is Test {
         handler.check();
     }
 
-    /// @dev Shows how often each event happened in all runs: the environment of the process outlives a run. Forge
-    /// repeats the last run to show its output, so the sum from before that is shown.
+    /// @dev Prints how often each event happened in all runs: the process environment outlives a run. Forge repeats the
+    /// last run to show its output, so the sum from before that run is printed.
     function afterInvariant() public {
         for (uint256 i = 0; i < EVENTS; ++i) {
             string memory variable = string.concat("SESSION_KEY_EVENTS_", vm.toString(i));
@@ -43,11 +43,11 @@ contract SessionKeyInvariants is Test {
             console.log(_names()[i], sum);
             vm.setEnv(variable, vm.toString(sum + handler.counts(SessionKeyHandler.Event(i))));
         }
-        // Of 30 actions and more, one in 10^12 runs would have none.
+        // With at least 30 actions, one in 10^12 runs would have none.
         assertGt(handler.counts(SessionKeyHandler.Event.BUNDLE), 0);
     }
 
-    /// @dev Everything that can happen does; else the checks would prove little. Always the same actions.
+    /// @dev A fixed sequence in which every event happens; otherwise the checks would prove little.
     function test_everythingHappens() public {
         for (uint256 seed = 0; seed < 200; ++seed) {
             handler.sendBundle(seed);
@@ -62,7 +62,7 @@ contract SessionKeyInvariants is Test {
         }
     }
 
-    /// @dev Of `SessionKeyHandler.Event`.
+    /// @dev The names of `SessionKeyHandler.Event`.
     function _names() private pure returns (string[EVENTS] memory) {
         return [
             "bundles sent",

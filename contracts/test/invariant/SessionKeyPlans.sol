@@ -35,16 +35,16 @@ abstract contract SessionKeyPlans is SessionKeyStackTest {
     struct Plan {
         uint256 account;
         bool isKeys;
-        // Whose operation it is.
+        // The operation's sender.
         uint256 key;
-        // Of an owner's operation: a bit for each key that it is about.
+        // For an owner's operation: a bit for each key that it concerns.
         uint256 named;
         bool wrongSigner;
         bool wrongNonceKey;
         bytes callData;
         // The resulting calls of the plugin, in order.
         bytes[] steps;
-        // An operation of a key: its calls, and their revert data once the plugin allows them.
+        // For a key's operation: its calls, and their revert data once the plugin allows them.
         Call[] calls;
         bool callsFail;
         bytes failure;
@@ -113,15 +113,15 @@ abstract contract SessionKeyPlans is SessionKeyStackTest {
         random.word = uint256(keccak256(abi.encode(random.word)));
     }
 
-    /// @notice True once in `size` times.
+    /// @notice True with probability 1/`size`.
     function isDrawn(Random memory random, uint256 size) internal pure returns (bool) {
         return draw(random, size) == 0;
     }
 
     /* Plans */
 
-    /// @notice One to four operations. Most of them are about one key of one account, so they interact; in some bundles
-    /// the owner goes first and takes the key's permissions away.
+    /// @notice Draws one to four operations. Most of them concern one key of one account, so they interact; in some
+    /// bundles the owner goes first and takes the key's permissions away.
     function planBundle(Random memory random) internal view returns (Plan[] memory plans) {
         plans = new Plan[](1 + draw(random, 4));
         uint256 a = draw(random, ACCOUNTS);
@@ -159,7 +159,7 @@ abstract contract SessionKeyPlans is SessionKeyStackTest {
     }
 
     function _planOperation(Random memory random, uint256 a, uint256 i) private view returns (Plan memory plan) {
-        // Mostly, a key that is not registered is added before it acts.
+        // Usually, an unregistered key is added before it acts.
         bool isOwners = isRegistered(a, i) ? draw(random, 3) == 0 : draw(random, 8) < 7;
         return isOwners ? planOwners(random, a, i) : _planKeys(random, a, i);
     }
@@ -184,7 +184,7 @@ abstract contract SessionKeyPlans is SessionKeyStackTest {
         plan.hasPaymaster = isDrawn(random, 4);
     }
 
-    /// @dev The usual calls of keys: pay, transfer, approve, count.
+    /// @dev Draws a usual call of a key: pay, transfer, approve, count.
     function _planCall(Random memory random) private view returns (Call memory) {
         uint256 kind = draw(random, 8);
         uint256 amount = draw(random, 5);
@@ -199,8 +199,8 @@ abstract contract SessionKeyPlans is SessionKeyStackTest {
     }
 
     /// @return made The call.
-    /// @return fails Whether it reverts, if it is made.
-    /// @return failure What it reverts with.
+    /// @return fails Whether it reverts if it is made.
+    /// @return failure Its revert data.
     function _planOddCall(Random memory random, uint256 a)
         private
         view
@@ -218,7 +218,7 @@ abstract contract SessionKeyPlans is SessionKeyStackTest {
         if (kind == 3) {
             (made.target, made.value) = (address(till), type(uint256).max - amount);
         } else if (kind == 4) {
-            // Fewer bytes than a selector has.
+            // Shorter than a selector.
             made.data = hex"d09de0";
         } else if (kind == 5) {
             // The account refuses calls to plugins, whatever the list.
@@ -230,7 +230,7 @@ abstract contract SessionKeyPlans is SessionKeyStackTest {
             made.target = address(accounts[a]);
             made.data = abi.encodeCall(IMultiOwnerPlugin.updateOwners, (listOf(payee), new address[](0)));
         } else if (kind == 7) {
-            // Never allowed: the EntryPoint, which is on no list.
+            // Never allowed: the EntryPoint, which no list contains.
             made.target = address(ENTRY_POINT);
             made.data = abi.encodeCall(IEntryPoint.withdrawTo, (payable(address(till)), amount));
         } else {
@@ -278,12 +278,12 @@ abstract contract SessionKeyPlans is SessionKeyStackTest {
         plan.steps = listOf(plan.callData);
     }
 
-    /// @notice Whether an operation is its owner's and is about the account's key `i`.
+    /// @notice Whether an owner's operation concerns the account's key `i`.
     function names(Plan memory plan, uint256 i) internal pure returns (bool) {
         return plan.named >> i & 1 == 1;
     }
 
-    /// @dev Mostly with permissions that allow operations.
+    /// @dev Usually with permissions that allow operations.
     function _planAddition(Random memory random, uint256 i) private view returns (bytes memory) {
         bytes[] memory updates = isDrawn(random, 4) ? _planUpdates(random) : _planOpening(random);
         return abi.encodeCall(ISessionKeyPlugin.addSessionKey, (wallets[i].addr, bytes32(random.word), updates));
@@ -298,7 +298,7 @@ abstract contract SessionKeyPlans is SessionKeyStackTest {
         return plan;
     }
 
-    /// @dev A batch: pay something, remove the key, add it again.
+    /// @dev Draws a batch: pay something, remove the key, add it again.
     function _planReplacement(Random memory random, Plan memory plan, uint256 i, uint256 a)
         private
         view
@@ -313,7 +313,7 @@ abstract contract SessionKeyPlans is SessionKeyStackTest {
         return plan;
     }
 
-    /// @dev A batch: uninstall the plugin, install it.
+    /// @dev Draws a batch: uninstall the plugin, install it.
     function _planReinstallation(Plan memory plan, uint256 a) private view returns (Plan memory) {
         plan.named = type(uint256).max;
         plan.steps = listOf(abi.encodeCall(IPlugin.onUninstall, ("")), abi.encodeCall(IPlugin.onInstall, (noKeys())));
@@ -324,7 +324,7 @@ abstract contract SessionKeyPlans is SessionKeyStackTest {
         return plan;
     }
 
-    /// @dev The predecessor as it is now, which an operation before may change; or zero; or some word.
+    /// @dev The current predecessor, which an earlier operation may change; or zero; or an arbitrary word.
     function _predecessor(Random memory random, uint256 a, uint256 i) private view returns (bytes32) {
         uint256 kind = draw(random, 8);
         if (kind == 0) return bytes32(uint256(1));
@@ -335,7 +335,7 @@ abstract contract SessionKeyPlans is SessionKeyStackTest {
 
     /* Updates */
 
-    /// @dev An owner's change to a key: opens it, narrows it, or anything.
+    /// @dev Draws an owner's change to a key: opening it, narrowing it, or anything.
     function _planUpdates(Random memory random) private view returns (bytes[] memory updates) {
         uint256 kind = draw(random, 5);
         if (kind < 2) return _planOpening(random);
@@ -354,8 +354,8 @@ abstract contract SessionKeyPlans is SessionKeyStackTest {
         return tokenLimit(draw(random, 7), _anyInterval(random));
     }
 
-    /// @dev Every call can be made from now on, whatever the list's type. Native and token limit, and sometimes a gas
-    /// limit.
+    /// @dev From now on every call is allowed by the list, whatever its type. Adds native and token limits, and
+    /// sometimes a gas limit.
     function _planOpening(Random memory random) private view returns (bytes[] memory updates) {
         uint256 kind = draw(random, 3);
         updates = new bytes[](isDrawn(random, 2) ? 9 : 8);
@@ -381,16 +381,16 @@ abstract contract SessionKeyPlans is SessionKeyStackTest {
         if (kind < 12) return _planTokenLimit(random);
         if (kind < 14) return _planGasLimit(random);
         if (kind == 14) return requiredPaymaster(draw(random, 3) > 0 ? address(0) : paymaster);
-        // No update; those before it are undone.
+        // Not an update; the ones before it are reverted.
         return isDrawn(random, 2) ? bytes(hex"12345678") : bytes(hex"8f29");
     }
 
-    /// @notice All targets that lists can name.
+    /// @notice Returns all targets that lists can contain.
     function listTargets() internal view returns (address[3] memory) {
         return [address(till), address(token), address(counter)];
     }
 
-    /// @notice All functions that lists can name: those that calls of the plans are of.
+    /// @notice Returns all functions that lists can contain: those that the plans call.
     function listFunctions() internal view returns (ListFunction[5] memory) {
         return [
             ListFunction(address(till), 0),
@@ -410,7 +410,7 @@ abstract contract SessionKeyPlans is SessionKeyStackTest {
         return functionEntry(one.target, one.selector, draw(random, 3) > 0);
     }
 
-    /// @dev Mostly a range that contains now, sometimes one that has ended or begins later.
+    /// @dev Usually a range that contains now, sometimes one that has ended or begins later.
     function _planTimeRange(Random memory random) private view returns (bytes memory) {
         uint48 time = uint48(vm.getBlockTimestamp());
         uint256 kind = draw(random, 6);
@@ -427,13 +427,13 @@ abstract contract SessionKeyPlans is SessionKeyStackTest {
         return tokenLimit(_anyLimit(random, 30), _anyInterval(random));
     }
 
-    /// @dev At 1 to 3 gwei an operation costs at most 0.001 to 0.01 ether, so windows are soon used up.
+    /// @dev At 1 to 3 gwei an operation costs at most 0.001 to 0.01 ether, so windows are used up soon.
     function _planGasLimit(Random memory random) private pure returns (bytes memory) {
         uint48 interval = isDrawn(random, 4) ? _anyInterval(random) : uint48(1 + draw(random, 1 hours));
         return gasLimit(0.003 ether + draw(random, 0.004 ether), interval);
     }
 
-    /// @dev Small; now and then none, or too large for a packed word.
+    /// @dev A small limit; sometimes none, or one too large for a packed word.
     function _anyLimit(Random memory random, uint256 size) private pure returns (uint256) {
         uint256 kind = draw(random, 16);
         if (kind == 0) return NO_LIMIT;
@@ -450,12 +450,12 @@ abstract contract SessionKeyPlans is SessionKeyStackTest {
 
     /* Operations */
 
-    /// @notice The operations of a bundle, signed.
+    /// @notice Builds a bundle's signed operations.
     function build(Plan[] memory plans) internal view returns (UserOperation[] memory ops) {
         ops = new UserOperation[](plans.length);
         for (uint256 k = 0; k < plans.length; ++k) {
             ops[k] = _build(plans[k]);
-            // Earlier ones of the same nonce key.
+            // Earlier operations in the same lane.
             for (uint256 m = 0; m < k; ++m) {
                 if (ops[m].sender == ops[k].sender && ops[m].nonce >> 64 == ops[k].nonce >> 64) ++ops[k].nonce;
             }

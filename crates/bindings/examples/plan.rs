@@ -1,5 +1,6 @@
-//! Prints the plan of a deployment with the default parameters as JSON, for `script/bindings.sh`. Takes the paths of two files
-//! with the creation bytecode of EntryPoint v0.6 and v0.7 in hex.
+//! Prints the deployment plan for the default parameters as JSON, for `script/bindings.sh`.
+//!
+//! Takes two paths: files with the creation bytecode, in hex, of EntryPoint v0.6 and v0.7.
 
 use alloy_primitives::{Bytes, hex};
 use serde_json::{Map, Value, json};

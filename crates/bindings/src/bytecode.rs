@@ -1,8 +1,8 @@
 //! Creation bytecode of the contracts, as compiled from `contracts/src` with the pinned compiler.
 //!
-//! `script/bindings.sh` regenerates the files, and `script/bindings.sh --check` proves that they are up to date. Deployments
-//! create the contracts from this bytecode, never from what another build leaves behind: solc's output may depend on which files
-//! are compiled together, and the contracts' addresses depend on every byte.
+//! `script/bindings.sh` regenerates the files, and `script/bindings.sh --check` verifies that they are up to
+//! date. Deployments always use this bytecode, never another build's output: solc's output may depend on
+//! which files are compiled together, and the contracts' addresses depend on every byte.
 
 use alloy_primitives::{Address, B256, Bytes, hex};
 use alloy_sol_types::SolValue;
@@ -15,29 +15,29 @@ pub struct CreationCode {
 }
 
 impl CreationCode {
-    /// From a contract's name and its bytecode in one line of hex, as in an artifact (a `0x` prefix is optional).
+    /// Creates it from a contract's name and its bytecode as one line of hex (with or without a `0x` prefix).
     #[must_use]
     pub const fn new(name: &'static str, hex: &'static str) -> Self {
         Self { name, hex }
     }
 
-    /// The contract's name.
+    /// Returns the contract's name.
     #[must_use]
     pub const fn name(&self) -> &'static str {
         self.name
     }
 
-    /// The bytecode in hex.
+    /// Returns the bytecode in hex.
     #[must_use]
     pub const fn hex(&self) -> &'static str {
         self.hex.trim_ascii()
     }
 
-    /// The bytecode. For a contract whose constructor takes no arguments, this is the whole init code.
+    /// Returns the bytecode. If the constructor takes no arguments, this is the complete init code.
     ///
     /// # Panics
     ///
-    /// If the text is not hex, which the tests of this crate rule out for the statics of this module.
+    /// Panics if the text is not hex. This crate's tests rule that out for the statics in this module.
     #[must_use]
     pub fn bytes(&self) -> Bytes {
         hex::decode(self.hex())
@@ -45,7 +45,7 @@ impl CreationCode {
             .into()
     }
 
-    /// The init code: the bytecode followed by constructor arguments, which are ABI-encoded already.
+    /// Returns the init code: the bytecode followed by `arguments`, the ABI-encoded constructor arguments.
     #[must_use]
     pub fn with_constructor_arguments(&self, arguments: &[u8]) -> Bytes {
         [&self.bytes(), arguments].concat().into()
@@ -80,13 +80,14 @@ pub static MODULAR_ACCOUNT_FACTORY: CreationCode = CreationCode::new(
     include_str!("../bytecode/ModularAccountFactory.hex"),
 );
 
-/// Init code of the account implementation.
+/// Returns the init code of the account implementation.
 #[must_use]
 pub fn modular_account(entry_point: Address) -> Bytes {
     MODULAR_ACCOUNT.with_constructor_arguments(&entry_point.abi_encode())
 }
 
-/// Init code of the account factory. `owner` owns the factory (its stake), not the accounts it makes.
+/// Returns the init code of the account factory. `owner` owns the factory (its stake), not the accounts it
+/// creates.
 #[must_use]
 pub fn modular_account_factory(
     owner: Address,

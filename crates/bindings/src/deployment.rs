@@ -1,49 +1,52 @@
-//! Which contracts a deployment creates, from what, and where: a pure function of their bytecode and a few parameters.
+//! The deployment plan: the contracts, their init codes and their addresses, computed from the bytecode and a
+//! few parameters.
 //!
-//! Everything that deploys them follows this plan. The forge script computes it once more in Solidity;
-//! `script/bindings.sh --check` proves that both lead to the same init codes and addresses, and that
-//! `deterministic.json` records them and the constants of this module.
+//! All Rust code that deploys the contracts follows this plan. The forge script computes it independently in
+//! Solidity; `script/bindings.sh --check` verifies that both give the same init codes and addresses, and that
+//! `deterministic.json` records them along with this module's constants.
 
 use crate::{DEPLOYMENT_PROXY, ENTRY_POINT, bytecode, manifest_hash};
 use alloy_primitives::{Address, B256, Bytes, address, b256, keccak256};
 use std::fmt;
 
-/// Owns the recorded factory: nobody, which makes the factory the same for everyone. Nobody can stake it either.
+/// The default factory owner: an address without a known key, so the factory's address is the same for
+/// everyone. Nobody can stake this factory.
 pub const DEFAULT_FACTORY_OWNER: Address = address!("0x000000000000000000000000000000000000dEaD");
 
-/// Predeployed on OP Stack chains, where posting a transaction's data is paid for on top of its gas.
+/// The gas price oracle predeployed on OP Stack chains, where a transaction pays a data fee on top of its
+/// gas.
 pub const GAS_PRICE_ORACLE: Address = address!("0x420000000000000000000000000000000000000F");
 
-/// Init code that copies nothing: it needs PUSH0 (Shanghai) and MCOPY (Cancun), as the contracts do.
+/// Init code that copies zero bytes. Like the contracts, it needs PUSH0 (Shanghai) and MCOPY (Cancun).
 pub const CANCUN_PROBE: [u8; 5] = [0x5f, 0x5f, 0x5f, 0x5e, 0x00];
 
-/// Salt of EntryPoint v0.7, which its authors chose for its address.
+/// Salt of EntryPoint v0.7. Its authors mined it for the address.
 pub const ENTRY_POINT_V07_SALT: B256 =
     b256!("0x90d8084deab30c2a37c45e8d47f49f2f7965183cb6990a98943ef94940681de3");
 
-/// A contract of a deployment. The variants are in the order in which the contracts are created.
+/// A contract of a deployment. The variants are in creation order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum Contract {
     /// EntryPoint v0.6 (ERC-4337).
     EntryPoint,
-    /// Keeps the owners of accounts.
+    /// The plugin that stores the accounts' owners.
     MultiOwnerPlugin,
-    /// Keeps the session keys of accounts.
+    /// The plugin that stores the accounts' session keys.
     SessionKeyPlugin,
     /// The implementation behind the accounts' proxies.
     ModularAccount,
-    /// Makes accounts.
+    /// The factory that creates accounts.
     ModularAccountFactory,
-    /// EntryPoint v0.7, which accounts with the session key module trust.
+    /// EntryPoint v0.7, used by accounts with the session key module.
     EntryPointV07,
-    /// Keeps the session keys of ERC-6900 v0.8 accounts.
+    /// The module that stores the session keys of ERC-6900 v0.8 accounts.
     SessionKeyModule,
 }
 
 impl Contract {
-    /// All contracts of a deployment, in the order in which they are created.
+    /// All contracts of a deployment, in creation order.
     pub const ALL: [Self; 7] = [
         Self::EntryPoint,
         Self::MultiOwnerPlugin,
@@ -54,7 +57,7 @@ impl Contract {
         Self::SessionKeyModule,
     ];
 
-    /// The contract's name: Solidity's, with the version of the second EntryPoint.
+    /// Returns the contract's name in Solidity; EntryPoint v0.7 is `EntryPointV07`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -75,10 +78,11 @@ impl fmt::Display for Contract {
     }
 }
 
-/// What can be chosen. Salts are those of CREATE2. The defaults lead to the recorded addresses.
+/// The parameters of a deployment. Salts are CREATE2 salts. The defaults give the recorded addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct DeploymentParameters {
-    /// Owns the factory, that is, its stake; not the accounts that it makes. Part of the factory's address.
+    /// The owner of the factory and its stake, not of the accounts it creates. The factory's address depends
+    /// on it.
     pub factory_owner: Address,
     /// Salt of the owner plugin.
     pub multi_owner_plugin_salt: B256,
@@ -105,7 +109,7 @@ impl Default for DeploymentParameters {
     }
 }
 
-/// What the [`DEPLOYMENT_PROXY`] creates a contract from.
+/// The input from which the [`DEPLOYMENT_PROXY`] creates a contract.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Creation {
     /// Salt of CREATE2.
@@ -115,7 +119,7 @@ pub struct Creation {
 }
 
 impl Creation {
-    /// A creation with salt zero.
+    /// Creates it with salt zero.
     #[must_use]
     pub const fn unsalted(init_code: Bytes) -> Self {
         Self {
@@ -124,37 +128,39 @@ impl Creation {
         }
     }
 
-    /// Where the contract will be.
+    /// Returns the address the contract will have.
     #[must_use]
     pub fn address(&self) -> Address {
         DEPLOYMENT_PROXY.create2(self.salt, self.init_code_hash())
     }
 
-    /// `keccak256` of the init code.
+    /// Returns the `keccak256` hash of the init code.
     #[must_use]
     pub fn init_code_hash(&self) -> B256 {
         keccak256(&self.init_code)
     }
 
-    /// Data of the call to the proxy that creates the contract: the salt, then the init code.
+    /// Returns the call data for the proxy: the salt (32 bytes) followed by the init code.
     #[must_use]
     pub fn call_data(&self) -> Bytes {
         [self.salt.as_slice(), &self.init_code].concat().into()
     }
 }
 
-/// Creation bytecode of the EntryPoints, which is under another licence and not part of this crate.
-/// `session_key_entry_point::codes` gives it.
+/// Creation bytecode of the EntryPoints. It has another licence and is therefore not part of this crate;
+/// `session_key_entry_point::codes` returns it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct EntryPointCodes {
-    /// Of EntryPoint v0.6.
+    /// Creation bytecode of EntryPoint v0.6.
     pub v06: Bytes,
-    /// Of EntryPoint v0.7.
+    /// Creation bytecode of EntryPoint v0.7.
     pub v07: Bytes,
 }
 
-/// The contracts of a deployment in the order of [`Contract::ALL`], and what creates each. Nothing is checked: a zero owner
-/// leads to a factory that cannot be created, and other bytecode to EntryPoints at other addresses than [`ENTRY_POINT`] and
+/// Returns the contracts of a deployment, in the order of [`Contract::ALL`], with the [`Creation`] of each.
+///
+/// The arguments are not checked. With a zero factory owner, the factory cannot be created. With other
+/// EntryPoint bytecode, the EntryPoints' addresses differ from [`ENTRY_POINT`] and
 /// [`ENTRY_POINT_V07`](crate::ENTRY_POINT_V07).
 #[must_use]
 pub fn plan(parameters: &DeploymentParameters, entry_points: EntryPointCodes) -> [(Contract, Creation); 7] {
@@ -229,7 +235,8 @@ mod tests {
         let standard = addresses(&DeploymentParameters::default());
         let salt = B256::repeat_byte(1);
         let default = DeploymentParameters::default();
-        // EntryPoint, owner plugin, session key plugin, implementation, factory, EntryPoint v0.7, session key module.
+        // EntryPoint, owner plugin, session key plugin, implementation, factory, EntryPoint v0.7, session key
+        // module.
         for (parameters, moved) in [
             (
                 DeploymentParameters {
@@ -281,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn the_proxy_is_called_with_salt_and_init_code() {
+    fn the_call_data_for_the_proxy_are_the_salt_and_the_init_code() {
         let creation = Creation {
             salt: B256::repeat_byte(7),
             init_code: Bytes::from_static(&[1, 2]),

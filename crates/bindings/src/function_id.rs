@@ -1,4 +1,5 @@
-//! Ids of the plugins' validation functions, and the function references that other plugins depend on them by.
+//! Ids of the plugins' validation functions, and the function references by which other plugins depend on
+//! them.
 
 use alloy_primitives::{Address, FixedBytes};
 
@@ -11,7 +12,7 @@ pub const RUNTIME_VALIDATION_OWNER_OR_SELF: u8 = 0;
 /// Owner plugin, user operation validation: an owner signs.
 pub const USER_OP_VALIDATION_OWNER: u8 = 1;
 
-/// A function reference (`bytes21`): the plugin's address followed by the function id.
+/// Returns a function reference (`bytes21`): the plugin's address followed by the function id.
 #[must_use]
 pub fn function_reference(plugin: Address, function_id: u8) -> FixedBytes<21> {
     let mut reference = [0; 21];

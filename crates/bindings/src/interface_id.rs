@@ -1,4 +1,4 @@
-//! ERC-165 interface ids: the exclusive or of an interface's selectors.
+//! ERC-165 interface ids: the XOR of an interface's function selectors.
 
 use alloy_primitives::FixedBytes;
 
@@ -14,10 +14,12 @@ pub const ISESSION_KEY_PLUGIN: FixedBytes<4> = FixedBytes([0x5b, 0x05, 0x1d, 0x2
 /// [`IModule`](crate::IModule) of ERC-6900 v0.8.
 pub const IMODULE: FixedBytes<4> = FixedBytes([0x46, 0xc0, 0xc1, 0xb4]);
 
-/// [`IValidationModule`](crate::IValidationModule) of ERC-6900 v0.8, without what it inherits from `IModule`.
+/// [`IValidationModule`](crate::IValidationModule) of ERC-6900 v0.8, without the functions inherited from
+/// `IModule`.
 pub const IVALIDATION_MODULE: FixedBytes<4> = FixedBytes([0xab, 0x3e, 0x34, 0xc1]);
 
-/// [`IExecutionModule`](crate::IExecutionModule) of ERC-6900 v0.8, without what it inherits from `IModule`.
+/// [`IExecutionModule`](crate::IExecutionModule) of ERC-6900 v0.8, without the functions inherited from
+/// `IModule`.
 pub const IEXECUTION_MODULE: FixedBytes<4> = FixedBytes([0xae, 0x56, 0x28, 0xc6]);
 
 /// `IMultiOwnerPlugin`.

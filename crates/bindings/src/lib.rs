@@ -22,8 +22,8 @@ pub const ENTRY_POINT: Address = address!("0x5FF137D4b0FDCD49DcA30c7CF57E578a026
 /// EntryPoint v0.7, which the session key module serves, at the same address on every chain (ERC-4337 v0.7).
 pub const ENTRY_POINT_V07: Address = address!("0x0000000071727De22E5E9d8BAf0edAc6f37da032");
 
-/// The deterministic deployment proxy: it creates contracts with CREATE2 from `salt ++ init code`. On most chains, and on
-/// every anvil, at this address.
+/// The deterministic deployment proxy, which creates contracts with CREATE2 from `salt ++ init code`. It has
+/// this address on most chains and in anvil.
 pub const DEPLOYMENT_PROXY: Address = address!("0x4e59b44847b379578588920cA78FbF26c0B4956C");
 
 /// Deployed code of the proxy (<https://github.com/Arachnid/deterministic-deployment-proxy>, MIT).

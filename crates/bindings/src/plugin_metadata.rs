@@ -1,4 +1,5 @@
-//! What this project's session key plugin says of itself in `pluginMetadata()`. Other plugins of the same ABI say otherwise.
+//! Fields of `pluginMetadata()` that distinguish this project's session key plugin from others with the same
+//! ABI.
 
 /// `version` of the session key plugin.
 pub const SESSION_KEY_PLUGIN_VERSION: &str = "1.1.0";

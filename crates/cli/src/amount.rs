@@ -1,16 +1,16 @@
-//! Amounts of the native coin as people read and write them.
+//! Parses and formats amounts of the native coin.
 
 use session_key_client::alloy::primitives::{U256, utils::format_ether};
 
-/// Units of an amount, and how many decimals of the smallest unit each has.
+/// Units, and the number of decimals of each.
 const UNITS: [(&str, usize); 3] = [("eth", 18), ("gwei", 9), ("wei", 0)];
 
-/// Reads an amount with its unit: `0.5 ETH`, `20 gwei`, `1000 wei`. Only 0 needs none.
+/// Parses an amount with its unit: `0.5 ETH`, `20 gwei`, `1000 wei`. Only `0` may omit it.
 pub(crate) fn parse_amount(text: &str) -> Result<U256, String> {
     parse_units(text, &UNITS, "ETH")
 }
 
-/// The same on a chain with this coin, which may also be called `native`.
+/// Like [`parse_amount`], on a chain whose coin is `coin`. The unit `native` always works.
 pub(crate) fn parse_native(text: &str, coin: &str) -> Result<U256, String> {
     parse_units(text, &[(coin, 18), ("native", 18), ("gwei", 9), ("wei", 0)], coin)
 }
@@ -38,10 +38,10 @@ fn parse_units(text: &str, units: &[(&str, usize)], coin: &str) -> Result<U256, 
         return Err(format!("{unit} has at most {decimals} decimals"));
     }
     let digits = format!("{whole}{fraction:0<decimals$}");
-    U256::from_str_radix(&digits, 10).map_err(|_| "more than there can be".to_owned())
+    U256::from_str_radix(&digits, 10).map_err(|_| "the amount is too large".to_owned())
 }
 
-/// An amount in ether: to six decimals, or to three digits where that is less than a millionth. What is cut off is not rounded.
+/// Formats an amount in ether, truncated to six decimals, or to three significant digits below a millionth.
 pub(crate) fn show_ether(wei: U256) -> String {
     let text = format_ether(wei);
     let (whole, decimals) = text.split_once('.').unwrap_or((&text, ""));
@@ -54,7 +54,7 @@ pub(crate) fn show_ether(wei: U256) -> String {
     }
 }
 
-/// The next amount above with two digits, which is shown as it is.
+/// Rounds up to two significant digits.
 pub(crate) fn round_up(wei: U256) -> U256 {
     let mut unit = U256::ONE;
     while let Some(next) = unit.checked_mul(U256::from(10))
@@ -67,7 +67,7 @@ pub(crate) fn round_up(wei: U256) -> U256 {
         .saturating_mul(unit)
 }
 
-/// Gas units, with the thousands set apart.
+/// Formats gas units with thousands separators.
 pub(crate) fn show_gas_units(gas: u64) -> String {
     let digits = gas.to_string();
     let groups: Vec<&str> = digits
@@ -84,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn amounts_need_their_units() {
+    fn amounts_need_a_unit() {
         let ether = U256::from(1_000_000_000_000_000_000_u128);
         for (text, wei) in [
             ("0", U256::ZERO),
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn a_chain_has_one_coin() {
+    fn only_the_coin_of_the_chain_is_a_unit() {
         let one = U256::from(10).pow(U256::from(18));
         for text in ["1 POL", "1 pol", "1 native", "1000000000 gwei"] {
             assert_eq!(parse_native(text, "POL"), Ok(one), "{text}");
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn small_amounts_are_not_shown_as_nothing() {
+    fn small_amounts_are_not_shown_as_zero() {
         for (wei, text) in [
             (0_u128, "0 ETH"),
             (1, "0.000000000000000001 ETH"),
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn amounts_are_rounded_up_to_two_digits() {
+    fn amounts_are_rounded_up_to_two_significant_digits() {
         for (wei, rounded) in [
             (0, 0),
             (7, 7),

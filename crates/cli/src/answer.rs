@@ -1,4 +1,4 @@
-//! What a command answers: lines for people, or one JSON document.
+//! The answer of a command: lines for people, or one JSON document.
 
 use crate::{
     failure::{Exit, Failure},
@@ -19,8 +19,8 @@ const DOUBT: Style = AnsiColor::Yellow.on_default();
 const BAD: Style = AnsiColor::Red.on_default().bold();
 const QUIET: Style = Style::new().dimmed();
 
-/// Lines are broken here.
-const WIDTH: usize = 80;
+/// The width at which lines wrap.
+pub(crate) const WIDTH: usize = 80;
 
 /// How a line is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,9 +35,9 @@ pub(crate) enum Tone {
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 enum Line {
-    /// Broken into lines of 80 characters, those after the first indented by so much.
+    /// Wrapped at [`WIDTH`]; continuation lines are indented two characters more than the first.
     Wrapped { tone: Tone, indent: usize, text: String },
-    /// As it is.
+    /// Printed verbatim.
     Raw(String),
 }
 
@@ -47,7 +47,7 @@ pub(crate) struct Answer {
     lines: Vec<Line>,
     data: Map<String, Value>,
     is_no: bool,
-    /// So many of the lines were shown to whoever agreed to it.
+    /// The number of lines already shown before the user confirmed.
     #[serde(skip)]
     shown: usize,
 }
@@ -57,37 +57,37 @@ impl Answer {
         Self::default()
     }
 
-    /// The answer is no: the exit code is 1.
+    /// Marks the answer as a "no", with exit code 1.
     pub(crate) const fn no(&mut self, is_no: bool) {
         self.is_no |= is_no;
     }
 
-    /// What it says so far was shown where it would be printed: it is not printed there again.
+    /// Marks the lines so far as already shown on standard output: printing skips them.
     pub(crate) const fn is_shown(&mut self) {
         self.shown = self.lines.len();
     }
 
-    /// A member of the JSON document.
+    /// Sets a member of the JSON document.
     pub(crate) fn data(&mut self, name: &str, value: impl Serialize) -> &mut Self {
-        // All of it can be written.
+        // Serialization cannot fail: keys are strings.
         let value = serde_json::to_value(value).unwrap_or_default();
         self.data.insert(name.to_owned(), value);
         self
     }
 
-    /// A text that is a member of the JSON document.
+    /// Returns a member of the JSON document that is a string.
     pub(crate) fn text_of(&self, name: &str) -> Option<&str> {
         self.data.get(name)?.as_str()
     }
 
-    /// Puts an item before the others of a member that is a list.
+    /// Inserts an item at the front of a list member.
     pub(crate) fn put_first(&mut self, name: &str, item: Value) {
         if let Some(Value::Array(items)) = self.data.get_mut(name) {
             items.insert(0, item);
         }
     }
 
-    /// A line, indented by so many characters; its continuation by two more.
+    /// Adds a line with this indent.
     pub(crate) fn line(&mut self, tone: Tone, indent: usize, text: impl Into<String>) -> &mut Self {
         let text = text.into();
         self.lines.push(Line::Wrapped { tone, indent, text });
@@ -105,13 +105,13 @@ impl Answer {
         self.line(Tone::Plain, 2, text)
     }
 
-    /// A text that is not broken.
+    /// Adds a line that is not wrapped.
     pub(crate) fn raw(&mut self, text: impl Into<String>) -> &mut Self {
         self.lines.push(Line::Raw(text.into()));
         self
     }
 
-    /// The lines as text, without colours.
+    /// Returns the lines as plain text.
     pub(crate) fn text(&self) -> String {
         let lines = self.lines.iter().map(|line| match line {
             Line::Raw(text) => text.clone(),
@@ -139,7 +139,8 @@ impl Answer {
         lines.collect::<Vec<_>>().join("\n")
     }
 
-    /// Prints the answer. What cannot be written is a failure, and of something that was done, an open one.
+    /// Prints the answer. If writing fails after something was done, the exit code is that of an open
+    /// outcome.
     pub(crate) fn print(&self, is_json: bool) -> Printed {
         let text = if is_json {
             let mut document = json!({ "ok": true, "error": null });
@@ -157,7 +158,7 @@ impl Answer {
         )
     }
 
-    /// Prints the answer on one line, as one of many.
+    /// Prints the answer on one line, as an event of a stream.
     pub(crate) fn print_event(&self, is_json: bool) -> io::Result<()> {
         if is_json {
             writeln!(io::stdout(), "{}", Value::Object(self.data.clone()))?;
@@ -168,11 +169,11 @@ impl Answer {
     }
 }
 
-/// What came of printing.
+/// The result of printing.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Printed {
     pub(crate) exit: ExitCode,
-    /// Whether all of it was written.
+    /// Whether everything was written.
     pub(crate) is_whole: bool,
 }
 
@@ -198,7 +199,7 @@ fn written(result: io::Result<()>, exit: Exit) -> Printed {
     }
 }
 
-/// Says why there is no answer. `writes`: the command would have written something, and hashes stand beside the reason.
+/// Prints why there is no answer. With `writes`, the JSON includes the hashes of what was sent.
 pub(crate) fn print_failure(failure: &Failure, is_json: bool, writes: bool) -> Printed {
     print_error(&failure.message);
     if is_json {
@@ -211,23 +212,30 @@ pub(crate) fn print_failure(failure: &Failure, is_json: bool, writes: bool) -> P
     }
 }
 
-/// The same, as one line of JSON among others.
+/// Like [`print_failure`], as one JSON line of a stream.
 pub(crate) fn print_failure_line(failure: &Failure, is_json: bool) -> Printed {
     print_error(&failure.message);
-    let printed = if is_json {
-        let document = document_of(failure);
-        writeln!(io::stdout(), "{document}").and_then(|()| io::stdout().flush())
+    if is_json {
+        print_json_line(failure)
     } else {
-        Ok(())
-    };
-    written(printed, failure.exit)
+        written(Ok(()), failure.exit)
+    }
+}
+
+/// Prints a failure as one JSON line only.
+pub(crate) fn print_json_line(failure: &Failure) -> Printed {
+    let document = document_of(failure);
+    written(
+        writeln!(io::stdout(), "{document}").and_then(|()| io::stdout().flush()),
+        failure.exit,
+    )
 }
 
 fn document_of(failure: &Failure) -> Value {
     json!({ "ok": false, "error": { "code": failure.code, "message": failure.message } })
 }
 
-/// The same as a JSON document alone.
+/// Prints a failure as a JSON document only.
 pub(crate) fn print_json(failure: &Failure, writes: bool) -> Printed {
     let mut document = document_of(failure);
     if writes {
@@ -240,7 +248,7 @@ pub(crate) fn print_json(failure: &Failure, writes: bool) -> Printed {
     )
 }
 
-/// What was sent, in the JSON of commands that write. What was sent, or is not needed, was not simulated.
+/// Adds the members of commands that write: the hashes, and a simulation result of null.
 pub(crate) fn hashes(answer: &mut Answer, user_op_hash: Option<B256>, transaction_hash: Option<B256>) {
     answer
         .data("userOpHash", user_op_hash)
@@ -248,15 +256,21 @@ pub(crate) fn hashes(answer: &mut Answer, user_op_hash: Option<B256>, transactio
         .data("simulation", Value::Null);
 }
 
-/// Breaks a text at spaces. What has none stays whole: addresses are to be copied.
+/// Wraps a text; continuation lines are indented two characters more than the first.
 fn wrapped(text: &str, indent: usize) -> Vec<String> {
+    wrap(text, indent, indent + 2)
+}
+
+/// Wraps a text at spaces, with these indents of the first and the other lines. Words longer than the width
+/// stay whole, so addresses can be copied.
+pub(crate) fn wrap(text: &str, first: usize, others: usize) -> Vec<String> {
     let mut lines = Vec::new();
-    let mut line = " ".repeat(indent);
+    let mut line = " ".repeat(first);
     let mut is_empty = true;
     for word in text.split(' ') {
         let length = line.chars().count() + usize::from(!is_empty) + word.chars().count();
         if !is_empty && length > WIDTH {
-            lines.push(std::mem::replace(&mut line, " ".repeat(indent + 2)));
+            lines.push(std::mem::replace(&mut line, " ".repeat(others)));
             is_empty = true;
         }
         if !is_empty {
@@ -274,22 +288,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_that_were_shown_are_not_printed_again() {
+    fn lines_already_shown_are_not_printed_again() {
         let mut answer = Answer::new();
         answer.plain("asked about").data("words", ["asked about"]);
         answer.is_shown();
         answer.plain("done");
         assert_eq!(answer.styled().trim(), "done");
         assert!(answer.text().contains("asked about"));
-        // What another run says, nobody has seen.
+        // The lines of an answer restored from the journal have not been shown.
         let kept = serde_json::to_value(&answer).unwrap();
         let kept: Answer = serde_json::from_value(kept).unwrap();
         assert!(kept.styled().contains("asked about"));
     }
 
     #[test]
-    fn lines_are_broken_at_spaces() {
-        let text = "May call transfer and approve of USDC (0xA0b86991c6218b36c1d19D4a2e9Eb0cE3606eB48), with anybody as recipient.";
+    fn lines_wrap_at_spaces() {
+        let text = "May call transfer and approve of USDC (0xA0b86991c6218b36c1d19D4a2e9Eb0cE3606eB48), with any recipient.";
         let lines = wrapped(text, 2);
         assert_eq!(lines.len(), 2);
         assert!(

@@ -33,11 +33,12 @@ pub(crate) struct DeployArguments {
     #[arg(long, value_name = "URL", env = "ETH_RPC_URL", hide_env_values = true)]
     rpc_url: String,
 
-    /// The chain that is meant: nothing happens if the node is of another.
+    /// The intended chain: a node on another chain is an error.
     #[arg(long, value_name = "ID", env = "SESSION_KEY_CHAIN_ID")]
     chain_id: u64,
 
-    /// Owner of the factory, who can stake it; part of the factory's address [default: nobody, the same for everyone].
+    /// Owner of the factory, who can stake it; part of the factory's address [default: no one, the same for
+    /// everyone].
     #[arg(long, value_name = "ADDRESS", value_parser = parse_address)]
     factory_owner: Option<Address>,
 
@@ -61,33 +62,34 @@ pub(crate) struct DeployArguments {
     #[arg(long, value_name = "SALT", value_parser = parse_salt)]
     session_key_module_salt: Option<B256>,
 
-    /// Send the transactions. Without it, nothing is sent: a dry run.
+    /// Send the transactions. Without it, this is a dry run.
     #[arg(long)]
     broadcast: bool,
 
-    /// Keep transactions in this file until it is known what became of them; the next run takes them up. [default:
-    /// $XDG_STATE_HOME/session-key/deploy-CHAIN-SENDER.json, or the same in ~/.local/state]
+    /// File that keeps transactions until their outcome is known; the next run resumes them [default:
+    /// $XDG_STATE_HOME/session-key/deploy-CHAIN-SENDER.json, or the same in ~/.local/state].
     #[arg(long, value_name = "FILE")]
     state: Option<PathBuf>,
 
-    /// Write the deployment to this file, once it is complete: what `doctor --deployment` and the client read.
+    /// Write the complete deployment to this file, for `doctor --deployment` and the client.
     #[arg(long, value_name = "FILE")]
     record: Option<PathBuf>,
 
-    /// The most that the deployment may cost, with its unit: `3 ETH`, `500 gwei`. [default: 2 ETH, or 2000 of a coin that is cheap]
+    /// The maximum cost of the deployment, with its unit: `3 ETH`, `500 gwei` [default: 2 ETH, or 2000 of a
+    /// low-value coin].
     #[arg(long, value_name = "AMOUNT", value_parser = parse_amount)]
     max_cost: Option<U256>,
 
     #[command(flatten)]
     time_limit: TimeLimit,
 
-    /// Print one JSON document at the end, instead of lines.
+    /// Print one JSON document at the end instead of lines.
     #[arg(long)]
     pub(crate) json: bool,
 }
 
 impl DeployArguments {
-    /// The key that pays: needed to send, and used to check funds if it is there.
+    /// Returns the paying key: required to send, else used to check its funds if it is set.
     fn funder(&self) -> Result<Option<PrivateKeySigner>> {
         if self.broadcast {
             required_funder().map(Some)
@@ -109,31 +111,31 @@ impl DeployArguments {
     }
 }
 
-/// Reads a salt: all 32 bytes of it, since a shorter one would lead to another address than meant.
+/// Parses a salt of exactly 32 bytes: a shorter one would lead to an unintended address.
 fn parse_salt(text: &str) -> Result<B256, String> {
     let digits = text
         .strip_prefix("0x")
         .filter(|digits| digits.len() == 64 && digits.bytes().all(|digit| digit.is_ascii_hexdigit()));
     digits
         .and_then(|digits| digits.parse().ok())
-        .ok_or_else(|| "a salt is 0x and 64 hex digits".to_owned())
+        .ok_or_else(|| "expected 0x and 64 hex digits".to_owned())
 }
 
-/// A deployment that was asked for.
+/// A requested deployment.
 #[derive(Debug)]
 struct Job {
     deployer: Deployer,
     parameters: DeploymentParameters,
     chain_id: u64,
-    /// What pays. `None` in a dry run without a key.
+    /// The paying key. `None` in a dry run without one.
     purse: Option<Purse>,
-    /// The record to come.
+    /// The record to write at the end.
     draft: Option<Draft>,
-    /// What is there through transactions of this run, or of an earlier one that it took up; or was created meanwhile.
+    /// Contracts created by this run, by a resumed one, or by others in the meantime.
     created: BTreeMap<Contract, Created>,
 }
 
-/// Takes up what an earlier run left, looks at the chain, and deploys what is missing, if that was asked for.
+/// Resumes an earlier run, reads the chain, and deploys what is missing if `--broadcast` was given.
 pub(crate) async fn run(arguments: &DeployArguments, report: &mut Report) -> Ended {
     for name in ["chainId", "deployer", "factoryOwner", "costWei"] {
         report.data(name, json!(null));
@@ -197,14 +199,14 @@ pub(crate) async fn run(arguments: &DeployArguments, report: &mut Report) -> End
 
 const NOTHING_TO_DO: &str = "Nothing to do: all contracts are there.";
 
-/// An earlier run's transaction was not taken up, and nothing was sent.
+/// An earlier run's transaction was not resumed, and nothing was sent.
 #[derive(Debug, thiserror::Error)]
-#[error("{state} holds a transaction that cannot be taken up")]
+#[error("{state} holds a transaction that cannot be resumed")]
 struct NothingSent {
     state: String,
 }
 
-/// Everything up to the first question to the chain that matters, and what will be deployed where.
+/// Checks the arguments and the chain id, and computes what is deployed where.
 async fn begin(arguments: &DeployArguments, report: &mut Report) -> Result<Job> {
     let funder = arguments.funder()?;
     let parameters = arguments.parameters();
@@ -218,7 +220,7 @@ async fn begin(arguments: &DeployArguments, report: &mut Report) -> Result<Job> 
     report.section("The chain");
     report.fact("Chain", format!("{} (chain id {chain})", endpoint.origin));
     let payer = sender.map_or_else(
-        || format!("nobody: set {FUNDER_VARIABLE} to a private key to have its funds checked"),
+        || format!("none: set {FUNDER_VARIABLE} to a private key to check its funds"),
         |sender| sender.to_string(),
     );
     report.fact("Pays for everything", payer);
@@ -258,7 +260,7 @@ async fn begin(arguments: &DeployArguments, report: &mut Report) -> Result<Job> 
     })
 }
 
-/// Opens the file with what an earlier run left.
+/// Opens the file with the transactions of an earlier run.
 async fn open_state(arguments: &DeployArguments, purse: &Purse) -> Result<StateFile> {
     let (chain_id, sender) = (arguments.chain_id, purse.address());
     let path = match &arguments.state {
@@ -267,22 +269,22 @@ async fn open_state(arguments: &DeployArguments, purse: &Purse) -> Result<StateF
     };
     StateFile::open(path, chain_id, sender, || {
         print_note(&format!(
-            "another process deploys for {sender} on chain {chain_id}: waiting for its end"
+            "another process deploys for {sender} on chain {chain_id}: waiting for it"
         ));
     })
     .await
 }
 
-/// Sees an earlier run's transactions to their end. Without any, waits until no others are on their way.
+/// Settles an earlier run's transactions. Without any, waits until the sender has no pending ones.
 async fn take_up(job: &mut Job, purse: &Purse, state: &mut StateFile, report: &mut Report) -> Result<()> {
     let Some(last) = state.kept().last().cloned() else {
         let waiting = job.deployer.pending(purse.address()).await?;
         if waiting > 0 {
-            report.section("Transactions on their way");
+            report.section("Pending transactions");
             tell(
                 report,
                 "Waits for",
-                format!("{waiting} of {}, which are not included yet", purse.address()),
+                format!("{waiting} of {}, not included yet", purse.address()),
             );
             job.deployer.settle(purse.address()).await?;
         }
@@ -292,10 +294,10 @@ async fn take_up(job: &mut Job, purse: &Purse, state: &mut StateFile, report: &m
     tell(
         report,
         last.contract.to_string(),
-        format!("transaction {} (nonce {}) is taken up", last.hash, last.nonce),
+        format!("resuming transaction {} (nonce {})", last.hash, last.nonce),
     );
     let kept = state.kept().to_vec();
-    // A replacement, if it takes one.
+    // For a replacement, if one is needed.
     purse.allow(job.deployer.bounds().max_cost);
     let path = state.path().display().to_string();
     let mut clerk = Clerk {
@@ -312,7 +314,7 @@ async fn take_up(job: &mut Job, purse: &Purse, state: &mut StateFile, report: &m
             transaction,
         })) => report.warning(
             contract.to_string(),
-            format!("transaction {transaction} was included and failed: it created nothing"),
+            format!("transaction {transaction} was included and reverted: it created nothing"),
         ),
         Ok(Some(Resumed::Void { contract, nonce })) => report.warning(
             contract.to_string(),
@@ -333,7 +335,7 @@ async fn take_up(job: &mut Job, purse: &Purse, state: &mut StateFile, report: &m
     Ok(())
 }
 
-/// Says what `--broadcast` would take up or wait for.
+/// Shows what `--broadcast` would resume or wait for.
 async fn preview(arguments: &DeployArguments, job: &Job, report: &mut Report) -> Result<()> {
     let sender = job.purse.as_ref().map(Purse::address);
     let path = match (&arguments.state, sender) {
@@ -352,12 +354,12 @@ async fn preview(arguments: &DeployArguments, job: &Job, report: &mut Report) ->
     if kept.is_empty() && waiting == 0 {
         return Ok(());
     }
-    report.section("Transactions on their way");
+    report.section("Pending transactions");
     for signed in kept {
         report.warning(
             signed.contract.to_string(),
             format!(
-                "transaction {} (nonce {}) of an earlier run: --broadcast takes it up",
+                "transaction {} (nonce {}) of an earlier run: --broadcast resumes it",
                 signed.hash, signed.nonce
             ),
         );
@@ -371,7 +373,7 @@ async fn preview(arguments: &DeployArguments, job: &Job, report: &mut Report) ->
     Ok(())
 }
 
-/// Looks at the chain. Nothing is sent; whatever speaks against the deployment is an error.
+/// Reads the chain without sending. Any obstacle to the deployment is an error.
 async fn survey(arguments: &DeployArguments, job: &Job, report: &mut Report) -> Result<Survey> {
     let sender = job.purse.as_ref().map(Purse::address);
     let survey = job.deployer.survey(sender).await.map_err(with_option)?;
@@ -379,29 +381,26 @@ async fn survey(arguments: &DeployArguments, job: &Job, report: &mut Report) -> 
     for surveyed in &survey.contracts {
         let (label, address) = (surveyed.contract.to_string(), surveyed.address);
         match surveyed.gas_limit {
-            None => report.done(
-                label,
-                format!("{address}  present, with the code that it must have"),
-            ),
+            None => report.done(label, format!("{address}  present, with the expected code")),
             Some(gas) => report.fact(
                 label,
-                format!("{address}  missing: {} at most", show_gas_units(gas)),
+                format!("{address}  missing: at most {}", show_gas_units(gas)),
             ),
         }
     }
     if !survey.is_complete() {
-        report.fact("Takes at most", show_native(survey.cost));
+        report.fact("Maximum cost", show_native(survey.cost));
     }
     report.data("costWei", survey.cost.to_string());
     report.data("contracts", contracts_json(&job.deployer, &survey));
     ensure!(
         arguments.record.is_none() || arguments.broadcast || survey.is_complete(),
-        "--record needs --broadcast: not all of the contracts are there"
+        "--record needs --broadcast: some contracts are missing"
     );
     Ok(survey)
 }
 
-/// Names the option that allows what the deployment costs.
+/// Names the option that raises the maximum cost.
 pub(crate) fn with_option(error: DeployError) -> eyre::Report {
     let is_cost = matches!(
         error,
@@ -418,7 +417,7 @@ pub(crate) fn with_option(error: DeployError) -> eyre::Report {
     }
 }
 
-/// Sends what is missing.
+/// Deploys what is missing.
 async fn deploy(
     job: &mut Job,
     survey: &Survey,
@@ -439,12 +438,12 @@ async fn deploy(
         created: &mut job.created,
     };
     let outcome = job.deployer.deploy(survey, purse, &mut clerk).await;
-    outcome.wrap_err("stopped; what was created stays, and the same command goes on from there")?;
+    outcome.wrap_err("stopped; created contracts stay, and the same command continues from there")?;
     report.closing("All contracts are there.");
     Ok(())
 }
 
-/// Keeps transactions in the state file, and says how it goes.
+/// Keeps transactions in the state file, and reports progress.
 struct Clerk<'a> {
     state: &'a mut StateFile,
     purse: &'a Purse,
@@ -465,13 +464,13 @@ impl Keeper for Clerk<'_> {
 
     fn settled(&mut self, transactions: &[SignedCreation], fate: Fate) {
         if fate == Fate::Void {
-            // What cannot be included any more costs nothing.
+            // A transaction that can no longer be included costs nothing.
             let highest = transactions.iter().filter_map(SignedCreation::cost).max();
             self.purse.allow(highest.unwrap_or_default());
         }
         if let Err(error) = self.state.forget() {
             let path = self.state.path().display();
-            // The next run finds out what became of it once more.
+            // The next run finds out the outcome again.
             self.report
                 .warning("State", format!("{path} could not be removed: {error}"));
         }
@@ -486,15 +485,17 @@ impl Keeper for Clerk<'_> {
             }
             (None, Some(failed)) => self.report.warning(
                 label,
-                format!("created by somebody else meanwhile: transaction {failed} came too late, and failed"),
+                format!(
+                    "created by someone else in the meantime: transaction {failed} came too late and reverted"
+                ),
             ),
-            (None, None) => self.report.done(label, "created by somebody else meanwhile"),
+            (None, None) => self.report.done(label, "created by someone else in the meantime"),
         }
         self.created.insert(created.contract, created.clone());
     }
 }
 
-/// Says something that must be known even if this process does not live to its end.
+/// Reports something that the user must know even if this process is killed.
 fn tell(report: &mut Report, label: impl Into<String>, value: impl Into<String>) {
     let (label, value) = (label.into(), value.into());
     if report.is_json() {
@@ -505,7 +506,7 @@ fn tell(report: &mut Report, label: impl Into<String>, value: impl Into<String>)
 
 fn owner_text(owner: Address) -> String {
     if owner == Deterministic::record().factory_owner {
-        format!("{owner} (nobody: the factory is everyone's, and cannot be staked)")
+        format!("{owner} (no one: anyone can use the factory, and no one can stake it)")
     } else {
         owner.to_string()
     }
@@ -529,7 +530,7 @@ fn contracts_json(deployer: &Deployer, survey: &Survey) -> serde_json::Value {
         .collect()
 }
 
-/// What created each contract; null where it was there before, or is missing.
+/// The transaction that created each contract; null if the contract existed before, or is missing.
 fn transactions_json(created: &BTreeMap<Contract, Created>) -> Value {
     let transactions = Contract::ALL.into_iter().map(|contract| {
         let created = created.get(&contract).map(|created| {
@@ -545,7 +546,7 @@ fn transactions_json(created: &BTreeMap<Contract, Created>) -> Value {
     transactions.collect::<Map<_, _>>().into()
 }
 
-/// Writes the complete deployment as a file of the client's data, if that was asked for.
+/// Writes the complete deployment in the client's format, if `--record` was given.
 fn write_record(job: Job, survey: &Survey, report: &mut Report) -> Result<()> {
     let record = record_of(&job, survey);
     let Some(draft) = job.draft else {
@@ -553,7 +554,7 @@ fn write_record(job: Job, survey: &Survey, report: &mut Report) -> Result<()> {
     };
     let path = draft.path().display().to_string();
     draft.finish(&record).map_err(|error| NotReported {
-        what: format!("the contracts are there, but --record {path} is not written: {error:#}"),
+        what: format!("the contracts are deployed, but --record {path} was not written: {error:#}"),
         ..NotReported::default()
     })?;
     report.fact("Recorded in", path);
@@ -609,7 +610,7 @@ fn record_of(job: &Job, survey: &Survey) -> ChainDeployments {
     }
 }
 
-/// An amount of the chain's own currency, whatever that is called.
+/// Formats an amount of the chain's coin, whatever its name.
 fn show_native(wei: U256) -> String {
     let text = format_ether(wei);
     format!(

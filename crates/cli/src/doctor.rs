@@ -1,4 +1,4 @@
-//! Checks a chain: what session keys need, and what of it is missing.
+//! Checks a chain for everything session keys need.
 
 use crate::{
     amount::show_ether,
@@ -29,10 +29,10 @@ use session_key_client::{
 };
 use std::path::Path;
 
-/// What accounts need that have the session key module.
+/// The contracts needed by accounts that have the session key module.
 const FOR_MODULES: [Contract; 2] = [Contract::EntryPointV07, Contract::SessionKeyModule];
 
-/// How many EntryPoints of a bundler are shown.
+/// The maximum number of a bundler's EntryPoints shown.
 const MAX_ENTRY_POINTS: usize = 4;
 
 #[derive(Debug, Args)]
@@ -41,11 +41,11 @@ pub(crate) struct DoctorArguments {
     #[arg(long, value_name = "URL", env = "ETH_RPC_URL", hide_env_values = true)]
     rpc_url: String,
 
-    /// The chain that is meant: a node of another one is an error [default: whatever chain the node is of].
+    /// The intended chain; a node on another chain is an error [default: the node's chain].
     #[arg(long, value_name = "ID", env = "SESSION_KEY_CHAIN_ID")]
     chain_id: Option<u64>,
 
-    /// JSON-RPC URL of a bundler, to check it too.
+    /// JSON-RPC URL of a bundler to check as well.
     #[arg(
         long,
         value_name = "URL",
@@ -54,29 +54,30 @@ pub(crate) struct DoctorArguments {
     )]
     bundler_url: Option<String>,
 
-    /// An account, to check it too.
+    /// An account to check as well.
     #[arg(long, value_name = "ADDRESS", env = "SESSION_KEY_ACCOUNT", value_parser = parse_address)]
     account: Option<Address>,
 
-    /// Entity id of the session key module's validation on an ERC-6900 v0.8 account, in case the node does not answer which
-    /// validations the account has.
+    /// Entity id of the session key module's validation on an ERC-6900 v0.8 account, if the node cannot list
+    /// the account's validations.
     #[arg(long, value_name = "ID")]
     entity_id: Option<u32>,
 
-    /// Which contracts: `canonical` (those that accounts of the chain use already), `deterministic` (those that `deploy`
-    /// creates), or a file that `deploy --record` wrote [default: canonical where there are any, else deterministic].
+    /// The contracts to check: `canonical` (those that the chain's accounts already use), `deterministic`
+    /// (those that `deploy` creates), or a file that `deploy --record` wrote [default: canonical where they
+    /// exist, else deterministic].
     #[arg(long, value_name = "NAME|FILE")]
     deployment: Option<String>,
 
     #[command(flatten)]
     time_limit: TimeLimit,
 
-    /// Print one JSON document at the end, instead of lines.
+    /// Print one JSON document at the end instead of lines.
     #[arg(long)]
     pub(crate) json: bool,
 }
 
-/// What is checked.
+/// The node and the contracts to check.
 struct Doctor {
     node: Node,
     chain_id: u64,
@@ -84,19 +85,19 @@ struct Doctor {
     deployment: Deployment,
 }
 
-/// What is at the account's address.
+/// What was found at the account's address.
 enum Found {
-    /// No account was named.
+    /// No account was given.
     None,
-    /// An ERC-6900 v0.8 account, and how it has the session key module.
+    /// An ERC-6900 v0.8 account, and how it has the session key module installed.
     Modules(Box<Installation>),
-    /// No code: of which generation the account will be is not to be seen.
+    /// No code: the generation of the future account is unknown.
     NoCode(Address),
-    /// An account of this repository, or something else.
+    /// An account of this repository, or anything else.
     Other(Address),
 }
 
-/// Checks everything. A check that could not be made is none.
+/// Runs all checks. If one cannot be made, that is an error.
 pub(crate) async fn run(arguments: &DoctorArguments, report: &mut Report) -> Ended {
     for name in ["chainId", "deployment", "moduleAccount"] {
         report.data(name, json!(null));
@@ -111,7 +112,7 @@ pub(crate) async fn run(arguments: &DoctorArguments, report: &mut Report) -> End
     if missing.is_empty() {
         Ended::Done
     } else {
-        Ended::No(format!("missing, or not as it must be: {missing}"))
+        Ended::No(format!("missing or wrong: {missing}"))
     }
 }
 
@@ -144,7 +145,7 @@ async fn check(arguments: &DoctorArguments, report: &mut Report) -> Result<()> {
     doctor.funder(report).await?;
 
     let account = doctor.found(arguments).await?;
-    // Only accounts that have modules have entity ids.
+    // Only accounts with modules have entity ids.
     let is_for_modules = match &account {
         Found::Modules(_) => true,
         Found::NoCode(_) => arguments.entity_id.is_some(),
@@ -157,7 +158,7 @@ async fn check(arguments: &DoctorArguments, report: &mut Report) -> Result<()> {
         }
     } else {
         for (contract, known) in &doctor.known.contracts {
-            // An account of the one generation needs nothing of the other.
+            // Accounts of one generation do not need the other's contracts.
             if !matches!(account, Found::Other(_)) || !FOR_MODULES.contains(contract) {
                 doctor.contract(*contract, known, report).await?;
             }
@@ -191,10 +192,10 @@ async fn check(arguments: &DoctorArguments, report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// The chain's name, and the deployment to check.
+/// Returns the chain's name, and the deployment to check.
 pub(crate) fn choose(chain_id: u64, wanted: Option<&str>) -> Result<(String, KnownDeployment)> {
     let chain = known_chains().iter().find(|chain| chain.chain_id == chain_id);
-    let name = chain.map_or("not a known one", |chain| &chain.name).to_owned();
+    let name = chain.map_or("unknown chain", |chain| &chain.name).to_owned();
     let mut deployments = chain.map_or(&[][..], |chain| &chain.deployments).iter();
     let deterministic = Deterministic::record().known();
     let known = match wanted {
@@ -203,7 +204,7 @@ pub(crate) fn choose(chain_id: u64, wanted: Option<&str>) -> Result<(String, Kno
         Some(wanted) => match deployments.find(|known| known.name == wanted) {
             Some(known) => known.clone(),
             None if !Path::new(wanted).exists() => bail!(
-                "--deployment {wanted}: no file, and no deployment of that name is known on chain {chain_id}"
+                "--deployment {wanted}: there is no such file, and no deployment of that name is known on chain {chain_id}"
             ),
             None => from_file(chain_id, wanted)?,
         },
@@ -217,15 +218,15 @@ fn from_file(chain_id: u64, path: &str) -> Result<KnownDeployment> {
         serde_json::from_str(&text).wrap_err_with(|| format!("--deployment {path}"))?;
     ensure!(
         chain.chain_id == chain_id,
-        "--deployment {path} is of chain {}, and the node of chain {chain_id}",
+        "--deployment {path} is for chain {}, and the node is on chain {chain_id}",
         chain.chain_id
     );
     let first = chain.deployments.into_iter().next();
-    first.ok_or_else(|| eyre!("--deployment {path} holds no deployment"))
+    first.ok_or_else(|| eyre!("--deployment {path} contains no deployment"))
 }
 
 impl Doctor {
-    /// What is known of a contract: of the deployment's, or else of the one that `deploy` creates.
+    /// Returns the record of a contract: the deployment's, else that of the one `deploy` creates.
     fn known(&self, contract: Contract) -> &KnownContract {
         let of_deployment = self.known.contracts.get(&contract);
         of_deployment.unwrap_or_else(|| &Deterministic::record().contracts[&contract])
@@ -237,7 +238,7 @@ impl Doctor {
         };
         let module = self.known(Contract::SessionKeyModule).address;
         let read = Installation::read(&self.node, account, module, arguments.entity_id.as_slice()).await;
-        let read = read.wrap_err("how the account has the session key module cannot be read")?;
+        let read = read.wrap_err("reading the session key module's installation on the account")?;
         if let Some(installation) = read {
             return Ok(Found::Modules(Box::new(installation)));
         }
@@ -249,9 +250,10 @@ impl Doctor {
         }
     }
 
-    /// An account without code, and its funds.
+    /// Reports an account without code, and its funds.
     async fn not_created(&self, account: Address, report: &mut Report) -> Result<()> {
-        let detail = "no code: its first operation creates it, or it has still to delegate; what kind it will be is not known";
+        let detail =
+            "no code: its first operation creates it, or it has yet to delegate; its kind is not known";
         report.missing("Account", format!("{account}  {detail}"));
         let balance = self.node.balance(account, BlockId::latest()).await;
         let balance = balance.wrap_err(NO_ANSWER)?;
@@ -265,7 +267,7 @@ impl Doctor {
         Ok(())
     }
 
-    /// An ERC-6900 v0.8 account, and how it has the session key module.
+    /// Reports an ERC-6900 v0.8 account, and how it has the session key module installed.
     async fn installation(&self, found: &Installation, report: &mut Report) -> Result<()> {
         report.done(
             "Account",
@@ -358,7 +360,7 @@ impl Doctor {
         Ok(())
     }
 
-    /// An address, with the name of a contract that is known there by its code.
+    /// Formats an address, with the name of the contract known to have its code.
     async fn named(&self, address: Address) -> Result<String> {
         let own = FOR_MODULES
             .into_iter()
@@ -377,7 +379,7 @@ impl Doctor {
         })
     }
 
-    /// Funds of the key that pays for deployments and bundles, where there is one.
+    /// Reports the funds of the key that pays for deployments, if one is set.
     async fn funder(&self, report: &mut Report) -> Result<()> {
         let Some(funder) = funder()?.map(|signer| signer.address()) else {
             return Ok(());
@@ -396,7 +398,7 @@ impl Doctor {
         Ok(())
     }
 
-    /// A contract, by its code where that is known, else by what it says of itself.
+    /// Checks a contract: by its code hash if that is recorded, else by what it returns.
     async fn contract(&self, contract: Contract, known: &KnownContract, report: &mut Report) -> Result<()> {
         let (label, address) = (contract.to_string(), known.address);
         let code = self
@@ -438,7 +440,7 @@ impl Doctor {
         }
     }
 
-    /// The manifest is what owners consent to, and holds no addresses.
+    /// Checks the manifest: it is what owners consent to, and contains no addresses.
     async fn manifest(
         &self,
         label: &str,
@@ -460,13 +462,13 @@ impl Doctor {
             ),
             Err(error) => {
                 let error = of_contract(error)?;
-                report.missing(label, format!("does not tell its manifest: {error}"));
+                report.missing(label, format!("does not return its manifest: {error}"));
             }
         }
         Ok(())
     }
 
-    /// The same of the module.
+    /// Checks the module's manifest.
     async fn module_manifest(&self, label: &str, module: Address, report: &mut Report) -> Result<()> {
         match self
             .read(module, IExecutionModule::executionManifestCall {})
@@ -484,12 +486,12 @@ impl Doctor {
                     );
                 }
             }
-            None => report.missing(label, "does not tell its manifest"),
+            None => report.missing(label, "does not return its manifest"),
         }
         Ok(())
     }
 
-    /// The factory belongs to the other contracts.
+    /// Checks that the factory refers to the other contracts.
     async fn factory(&self, label: &str, factory: Address, report: &mut Report) -> Result<()> {
         let entry_point = self
             .read(factory, IModularAccountFactory::ENTRYPOINTCall {})
@@ -506,7 +508,7 @@ impl Doctor {
         ];
         for (what, actual, expected) in expected {
             match (actual, expected) {
-                (None, _) => report.missing(label, format!("does not tell its {what}")),
+                (None, _) => report.missing(label, format!("does not return its {what}")),
                 (Some(actual), Some(expected)) if actual != expected => {
                     report.missing(label, format!("its {what} is {actual}, not {expected}"));
                 }
@@ -516,8 +518,8 @@ impl Doctor {
         Ok(())
     }
 
-    /// An account keeps its owners in the owner plugin's storage, from its creation on: what creates it needs a stake
-    /// (ERC-7562, STO-021 and STO-022).
+    /// Reports the factory's stake. An account's owners are in the owner plugin's storage from creation on,
+    /// so whatever creates the account needs a stake (ERC-7562, STO-021 and STO-022).
     async fn stake(&self, report: &mut Report) -> Result<()> {
         let question = IEntryPoint::getDepositInfoCall {
             account: self.deployment.factory,
@@ -530,7 +532,7 @@ impl Doctor {
                 "Stake of the factory",
                 "none: bundlers that enforce ERC-7562 refuse operations that create accounts",
             ),
-            // The EntryPoint is missing, and that has been said.
+            // A missing EntryPoint has already been reported.
             None => {}
         }
         Ok(())
@@ -550,7 +552,7 @@ impl Doctor {
         } else {
             report.missing(
                 "Bundler",
-                format!("{origin} is of chain {chain_id}, not {}", self.chain_id),
+                format!("{origin} is on chain {chain_id}, not {}", self.chain_id),
             );
         }
         let supported: Result<Vec<Address>, _> = bundler.node.request("eth_supportedEntryPoints", ()).await;
@@ -600,7 +602,7 @@ impl Doctor {
             Some(other) => report.missing("Account's EntryPoint", other.to_string()),
             None => report.missing(
                 "Account's EntryPoint",
-                "it tells none: not an account of this kind",
+                "it returns none: not an account of this kind",
             ),
         }
         match account.installed_plugins().await {
@@ -630,7 +632,7 @@ impl Doctor {
         if installed.contains(&owner_plugin) {
             report.done("Owners", account.owners().await?.len().to_string());
         } else {
-            report.warning("Owners", format!("kept by another plugin than {owner_plugin}"));
+            report.warning("Owners", format!("managed by a plugin other than {owner_plugin}"));
         }
         let key_plugin = self.deployment.session_key_plugin;
         if installed.contains(&key_plugin) {
@@ -644,7 +646,7 @@ impl Doctor {
         Ok(())
     }
 
-    /// What a contract answers; `None` if it does not answer by its ABI.
+    /// Calls a view. Returns `None` if the answer does not match the ABI.
     async fn read<C: SolCall>(&self, contract: Address, call: C) -> Result<Option<C::Return>> {
         let question = TransactionRequest::default()
             .with_to(contract)
@@ -657,7 +659,8 @@ impl Doctor {
     }
 }
 
-/// What an account has to pay for operations with. `deposit`: `None` if its EntryPoint does not say.
+/// Reports what an account can pay for operations with. `deposit`: `None` if its EntryPoint does not return
+/// it.
 fn funds(balance: U256, deposit: Option<U256>, report: &mut Report) {
     let detail = format!(
         "{}, and {} deposited for gas",
@@ -674,10 +677,10 @@ fn funds(balance: U256, deposit: Option<U256>, report: &mut Report) {
     }
 }
 
-/// What a node that could not answer says nothing of.
+/// A node that could not answer says nothing about the contract.
 const NO_ANSWER: &str = "the node could not answer";
 
-/// What the contract is to blame for. A node that could not answer says nothing of the contract: then it is an error.
+/// Returns errors caused by the contract. If the node could not answer, that is an error of the check.
 fn of_contract(error: ReadError) -> Result<ReadError> {
     match error {
         ReadError::Rpc(error) => Err(eyre::Report::new(error).wrap_err(NO_ANSWER)),

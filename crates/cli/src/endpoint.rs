@@ -14,24 +14,24 @@ pub(crate) const RPC_URL: &str = "--rpc-url";
 /// The option that names the bundler.
 pub(crate) const BUNDLER_URL: &str = "--bundler-url";
 
-/// How long all questions of a command together may take, in time limits of a request.
+/// The total time limit of a command's requests, as a multiple of the limit of one request.
 const QUESTIONS: u32 = 10;
 
-/// How long others may take to answer.
+/// Time limits for nodes and bundlers.
 #[derive(Clone, Copy, Debug, Args)]
 pub(crate) struct TimeLimit {
-    /// Time limit of each request, in seconds. To look at a chain takes at most ten times as long.
+    /// Time limit of each request, in seconds. Inspecting a chain takes at most ten times as long.
     #[arg(long = "timeout", value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=3600))]
     seconds: u64,
 }
 
 impl TimeLimit {
-    /// The time limit of a request.
+    /// Returns the time limit of a request.
     pub(crate) const fn request(self) -> Duration {
         Duration::from_secs(self.seconds)
     }
 
-    /// Puts an end to questions that all get answers, but too slowly.
+    /// Limits the total time of a command's requests, even if each one is answered in time.
     pub(crate) async fn all<T>(self, questions: impl Future<Output = Result<T>>) -> Result<T> {
         let limit = self.request().saturating_mul(QUESTIONS);
         timeout(limit, questions)
@@ -40,23 +40,23 @@ impl TimeLimit {
     }
 }
 
-/// Questions took too long.
+/// The requests took too long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not done within {} s: see --timeout", limit.as_secs())]
 pub(crate) struct NotInTime {
     limit: Duration,
 }
 
-/// A node or bundler, and what may be printed of its URL.
+/// A node or bundler, and the printable part of its URL.
 #[derive(Clone, Debug)]
 pub(crate) struct Endpoint {
     pub(crate) node: Node,
-    /// Scheme, host and port. What follows them may hold an API key.
+    /// Scheme, host and port. The rest may hold an API key.
     pub(crate) origin: String,
 }
 
 impl Endpoint {
-    /// What is at a URL, which `option` gave. Asks nothing yet.
+    /// Connects to the URL given by `option`, without sending a request.
     pub(crate) fn new(option: &str, url: &str, time_limit: TimeLimit) -> Result<Self> {
         let transport = HttpTransport::new(url).map_err(|error| match error {
             ConnectError::NoTls => {
@@ -70,7 +70,7 @@ impl Endpoint {
         })
     }
 
-    /// The chain of the node, if it is a node.
+    /// Returns the node's chain id, if the node answers.
     pub(crate) async fn chain_id(&self) -> Result<u64> {
         let answer = self.node.chain_id().await;
         answer.map_err(|error| {

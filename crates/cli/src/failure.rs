@@ -1,4 +1,4 @@
-//! How a command ends, and the exit code for it.
+//! How commands end, and their exit codes.
 
 use crate::{
     commands::LintErrors, endpoint::NotInTime, files::BadPolicy, purse::Purse, transactions::TransactionError,
@@ -13,19 +13,19 @@ use session_key_client::{
 use std::{io, process::ExitCode};
 use tokio::signal::ctrl_c;
 
-/// The longest message of an error, in characters.
+/// The maximum length of an error message, in characters.
 const MAX_MESSAGE: usize = 2_000;
 
 /// How a command ended.
 #[derive(Debug)]
 pub(crate) enum Ended {
-    /// Done, or all is well.
+    /// Done, or everything is in order.
     Done,
     /// The answer is no, for this reason.
     No(String),
-    /// It could not begin: nothing was sent.
+    /// It could not begin; nothing was sent.
     NotBegun(eyre::Report),
-    /// It failed on the way: by the first error; others came on top.
+    /// It failed after it began: first the cause, then errors that followed.
     Failed(Vec<eyre::Report>),
 }
 
@@ -38,22 +38,22 @@ impl From<eyre::Result<()>> for Ended {
     }
 }
 
-/// The process was asked to end.
+/// The process was asked to stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("interrupted")]
 pub(crate) struct Interrupted {
     /// Whether something was signed before.
     pub(crate) has_signed: bool,
-    /// The operation that was signed.
+    /// The signed operation.
     pub(crate) user_op_hash: Option<B256>,
-    /// The transaction that was signed.
+    /// The signed transaction.
     pub(crate) transaction_hash: Option<B256>,
 }
 
-/// Ends when the process is asked to end: by Ctrl-C, or a closed terminal.
+/// Completes when the process is asked to stop: by Ctrl-C, or a closed terminal.
 pub(crate) async fn interrupted(purse: &Purse) -> Interrupted {
     if asked_to_end().await.is_err() {
-        // Nothing can be heard: then nothing is.
+        // Signals cannot be received: never complete.
         std::future::pending::<()>().await;
     }
     Interrupted {
@@ -80,12 +80,12 @@ pub(crate) async fn asked_to_end() -> io::Result<()> {
     ctrl_c().await
 }
 
-/// Something that was given cannot be what was meant.
+/// An argument that cannot be right.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub(crate) struct WrongInput(pub(crate) String);
 
-/// A key that the account does not have.
+/// The account does not have this key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{key} is not a session key of {account}")]
 pub(crate) struct NotASessionKey {
@@ -93,26 +93,26 @@ pub(crate) struct NotASessionKey {
     pub(crate) account: Address,
 }
 
-/// What an earlier run sent may still happen.
+/// A transaction of an earlier run may still be included.
 #[derive(Debug, thiserror::Error)]
-#[error("what became of transaction {transaction} of an earlier run is not known")]
+#[error("the outcome of transaction {transaction} of an earlier run is not known")]
 pub(crate) struct Unsettled {
     pub(crate) transaction: B256,
     #[source]
     pub(crate) error: DeployError,
 }
 
-/// About a transaction that an earlier run has signed, which comes before anything else.
+/// An error about a transaction of an earlier run, which must be settled first.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(transparent)]
 pub(crate) struct OfEarlierRun(pub(crate) TransactionError);
 
-/// What an earlier run has begun was gone on with.
+/// An error while continuing what an earlier run started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("what an earlier run has begun")]
+#[error("continuing an earlier run")]
 pub(crate) struct AfterEarlierRun;
 
-/// Something of an earlier run is open that went another way than this command: it could come after it, and undo it.
+/// Open work of an earlier run, sent the other way: it could be included after this command, and undo it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{what}")]
 pub(crate) struct StillOpen {
@@ -123,7 +123,7 @@ pub(crate) struct StillOpen {
     pub(crate) transaction_hash: Option<B256>,
 }
 
-/// It is done, but could not be reported.
+/// It was done, but could not be reported.
 #[derive(Clone, Debug, Default, PartialEq, Eq, thiserror::Error)]
 #[error("{what}")]
 pub(crate) struct NotReported {
@@ -134,23 +134,23 @@ pub(crate) struct NotReported {
     pub(crate) transaction_hash: Option<B256>,
 }
 
-/// Whether an error is of whoever was asked: asked again, the answer can be another.
+/// Whether the error comes from the node or service asked: asking again may succeed.
 pub(crate) fn is_passing(error: &eyre::Report) -> bool {
     error
         .chain()
         .any(|cause| cause.is::<RequestError>() || cause.is::<OperationError>() || cause.is::<NotInTime>())
 }
 
-/// What a process can say at its end.
+/// The exit codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Exit {
-    /// Done, yes, or all is well.
+    /// Done, yes, or everything is in order.
     Done,
-    /// The answer is no; or it failed, and nothing that was sent is open.
+    /// The answer is no; or it failed, and nothing sent is open.
     No,
-    /// It could not begin: bad arguments, no node, another chain.
+    /// It could not begin: bad arguments, no node, wrong chain.
     NotBegun,
-    /// The outcome of something sent is open; or it is done, and could not be reported.
+    /// The outcome of something sent is open; or it was done, and could not be reported.
     Open,
     /// Interrupted before anything was signed.
     Interrupted,
@@ -168,20 +168,20 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// Why a command did not end well.
+/// Why a command failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Failure {
     pub(crate) exit: Exit,
     /// A stable code.
     pub(crate) code: &'static str,
-    /// In one line.
+    /// On one line.
     pub(crate) message: String,
     pub(crate) user_op_hash: Option<B256>,
     pub(crate) transaction_hash: Option<B256>,
 }
 
 impl Failure {
-    /// Something wrong with the arguments.
+    /// A failure of the arguments.
     pub(crate) fn of_arguments(message: &str) -> Self {
         Self {
             exit: Exit::NotBegun,
@@ -192,7 +192,7 @@ impl Failure {
         }
     }
 
-    /// The answer is no, and there is nothing else to say.
+    /// The answer is no, for this reason.
     pub(crate) fn said_no(reason: &str) -> Self {
         Self {
             exit: Exit::No,
@@ -203,7 +203,7 @@ impl Failure {
         }
     }
 
-    /// It could not begin.
+    /// A failure before anything was sent.
     pub(crate) fn before(error: &eyre::Report) -> Self {
         let mut failure = Self::of(error, "could_not_begin");
         let has_begun = |cause: &(dyn std::error::Error + 'static)| {
@@ -223,7 +223,7 @@ impl Failure {
         failure
     }
 
-    /// It failed on the way.
+    /// A failure after the command began.
     pub(crate) fn during(errors: &[eyre::Report]) -> Self {
         let mut failures = errors.iter().map(|error| Self::of(error, "failed"));
         let Some(mut first) = failures.next() else {
@@ -250,7 +250,7 @@ impl Failure {
             if let Some(error) = cause.downcast_ref::<OperationError>() {
                 failure.code = error.code();
                 failure.user_op_hash = error.user_op_hash;
-                // What happened is done, and could not be reported.
+                // It was done, but could not be reported.
                 if !matches!(error.happened(), Happened::No | Happened::Reverted) {
                     failure.exit = Exit::Open;
                 }
@@ -317,7 +317,7 @@ impl Failure {
     }
 }
 
-/// The error and its causes, in one line, each once.
+/// Joins the error and its causes on one line, without repetition.
 fn one_line(error: &eyre::Report) -> String {
     let mut text = String::new();
     for cause in error.chain() {
@@ -342,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn the_outcome_of_what_was_sent_decides_the_exit_code() {
+    fn the_outcome_of_sent_transactions_decides_the_exit_code() {
         let open = DeployError::NoAnswer {
             contract: Contract::EntryPoint,
             transaction: B256::repeat_byte(7),
@@ -394,7 +394,7 @@ mod tests {
     }
 
     #[test]
-    fn no_form_of_an_error_shows_urls_or_control_characters() {
+    fn errors_never_show_urls_or_control_characters() {
         let error = TransactionError::Failed {
             what: "creating the account".to_owned(),
             error: SendError::NotPrepared(no_answer()),

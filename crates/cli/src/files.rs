@@ -1,4 +1,4 @@
-//! Files that people write: policies and lock files, and standard input.
+//! Files written by people: policies, lock files, and standard input.
 
 use eyre::{Result, WrapErr as _, ensure};
 use session_key_client::{
@@ -11,10 +11,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The longest file that is read, in bytes.
+/// The maximum size of a file, in bytes.
 const MAX_SIZE: u64 = 4 << 20;
 
-/// What is wrong with a policy's file.
+/// An error in a policy file.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{file}:{error}")]
 pub(crate) struct BadPolicy {
@@ -22,7 +22,7 @@ pub(crate) struct BadPolicy {
     pub(crate) error: PolicyError,
 }
 
-/// A policy, and the file that it is from.
+/// A policy and its file.
 #[derive(Clone, Debug)]
 pub(crate) struct PolicyFile {
     pub(crate) name: String,
@@ -33,7 +33,7 @@ pub(crate) struct PolicyFile {
     pub(crate) policy: Policy,
 }
 
-/// A file's text; `-` is standard input.
+/// Reads a file; `-` is standard input.
 pub(crate) fn read(path: &Path) -> Result<String> {
     let mut text = String::new();
     let name = path.display();
@@ -51,10 +51,10 @@ pub(crate) fn read(path: &Path) -> Result<String> {
 }
 
 impl PolicyFile {
-    /// Reads a policy; TOML or JSON by the file's name, or by how its text begins.
+    /// Reads a policy: TOML or JSON, by the file's extension, else by the text's first character.
     pub(crate) fn read(path: &Path) -> Result<Self> {
         let text = read(path)?;
-        // Some editors begin a text with it.
+        // Some editors write a byte order mark.
         let text = text.strip_prefix('\u{feff}').map_or(text.clone(), str::to_owned);
         let is_json = match path.extension() {
             Some(extension) if extension.eq_ignore_ascii_case("json") => true,
@@ -69,7 +69,7 @@ impl PolicyFile {
         Self::of_text(path, text, format)
     }
 
-    /// A policy from a text that was in this file.
+    /// Parses a policy that came from this file.
     pub(crate) fn of_text(path: &Path, text: String, format: PolicyFormat) -> Result<Self> {
         let name = path.display().to_string();
         let policy = Policy::parse(&text, format).map_err(|error| BadPolicy {
@@ -85,7 +85,7 @@ impl PolicyFile {
         })
     }
 
-    /// What is wrong with it, with the file's name.
+    /// Adds the file's name to an error.
     pub(crate) fn wrong(&self, error: PolicyError) -> BadPolicy {
         BadPolicy {
             file: self.name.clone(),
@@ -99,7 +99,7 @@ impl PolicyFile {
         Some(path.into())
     }
 
-    /// The lock file beside it; an empty one if there is none.
+    /// Reads the lock file next to the policy; an empty one if there is none.
     pub(crate) fn lock(&self) -> Result<PolicyLock> {
         let Some(path) = self.lock_path().filter(|path| path.exists()) else {
             return Ok(PolicyLock::default());
@@ -109,7 +109,7 @@ impl PolicyFile {
         Ok(PolicyLock::parse(&text).map_err(|error| BadPolicy { file, error })?)
     }
 
-    /// Decimals of tokens on a chain, by the lock file. Not where its entries disagree.
+    /// Returns the decimals of tokens on a chain by the lock file, except where its entries disagree.
     pub(crate) fn locked_decimals(&self, chain_id: u64) -> Result<BTreeMap<Address, u8>> {
         let lock = self.lock()?;
         let mut found: BTreeMap<Address, BTreeSet<u8>> = BTreeMap::new();
@@ -124,7 +124,7 @@ impl PolicyFile {
             .collect())
     }
 
-    /// Finds out whether this lock file could be written, as long as nothing depends on it.
+    /// Checks that this lock file could be written, before anything depends on it.
     pub(crate) fn check_lock_can_be_written(&self, lock: &PolicyLock) -> Result<()> {
         let Some(path) = self.lock_path() else {
             return Ok(());
@@ -133,7 +133,7 @@ impl PolicyFile {
             .wrap_err_with(|| format!("{} cannot be written, so nothing was signed", path.display()))
     }
 
-    /// Writes the lock file: a new file takes the old one's place.
+    /// Writes the lock file, replacing the old one atomically.
     pub(crate) fn write_lock(&self, lock: &PolicyLock) -> Result<()> {
         let Some(path) = self.lock_path() else {
             return Ok(());
@@ -142,14 +142,14 @@ impl PolicyFile {
     }
 }
 
-/// The file that is written in another one's stead, until it takes its place.
+/// Returns the path of the temporary file that replaces another.
 fn part_of(path: &Path) -> PathBuf {
     let mut part = path.as_os_str().to_owned();
     part.push(".part");
     part.into()
 }
 
-/// Writes a file that is there until it takes another one's place.
+/// Writes the temporary file, and flushes it to disk.
 fn write_part(part: &Path, text: &str) -> std::io::Result<()> {
     std::fs::File::create(part).and_then(|mut file| {
         file.write_all(text.as_bytes())?;
@@ -157,11 +157,11 @@ fn write_part(part: &Path, text: &str) -> std::io::Result<()> {
     })
 }
 
-/// Whether [`write_whole`] could write this, as far as that can be said without writing it. Nothing stays of it.
+/// Checks whether [`write_whole`] would succeed, as far as possible without writing. Leaves nothing behind.
 fn try_whole(path: &Path, text: &str) -> std::io::Result<()> {
     let target = match std::fs::metadata(path) {
         Ok(found) if found.is_dir() => return Err(std::io::ErrorKind::IsADirectory.into()),
-        // A pipe may wait for who reads it, and a device takes what it is given.
+        // Opening a pipe may block, and a device would consume the text.
         Ok(found) if !found.is_file() => return Ok(()),
         Ok(_) => std::fs::canonicalize(path)?,
         Err(_) if path.is_symlink() => {
@@ -172,13 +172,13 @@ fn try_whole(path: &Path, text: &str) -> std::io::Result<()> {
     };
     let part = part_of(&target);
     let written = write_part(&part, text);
-    // What could not be made is not there.
+    // A failed write may have left no file to remove.
     let removed = std::fs::remove_file(&part);
     written.and(removed)
 }
 
-/// Writes a file so that it is there as a whole or not at all. What is no regular file, such as a pipe or a device, is written to
-/// as it is, and a link stays: the file that it leads to is written.
+/// Writes a file atomically. Anything but a regular file, such as a pipe or a device, is written to directly;
+/// a link stays, and its target is written.
 pub(crate) fn write_whole(path: &Path, text: &str) -> std::io::Result<()> {
     let target = match std::fs::metadata(path) {
         Ok(found) if !found.is_file() => {
@@ -187,7 +187,7 @@ pub(crate) fn write_whole(path: &Path, text: &str) -> std::io::Result<()> {
             return file.flush();
         }
         Ok(_) => std::fs::canonicalize(path)?,
-        // A link to nothing makes what it leads to.
+        // Writing through a dangling link creates its target.
         Err(_) if path.is_symlink() => return std::fs::write(path, text),
         Err(_) => path.to_owned(),
     };
@@ -207,7 +207,7 @@ mod tests {
     use std::fs;
 
     #[test]
-    fn json_is_known_by_how_it_begins() {
+    fn json_is_recognized_by_its_first_character() {
         let folder = tempfile::tempdir().unwrap();
         for name in ["policy.txt", "policy", "policy.json"] {
             let path = folder.path().join(name);
@@ -225,11 +225,11 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn what_is_no_regular_file_is_not_replaced() {
+    fn links_and_pipes_are_written_through_not_replaced() {
         use std::os::unix::fs::{FileTypeExt as _, symlink};
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
-        // A link stays, whether there is something behind it or not.
+        // A link stays, whether its target exists or not.
         fs::write(path("file"), "old").unwrap();
         for (link, file) in [("link", "file"), ("early", "later")] {
             symlink(path(file), path(link)).unwrap();

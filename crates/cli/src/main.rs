@@ -5,6 +5,7 @@ mod answer;
 mod commands;
 mod demo;
 mod deploy;
+mod devnet;
 mod doctor;
 mod endpoint;
 mod failure;
@@ -20,6 +21,7 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use commands::KeyCommand;
 use demo::DemoArguments;
 use deploy::DeployArguments;
+use devnet::DevnetArguments;
 use doctor::DoctorArguments;
 use failure::{Ended, Failure};
 use report::{Format, Report, print_error};
@@ -28,7 +30,12 @@ use std::{ffi::OsStr, io::Write as _, process::ExitCode};
 
 /// Session keys for ERC-6900 accounts: keys that act within limits, without being trusted.
 #[derive(Debug, Parser)]
-#[command(name = "session-key", version, arg_required_else_help = true)]
+#[command(
+    name = "session-key",
+    version,
+    arg_required_else_help = true,
+    max_term_width = 80
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -41,17 +48,25 @@ enum Command {
 
     /// Show a session key's whole life: deployment, grant, use, refusals, refresh, update, rotation, removal.
     ///
-    /// Runs on a chain simulated in this process; or on a node, with --rpc-url, --chain-id and a funded key in
-    /// SESSION_KEY_FUNDER. There it says first what it costs at most, and gives back at the end what it has lent to the account.
+    /// Runs on a chain simulated in this process, or on a node with --rpc-url, --chain-id and a funded key in
+    /// SESSION_KEY_FUNDER. On a node, it first shows the maximum cost, and at the end returns what it lent to
+    /// the account.
     Demo(DemoArguments),
 
-    /// Deploy the contracts, at the same addresses on every chain. A dry run, unless --broadcast is given.
+    /// Deploy the contracts, at the same addresses on every chain. A dry run unless --broadcast is given.
     ///
-    /// What is there already is verified and skipped: running it again completes what a failure left half done, and takes up
-    /// a transaction that an interrupted run left. The private key that pays is read from SESSION_KEY_FUNDER.
+    /// Existing contracts are verified and skipped: repeating the command completes a partial deployment, and
+    /// resumes a transaction of an interrupted run. The paying private key is read from SESSION_KEY_FUNDER.
     Deploy(DeployArguments),
 
-    /// Check a chain: its contracts and their code, the bundler, an account; say what is missing.
+    /// Run a chain and a bundler on this machine, with the contracts, accounts and session keys.
+    ///
+    /// Serves JSON-RPC at 127.0.0.1 until it is interrupted. Nothing on it has value: all its private keys are
+    /// public. It is no node for a live chain, and its v0.8 account is a stand-in for the ones that wallets
+    /// deploy; run those with --fork-url.
+    Devnet(DevnetArguments),
+
+    /// Check a chain: its contracts and their code, the bundler, an account; show what is missing.
     ///
     /// Exit code 0: everything needed is there. 1: something is missing. 2: the check could not be made.
     Doctor(DoctorArguments),
@@ -74,16 +89,18 @@ fn main() -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            let error = eyre::Report::new(error).wrap_err("the async runtime does not start");
+            let error = eyre::Report::new(error).wrap_err("starting the async runtime");
             return report.finish(&Ended::NotBegun(error));
         }
     };
-    if let Command::Keys(command) = &cli.command {
-        return runtime.block_on(command.run());
+    match &cli.command {
+        Command::Keys(command) => return runtime.block_on(command.run()),
+        Command::Devnet(arguments) => return runtime.block_on(devnet::run(arguments)),
+        _ => (),
     }
     let ended = runtime.block_on(async {
         match &cli.command {
-            Command::Keys(_) => Ended::Done,
+            Command::Keys(_) | Command::Devnet(_) => Ended::Done,
             Command::Demo(arguments) => demo::run(arguments, &mut report).await,
             Command::Deploy(arguments) => deploy::run(arguments, &mut report).await,
             Command::Doctor(arguments) => doctor::run(arguments, &mut report).await,
@@ -92,7 +109,7 @@ fn main() -> ExitCode {
     report.finish(&ended)
 }
 
-/// The same command, for which variables of the environment that are empty are not set.
+/// Ignores environment variables that are empty.
 fn without_empty(command: clap::Command) -> clap::Command {
     let is_empty = |name: &OsStr| std::env::var_os(name).is_some_and(|value| value.is_empty());
     command
@@ -106,7 +123,7 @@ fn without_empty(command: clap::Command) -> clap::Command {
         .mut_subcommands(without_empty)
 }
 
-/// Help, a version, or what is wrong with the arguments. What was given for something else may be a URL with a secret in it.
+/// Prints help, the version, or an argument error. Arguments may contain URLs with secrets.
 fn not_parsed(error: &clap::Error) -> ExitCode {
     if !error.use_stderr() {
         return match error.print().and_then(|()| std::io::stdout().flush()) {
@@ -127,7 +144,7 @@ fn not_parsed(error: &clap::Error) -> ExitCode {
     let _ = write!(anstream::stderr(), "{shown}");
     if std::env::args_os().any(|argument| argument == "--json") {
         let line = without_urls(&plain);
-        // What is missing stands in lines of its own.
+        // Missing arguments are listed on lines of their own.
         let said: Vec<&str> = line
             .lines()
             .map(str::trim)
@@ -135,12 +152,21 @@ fn not_parsed(error: &clap::Error) -> ExitCode {
             .collect();
         let message = said.join(" ");
         let message = message.strip_prefix("error: ").unwrap_or(&message);
-        return answer::print_json(&Failure::of_arguments(message), true).into();
+        let failure = Failure::of_arguments(message);
+        // `watch` prints one JSON document per line.
+        let is_watch = std::env::args_os()
+            .nth(1)
+            .is_some_and(|command| command == "watch");
+        return if is_watch {
+            answer::print_json_line(&failure).into()
+        } else {
+            answer::print_json(&failure, true).into()
+        };
     }
     failure::Exit::NotBegun.into()
 }
 
-/// The same text; of URLs in it, only scheme and host.
+/// Reduces URLs in a text to scheme and host.
 fn without_urls(text: &str) -> String {
     let lines = text.split_inclusive('\n').map(|line| {
         if line.contains("://") {

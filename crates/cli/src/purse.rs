@@ -1,4 +1,4 @@
-//! The key that pays.
+//! The paying key, and a bound on what it spends.
 
 use async_trait::async_trait;
 use eyre::{Result, eyre};
@@ -19,7 +19,7 @@ use std::{
 /// Environment variable with the private key that pays on a node.
 pub(crate) const FUNDER_VARIABLE: &str = "SESSION_KEY_FUNDER";
 
-/// The funder's key, if there is one. Nothing of it is ever in an error.
+/// Reads the funder's key, if set. Errors never contain any of it.
 pub(crate) fn funder() -> Result<Option<PrivateKeySigner>> {
     let key = match std::env::var(FUNDER_VARIABLE) {
         Ok(key) => key,
@@ -31,15 +31,15 @@ pub(crate) fn funder() -> Result<Option<PrivateKeySigner>> {
     })
 }
 
-/// The funder's key.
+/// Reads the funder's key, which must be set.
 pub(crate) fn required_funder() -> Result<PrivateKeySigner> {
     funder()?.ok_or_else(|| {
         eyre!("a node needs a funded key: set {FUNDER_VARIABLE} to its private key (64 hex digits)")
     })
 }
 
-/// Signs the funder's transactions: for one chain, and only as long as all of them together cannot cost more than was allowed.
-/// Whatever a node asks for, nothing else is signed.
+/// Signs the funder's transactions: for one chain, and only while their total maximum cost stays within the
+/// allowance. Nothing else is signed, whatever a node asks for.
 #[derive(Clone)]
 pub(crate) struct Purse {
     signer: PrivateKeySigner,
@@ -49,13 +49,14 @@ pub(crate) struct Purse {
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Contents {
-    /// What transactions may still cost, in wei: all their gas at their full fee, and what they send.
+    /// The remaining allowance, in wei: it pays for all of a transaction's gas at its maximum fee, and its
+    /// value.
     left: U256,
     has_signed: bool,
 }
 
 impl Purse {
-    /// An empty purse.
+    /// Creates an empty purse.
     pub(crate) fn new(signer: PrivateKeySigner, chain_id: u64) -> Self {
         Self {
             signer,
@@ -64,23 +65,23 @@ impl Purse {
         }
     }
 
-    /// Whose transactions it signs.
+    /// Returns the address that it signs for.
     pub(crate) const fn address(&self) -> Address {
         self.signer.address()
     }
 
-    /// The key.
+    /// Returns the signer.
     pub(crate) const fn signer(&self) -> &PrivateKeySigner {
         &self.signer
     }
 
-    /// Allows transactions to cost so much more, in wei.
+    /// Raises the allowance by this amount, in wei.
     pub(crate) fn allow(&self, wei: U256) {
         let mut contents = self.contents();
         contents.left = contents.left.saturating_add(wei);
     }
 
-    /// Allows nothing any more.
+    /// Sets the allowance to zero.
     pub(crate) fn close(&self) {
         self.contents().left = U256::ZERO;
     }
@@ -90,7 +91,7 @@ impl Purse {
         self.contents().has_signed
     }
 
-    /// The same provider, with this purse to sign. Nothing fills transactions in.
+    /// Returns the provider with this purse as its signer, without fillers.
     pub(crate) fn over(&self, provider: DynProvider) -> DynProvider {
         ProviderBuilder::<_, _, Ethereum>::default()
             .wallet(EthereumWallet::new(self.clone()))
@@ -102,7 +103,7 @@ impl Purse {
         self.contents.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes a transaction's cost out of the purse.
+    /// Deducts a transaction's maximum cost from the allowance.
     fn pay(&self, transaction: &dyn SignableTransaction<Signature>) -> Result<(), String> {
         if transaction.chain_id() != Some(self.chain_id) {
             return Err(match transaction.chain_id() {
@@ -165,7 +166,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nothing_is_signed_beyond_what_was_allowed() {
+    async fn nothing_is_signed_beyond_the_allowance() {
         let purse = Purse::new(PrivateKeySigner::random(), 7);
         let sign = async |value| purse.sign_transaction(&mut transaction(7, value)).await;
         assert!(sign(0).await.is_err());

@@ -1,4 +1,4 @@
-//! A file that is written once everything is done, and tried before.
+//! A record file, written at the end, after a check at the start that it can be.
 
 use crate::state::{folder_of, sync_folder};
 use eyre::{Result, WrapErr as _, ensure};
@@ -10,10 +10,10 @@ use std::{
 };
 use tempfile::NamedTempFile;
 
-/// Room that is tried, in bytes. A record takes about 6 kB.
+/// The space reserved by the check, in bytes. A record takes about 6 kB.
 const ROOM: usize = 16 << 10;
 
-/// A record to come: a temporary file beside it, which goes away unless the record is finished.
+/// A record in preparation: a temporary file next to it, removed unless the record is finished.
 #[derive(Debug)]
 pub(crate) struct Draft {
     path: PathBuf,
@@ -21,18 +21,18 @@ pub(crate) struct Draft {
 }
 
 impl Draft {
-    /// Tries whether the record can be written. A file that is there is not overwritten.
+    /// Checks that the record can be written. An existing file is not overwritten.
     pub(crate) fn new(path: &Path) -> Result<Self> {
         let named = || format!("--record {}", path.display());
         ensure!(
             !path.try_exists().wrap_err_with(named)?,
-            "{}: the file exists already",
+            "{}: the file already exists",
             named()
         );
         let attempt = || {
             let mut builder = tempfile::Builder::new();
             builder.prefix(".record-");
-            // As other files of the user: it holds no secrets.
+            // Default permissions: it holds no secrets.
             #[cfg(unix)]
             let permissions = <Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o666);
             #[cfg(unix)]
@@ -48,7 +48,7 @@ impl Draft {
         })
     }
 
-    /// Writes the record, and puts it in its place.
+    /// Writes the record, and moves it into place.
     pub(crate) fn finish(mut self, record: &ChainDeployments) -> Result<PathBuf> {
         let text = serde_json::to_string_pretty(record)? + "\n";
         self.file.as_file_mut().set_len(0)?;
@@ -60,7 +60,7 @@ impl Draft {
         Ok(self.path)
     }
 
-    /// Where the record will be.
+    /// Returns the record's path.
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }

@@ -1,6 +1,7 @@
-//! What the commands print: for people line by line as it happens, for machines one JSON document at the end.
+//! The report of a command: lines as it runs, or one JSON document at the end.
 
 use crate::{
+    answer::{WIDTH, wrap},
     commands::violation_json,
     failure::{Ended, Exit, Failure},
 };
@@ -22,19 +23,21 @@ const REFUSAL: Style = AnsiColor::Yellow.on_default();
 const BAD: Style = AnsiColor::Red.on_default().bold();
 const QUIET: Style = Style::new().dimmed();
 
-/// Width of the column before the details.
+/// Width of the label column.
 const LABEL_WIDTH: usize = 32;
-/// What stands between the columns of a detail.
+/// The column in which details begin.
+const DETAIL: usize = LABEL_WIDTH + 8;
+/// The separator of a detail's columns.
 const GAP: &str = "  ";
-/// The longest column of a detail, in characters.
+/// The maximum length of a detail's column, in characters.
 const MAX_COLUMN: usize = 500;
 
-/// How the report is written.
+/// The format of the report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Format {
-    /// Lines, aligned; coloured when standard output is a terminal.
+    /// Aligned lines, coloured when standard output is a terminal.
     Human,
-    /// One JSON document when all is done.
+    /// One JSON document at the end.
     Json,
 }
 
@@ -42,20 +45,20 @@ pub(crate) enum Format {
 #[derive(Clone, Debug, Serialize)]
 #[serde(tag = "kind", rename_all = "camelCase")]
 enum Line {
-    /// Something that is so.
+    /// A fact.
     Fact { label: String, value: String },
-    /// Something that was done, and worked.
+    /// A step that succeeded.
     Done { label: String, detail: String },
-    /// Something that may be a problem.
+    /// A possible problem.
     Warning { label: String, detail: String },
-    /// Something that is needed and is not there.
+    /// A missing requirement.
     Missing { label: String, detail: String },
-    /// Something that was tried and refused, as it should be.
+    /// An attempt that was refused, as expected.
     Refused {
         label: String,
-        /// The rule that it breaks, with its figures.
+        /// The broken rule, with its amounts.
         violation: Value,
-        /// What the chain says of it.
+        /// The chain's answer.
         answer: String,
     },
 }
@@ -71,11 +74,11 @@ struct Section {
 pub(crate) struct Report {
     format: Format,
     sections: Vec<Section>,
-    /// Members of the JSON document besides the sections.
+    /// Members of the JSON document in addition to the sections.
     data: Map<String, Value>,
-    /// The last line, if all goes well.
+    /// The last line on success.
     closing: String,
-    /// Why something could not be printed.
+    /// The first error of printing.
     broken: Option<io::Error>,
 }
 
@@ -95,17 +98,17 @@ impl Report {
         self.format == Format::Json
     }
 
-    /// Sets a member of the JSON document. People are not shown it.
+    /// Sets a member of the JSON document; it is not printed as a line.
     pub(crate) fn data(&mut self, name: &str, value: impl Into<Value>) {
         self.data.insert(name.to_owned(), value.into());
     }
 
-    /// Says how the report ends, if all goes well.
+    /// Sets the last line on success.
     pub(crate) fn closing(&mut self, closing: impl Into<String>) {
         self.closing = closing.into();
     }
 
-    /// Begins a section.
+    /// Starts a section.
     pub(crate) fn section(&mut self, title: impl Into<String>) {
         let title = clean(title);
         if self.format == Format::Human {
@@ -119,43 +122,49 @@ impl Report {
         });
     }
 
-    /// Something that is so.
+    /// Adds a fact.
     pub(crate) fn fact(&mut self, label: impl Into<String>, value: impl Into<String>) {
         let (label, value) = (clean(label), clean(value));
         self.line(
-            &format!("      {label:<LABEL_WIDTH$}  {value}"),
+            &format!("      {label:<LABEL_WIDTH$}  {}", hanging(&value)),
             Line::Fact { label, value },
         );
     }
 
-    /// Something that was done, and worked.
+    /// Adds a step that succeeded.
     pub(crate) fn done(&mut self, label: impl Into<String>, detail: impl Into<String>) {
         let (label, detail) = (clean(label), clean(detail));
         self.line(
-            &format!("    {GOOD}✓{GOOD:#} {label:<LABEL_WIDTH$}  {QUIET}{detail}{QUIET:#}"),
+            &format!(
+                "    {GOOD}✓{GOOD:#} {label:<LABEL_WIDTH$}  {QUIET}{}{QUIET:#}",
+                hanging(&detail)
+            ),
             Line::Done { label, detail },
         );
     }
 
-    /// Something that may be a problem.
+    /// Adds a possible problem.
     pub(crate) fn warning(&mut self, label: impl Into<String>, detail: impl Into<String>) {
         let (label, detail) = (clean(label), clean(detail));
         self.line(
-            &format!("    {REFUSAL}!{REFUSAL:#} {label:<LABEL_WIDTH$}  {detail}"),
+            &format!(
+                "    {REFUSAL}!{REFUSAL:#} {label:<LABEL_WIDTH$}  {}",
+                hanging(&detail)
+            ),
             Line::Warning { label, detail },
         );
     }
 
-    /// Something that is needed and is not there.
+    /// Adds a missing requirement.
     pub(crate) fn missing(&mut self, label: impl Into<String>, detail: impl Into<String>) {
         let (label, detail) = (clean(label), clean(detail));
         self.line(
-            &format!("    {BAD}✗{BAD:#} {label:<LABEL_WIDTH$}  {detail}"),
+            &format!("    {BAD}✗{BAD:#} {label:<LABEL_WIDTH$}  {}", hanging(&detail)),
             Line::Missing { label, detail },
         );
     }
 
-    /// The labels of what is missing so far.
+    /// Returns the labels of everything missing so far.
     pub(crate) fn all_missing(&self) -> Vec<&str> {
         let lines = self.sections.iter().flat_map(|section| &section.lines);
         let mut labels: Vec<&str> = lines
@@ -168,7 +177,7 @@ impl Report {
         labels
     }
 
-    /// Something that was tried and refused, as it should be.
+    /// Adds an attempt that was refused, as expected.
     pub(crate) fn refused(
         &mut self,
         label: impl Into<String>,
@@ -176,11 +185,15 @@ impl Report {
         answer: impl Into<String>,
     ) {
         let (label, answer) = (clean(label), clean(answer));
-        let (phase, rule, indent) = (violation.phase, &violation.rule, "");
+        let refused = format!("refused in {}:", violation.phase);
+        let rule = hanging(&format!("{refused} {}", violation.rule));
+        let rule = rule.strip_prefix(&refused).unwrap_or_default();
+        let said = hanging(&format!("the chain: {answer}"));
         self.line(
             &format!(
-                "    {REFUSAL}✓{REFUSAL:#} {label:<LABEL_WIDTH$}  {REFUSAL}refused in {phase}:{REFUSAL:#} {rule}\n\
-                 {indent:LABEL_WIDTH$}        {QUIET}the chain: {answer}{QUIET:#}"
+                "    {REFUSAL}✓{REFUSAL:#} {label:<LABEL_WIDTH$}  {REFUSAL}{refused}{REFUSAL:#}{rule}\n\
+                 {:DETAIL$}{QUIET}{said}{QUIET:#}",
+                ""
             ),
             Line::Refused {
                 label,
@@ -190,7 +203,7 @@ impl Report {
         );
     }
 
-    /// Ends the report. What could not be printed is a failure, too.
+    /// Ends the report. A failure to print makes the command fail.
     pub(crate) fn finish(mut self, ended: &Ended) -> ExitCode {
         let failure = match ended {
             Ended::Done | Ended::No(_) => None,
@@ -219,7 +232,8 @@ impl Report {
         self.exit(exit, failure.as_ref())
     }
 
-    /// The exit code, once everything is printed. What machines cannot read is said to people.
+    /// Returns the exit code, once everything is printed. If the JSON could not be printed, the error goes to
+    /// standard error.
     fn exit(mut self, exit: Exit, failure: Option<&Failure>) -> ExitCode {
         if let Err(error) = io::stdout().flush() {
             self.broken.get_or_insert(error);
@@ -259,8 +273,8 @@ impl Report {
         }
     }
 
-    /// Prints a line. If that fails (a closed pipe, a full disk), what was begun is brought to its end all the same, and fails
-    /// then.
+    /// Prints a line. After a failure (a closed pipe, a full disk) the command still finishes, and fails at
+    /// the end.
     fn print(&mut self, text: &str) {
         if let Err(error) = writeln!(anstream::stdout(), "{text}") {
             self.broken.get_or_insert(error);
@@ -268,19 +282,38 @@ impl Report {
     }
 }
 
-/// A text that may be from outside: without control characters, cut. Its columns stay apart.
+/// Cleans a text that may come from outside: no control characters, limited length. Columns stay separate.
 fn clean(text: impl Into<String>) -> String {
     let text = text.into();
     let columns = text.split(GAP).map(|column| clean_text(column, MAX_COLUMN));
     columns.collect::<Vec<_>>().join(GAP)
 }
 
-/// Prints a one-line reason to standard error.
+/// Wraps prose in a detail, with all lines in the detail's column. Columns before it, and short details, stay on
+/// the first line.
+fn hanging(detail: &str) -> String {
+    let (columns, prose) = match detail.rsplit_once(GAP) {
+        Some((columns, prose)) => (Some(columns), prose),
+        None => (None, detail),
+    };
+    // A value stays next to its name, and a command in one piece.
+    let is_prose = prose.split(' ').count() > 2 && !prose.starts_with("session-key ");
+    if prose.chars().count() <= WIDTH - DETAIL || !is_prose {
+        return detail.to_owned();
+    }
+    let lines = wrap(prose, DETAIL, DETAIL).join("\n");
+    match columns {
+        Some(columns) => format!("{columns}\n{lines}"),
+        None => lines.trim_start().to_owned(),
+    }
+}
+
+/// Prints a one-line error to standard error.
 pub(crate) fn print_error(reason: &str) {
     let _ = writeln!(anstream::stderr(), "{BAD}error:{BAD:#} {reason}");
 }
 
-/// Prints a remark to standard error.
+/// Prints a note to standard error.
 pub(crate) fn print_note(note: &str) {
     let _ = writeln!(anstream::stderr(), "{QUIET}note:{QUIET:#} {note}");
 }
@@ -290,7 +323,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn texts_keep_their_columns_and_nothing_else() {
+    fn prose_wraps_in_its_column() {
+        let address = "0x5FF137D4b0FDCD49DcA30c7CF57E578a026d2789";
+        assert_eq!(
+            hanging(&format!("{address}  code as recorded")),
+            format!("{address}  code as recorded")
+        );
+        let indent = " ".repeat(DETAIL);
+        assert_eq!(
+            hanging(&format!(
+                "{address}  no code: its first operation creates it, or it has yet to delegate"
+            )),
+            format!(
+                "{address}\n{indent}no code: its first operation creates it,\n{indent}or it has yet to delegate"
+            )
+        );
+        assert_eq!(
+            hanging("none: bundlers that enforce ERC-7562 refuse operations"),
+            format!("none: bundlers that enforce ERC-7562\n{indent}refuse operations")
+        );
+    }
+
+    #[test]
+    fn columns_are_kept_and_control_characters_removed() {
         assert_eq!(
             clean("0x01  code\u{1b}[2J as recorded"),
             "0x01  code[2J as recorded"

@@ -1,4 +1,4 @@
-//! Where the settings of a command come from: option, environment, `session-key.toml`, default.
+//! The sources of a command's settings: option, environment, `session-key.toml`, default.
 
 use crate::endpoint::TimeLimit;
 use clap::Args;
@@ -11,12 +11,12 @@ use session_key_client::{
 };
 use std::path::{Path, PathBuf};
 
-/// The file in the working directory.
+/// The settings file in the working directory.
 pub(crate) const FILE: &str = "session-key.toml";
-/// The largest settings file that is read, in bytes.
+/// The maximum size of a settings file, in bytes.
 const MAX_SIZE: u64 = 64 << 10;
 
-/// What commands that look at a chain take.
+/// Options of commands that read a chain.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Sources {
     /// JSON-RPC URL of a node of the chain.
@@ -36,11 +36,12 @@ pub(crate) struct Sources {
     #[arg(long, value_name = "ADDRESS", env = "SESSION_KEY_ACCOUNT", value_parser = parse_address)]
     pub(crate) account: Option<Address>,
 
-    /// Of an ERC-6900 v0.8 account: the entity id under which it has the session key module, or shall get it [default: looked up].
+    /// Entity id of the session key module on an ERC-6900 v0.8 account, or the one to install it under
+    /// [default: looked up].
     #[arg(long, value_name = "ID")]
     pub(crate) entity_id: Option<u32>,
 
-    /// The chain that is meant: a node of another one is an error [default: whatever chain the node is of].
+    /// The intended chain; a node on another chain is an error [default: the node's chain].
     #[arg(long, value_name = "ID", env = "SESSION_KEY_CHAIN_ID")]
     pub(crate) chain_id: Option<u64>,
 
@@ -48,11 +49,12 @@ pub(crate) struct Sources {
     #[arg(long, value_name = "BLOCK")]
     pub(crate) from_block: Option<u64>,
 
-    /// Which contracts to install or create accounts with: `canonical`, `deterministic`, or a file that `deploy --record` wrote.
+    /// The contracts to install or create accounts with: `canonical`, `deterministic`, or a file that `deploy
+    /// --record` wrote.
     #[arg(long, value_name = "NAME|FILE")]
     pub(crate) deployment: Option<String>,
 
-    /// The settings file [default: session-key.toml in the working directory, if it is there].
+    /// The settings file [default: session-key.toml in the working directory, if it exists].
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
 
@@ -64,7 +66,7 @@ pub(crate) struct Sources {
     pub(crate) json: bool,
 }
 
-/// A settings file. An owner's keystore is no member: such a file may come with a repository that somebody else made.
+/// A settings file. It never names an owner's keystore: the file may come with someone else's repository.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SettingsFile {
@@ -95,7 +97,7 @@ fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<U256>, D:
         .map_err(|_| D::Error::custom("expected a number"))
 }
 
-/// What was expected. The value that was found may be a URL with a key in it: it is left out.
+/// Returns what was expected. The value found is left out: it may be a URL with an API key.
 fn without_value(message: &str) -> String {
     let is_about_value = ["invalid type: ", "invalid value: ", "invalid length "];
     let message = if is_about_value.iter().any(|start| message.starts_with(start)) {
@@ -109,50 +111,50 @@ fn without_value(message: &str) -> String {
             None => "unknown member".to_owned(),
         }
     } else if message.contains("://") {
-        "this cannot be read".to_owned()
+        "this is not valid".to_owned()
     } else {
         message.to_owned()
     };
     clean_text(&message, 200)
 }
 
-/// The settings file of a command, if there is one.
+/// A command's settings file, if there is one.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct FromFile {
-    /// Where it is. `None`: there is none.
+    /// Its path, if there is one.
     pub(crate) path: Option<PathBuf>,
-    /// Whether it was named by `--config`.
+    /// Whether `--config` named it.
     pub(crate) is_named: bool,
     values: SettingsFile,
 }
 
 impl FromFile {
-    /// The folder with session keys that it names.
+    /// Returns the folder with session keys.
     pub(crate) fn keystore(&self) -> Option<&Path> {
         self.values.keystore.as_deref()
     }
 
-    /// The account that it names.
+    /// Returns the account.
     pub(crate) const fn account(&self) -> Option<Address> {
         self.values.account
     }
 
-    /// The chain that it names.
+    /// Returns the chain id.
     pub(crate) const fn chain_id(&self) -> Option<u64> {
         self.values.chain_id
     }
 
-    /// The salt that it names.
+    /// Returns the salt.
     pub(crate) const fn salt(&self) -> Option<U256> {
         self.values.salt
     }
 
-    /// The owner that it names.
+    /// Returns the owner.
     pub(crate) const fn owner(&self) -> Option<Address> {
         self.values.owner
     }
 
-    /// The contracts that it names.
+    /// Returns the contracts.
     pub(crate) fn deployment(&self) -> Option<&str> {
         self.values.deployment.as_deref()
     }
@@ -168,7 +170,7 @@ impl FromFile {
             .len();
         ensure!(size <= MAX_SIZE, "{shown} is too long for a settings file");
         let text = std::fs::read_to_string(path).wrap_err_with(|| format!("{shown}"))?;
-        // The error quotes the line, which may hold a URL with a key in it.
+        // The parser's error quotes the line, which may hold a URL with an API key.
         let values = toml::from_str(&text).map_err(|error: toml::de::Error| {
             let line = error.span().map_or(1, |span| {
                 text[..span.start.min(text.len())].matches('\n').count() + 1
@@ -197,12 +199,12 @@ pub(crate) struct Settings {
     pub(crate) owner: Option<Address>,
     pub(crate) salt: Option<U256>,
     pub(crate) time_limit: TimeLimit,
-    /// What came from the file, to be shown before anything is signed.
+    /// Values from the file, shown before anything is signed.
     pub(crate) of_file: Vec<String>,
 }
 
 impl Settings {
-    /// The same for the owner and the salt of an account that is made.
+    /// Removes owner or salt from the values shown, if an option overrides them.
     pub(crate) fn of_options(&mut self, owner: bool, salt: bool) {
         for (name, is_given) in [("owner", owner), ("salt", salt)] {
             if is_given {
@@ -211,7 +213,7 @@ impl Settings {
         }
     }
 
-    /// Takes a name off what came from the file: an option was stronger.
+    /// Removes a value from those shown, because an option overrides it.
     pub(crate) fn is_given(&mut self, name: &str) {
         let start = format!("{name} = ");
         self.of_file.retain(|value| !value.starts_with(&start));
@@ -219,21 +221,21 @@ impl Settings {
 }
 
 impl Sources {
-    /// The settings, with the file's where nothing stronger is given.
+    /// Merges the settings, with the file's values where nothing stronger is given.
     pub(crate) fn settings(&self) -> Result<Settings> {
         let file = FromFile::read(self.config.as_deref())?;
         Ok(self.merged(&file))
     }
 
-    /// The settings for something that is signed without a question: nothing is taken from a file that was only found.
+    /// Merges the settings for signing without a question: a file that was only found is ignored.
     pub(crate) fn settings_for_signing(&self, is_agreed: bool) -> Result<Settings> {
         let file = FromFile::read(self.config.as_deref())?;
         match &file.path {
             Some(path) if is_agreed && !file.is_named => {
                 ensure!(
                     self.chain_id.is_some(),
-                    "{} is there, and with --yes nothing is taken from it: give --chain-id (or SESSION_KEY_CHAIN_ID), and \
-                     whatever else it has, as options",
+                    "{} was found, and --yes ignores it: give --chain-id (or SESSION_KEY_CHAIN_ID), and \
+                     the other values in it, as options",
                     path.display()
                 );
                 Ok(self.merged(&FromFile::default()))
@@ -273,7 +275,7 @@ impl Sources {
         {
             of_file.push(format!("from_block = {from_block}"));
         }
-        // Options that are stronger are the command's own: it takes these off.
+        // Commands remove those that an option overrides.
         of_file.extend(values.owner.map(|owner| format!("owner = {owner}")));
         of_file.extend(values.salt.map(|salt| format!("salt = {salt}")));
         if let Some(keystore) = &values.keystore {

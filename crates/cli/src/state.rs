@@ -1,4 +1,5 @@
-//! What a deployment has signed, in a file: the next run takes it up, whatever happens to this one.
+//! The state file of a deployment: signed transactions that the next run resumes, whatever happens to this
+//! one.
 
 use eyre::{Result, WrapErr as _, bail, ensure, eyre};
 use serde::{Deserialize, Serialize};
@@ -16,51 +17,54 @@ use std::{
 use tempfile::NamedTempFile;
 use tokio::time::{Instant, sleep};
 
-/// The largest file that is read, in bytes. One transaction takes about 60 kB.
+/// The maximum size of a state file, in bytes. One transaction takes about 60 kB.
 const MAX_SIZE: u64 = 8 << 20;
-/// How long another process is waited for.
+/// How long to wait for another process.
 pub(crate) const LOCK_TIMEOUT: Duration = Duration::from_secs(600);
-/// How far apart it is looked whether that has ended.
+/// The polling interval while waiting.
 const LOCK_INTERVAL: Duration = Duration::from_millis(200);
 
-/// The file's content.
+/// The content of the file.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Content {
     chain_id: u64,
     sender: String,
-    /// All with the same nonce, the latest last.
+    /// All with the same nonce, latest last.
     transactions: Vec<SignedCreation>,
 }
 
-/// Where transactions of one account on one chain are kept until it is known what became of them. One process at a time has it.
+/// Keeps the transactions of one account on one chain until their outcome is known. One process at a time
+/// holds it.
 ///
-/// Writing is atomic, and lasts once it has returned. Only the user can read the file (mode 0600 on Unix): whoever has a signed
-/// transaction can send it.
+/// Writes are atomic, and durable once they return. Only the user can read the file (mode 0600 on Unix):
+/// anyone with a signed transaction can send it.
 #[derive(Debug)]
 pub(crate) struct StateFile {
     path: PathBuf,
     chain_id: u64,
     sender: Address,
     kept: Vec<SignedCreation>,
-    /// Released when the process ends, however it ends.
+    /// Released when the process ends, for any reason.
     _lock: File,
 }
 
-/// Where the state of an account's deployments is kept unless another place is named.
+/// Returns the default path of an account's state file.
 pub(crate) fn default_path(chain_id: u64, sender: Address) -> Result<PathBuf> {
-    // Relative ones are to be ignored, by the XDG base directory specification.
+    // The XDG base directory specification says to ignore relative paths.
     let folder = |variable: &str| {
         let folder = env::var_os(variable).map(PathBuf::from);
         folder.filter(|folder| folder.is_absolute())
     };
     let state = folder("XDG_STATE_HOME")
         .or_else(|| folder("HOME").map(|home| home.join(".local/state")))
-        .ok_or_else(|| eyre!("neither XDG_STATE_HOME nor HOME is a folder: name the file with --state"))?;
+        .ok_or_else(|| {
+            eyre!("neither XDG_STATE_HOME nor HOME is set to an absolute path: name the file with --state")
+        })?;
     Ok(state.join(format!("session-key/deploy-{chain_id}-{sender}.json")))
 }
 
-/// The transactions in a file; none if there is no file. Changes nothing.
+/// Reads the transactions of a file without changing it; none if there is no file.
 pub(crate) fn read(path: &Path, chain_id: u64, sender: Option<Address>) -> Result<Vec<SignedCreation>> {
     kept_in(path, chain_id, sender).wrap_err_with(|| format!("--state {}", path.display()))
 }
@@ -84,14 +88,14 @@ fn kept_in(path: &Path, chain_id: u64, sender: Option<Address>) -> Result<Vec<Si
     if let Some(sender) = sender {
         ensure!(
             kept_for == sender,
-            "its transactions are of {kept_for}, not {sender}"
+            "its transactions are from {kept_for}, not {sender}"
         );
     }
     Ok(content.transactions)
 }
 
 impl StateFile {
-    /// Opens the file, which need not exist. While another process has it, waits, after saying so.
+    /// Opens the file, which need not exist. If another process holds it, calls `on_wait` and waits.
     pub(crate) async fn open(
         path: PathBuf,
         chain_id: u64,
@@ -111,24 +115,25 @@ impl StateFile {
         })
     }
 
-    /// Where it is.
+    /// Returns the file's path.
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The transactions, which all have the same nonce; the latest last.
+    /// Returns the transactions, which all have the same nonce; latest last.
     pub(crate) fn kept(&self) -> &[SignedCreation] {
         &self.kept
     }
 
-    /// Adds a transaction. Those with another nonce are settled: they had to be, before this one could be signed.
+    /// Adds a transaction. Those with another nonce are dropped: they were settled before this one could be
+    /// signed.
     pub(crate) fn keep(&mut self, transaction: &SignedCreation) -> io::Result<()> {
         let before = self.kept.clone();
         self.kept.retain(|kept| kept.nonce == transaction.nonce);
         self.kept.push(transaction.clone());
         self.write().inspect_err(|_| {
             self.kept = before;
-            // What may be there already must not be sent: nobody has seen it.
+            // A transaction that may have been written must not remain: it is never sent.
             let _ = if self.kept.is_empty() {
                 fs::remove_file(&self.path)
             } else {
@@ -162,7 +167,7 @@ impl StateFile {
     }
 }
 
-/// The folder that a file is in.
+/// Returns the folder of a file.
 pub(crate) fn folder_of(path: &Path) -> &Path {
     match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
@@ -170,7 +175,7 @@ pub(crate) fn folder_of(path: &Path) -> &Path {
     }
 }
 
-/// Makes changes of a folder last.
+/// Flushes a folder's changes to disk.
 pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
     if cfg!(unix) {
         File::open(folder)?.sync_all()?;
@@ -189,12 +194,12 @@ fn make_folder(path: &Path) -> io::Result<()> {
     builder.create(folder_of(path))
 }
 
-/// Locks a file beside the state file, which is replaced and removed.
+/// Locks a file next to the state file, which itself is replaced and removed.
 pub(crate) async fn lock(path: &Path, timeout: Duration, on_wait: impl FnOnce()) -> Result<File> {
     lock_as(path, timeout, File::try_lock, on_wait).await
 }
 
-/// The same, together with others who share it.
+/// Like [`lock`], but shared with other holders of a shared lock.
 pub(crate) async fn lock_shared(path: &Path, timeout: Duration, on_wait: impl FnOnce()) -> Result<File> {
     lock_as(path, timeout, File::try_lock_shared, on_wait).await
 }
@@ -231,7 +236,7 @@ async fn lock_as(
     }
 }
 
-/// A locked file beside another, which goes away with the lock.
+/// A locked file next to another, removed when the lock is released.
 #[derive(Debug)]
 pub(crate) struct LockedFile {
     #[cfg_attr(
@@ -257,7 +262,7 @@ impl LockedFile {
                 }
             })
             .await?;
-            // Whoever had it before may have removed it: then somebody else can lock another.
+            // The previous holder may have removed it, so that someone else could lock a new one.
             if is_at(&file, &path)? {
                 return Ok(Self { path, _file: file });
             }
@@ -285,7 +290,7 @@ fn is_at(_: &File, _: &Path) -> io::Result<bool> {
 #[cfg(unix)]
 impl Drop for LockedFile {
     fn drop(&mut self) {
-        // What stays is in nobody's way.
+        // A file that remains does no harm.
         let _ = fs::remove_file(&self.path);
     }
 }
@@ -314,7 +319,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_kept_is_there_for_the_next_run() {
+    async fn kept_transactions_are_there_for_the_next_run() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("new/state.json");
         let mut state = open(&path).await.unwrap();
@@ -341,7 +346,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn files_of_others_and_garbage_are_refused_and_stay() {
+    async fn foreign_and_invalid_files_are_refused_and_left_unchanged() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("state.json");
         let mut state = open(&path).await.unwrap();
@@ -350,7 +355,7 @@ mod tests {
         let refused = |chain_id, sender| format!("{:#}", read(&path, chain_id, sender).unwrap_err());
         assert!(refused(8, None).contains("for chain 7, not 8"));
         let error = refused(7, Some(Address::ZERO));
-        assert!(error.contains(&format!("of {SENDER}, not 0x00")), "{error}");
+        assert!(error.contains(&format!("from {SENDER}, not 0x00")), "{error}");
         for garbage in [
             "",
             "{}",
@@ -368,7 +373,7 @@ mod tests {
 
     #[cfg(unix)]
     #[tokio::test]
-    async fn what_cannot_be_written_is_not_kept() {
+    async fn a_transaction_that_cannot_be_written_is_not_kept() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("folder/state.json");
         let mut state = open(&path).await.unwrap();
@@ -380,7 +385,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn one_process_at_a_time_has_the_file() {
+    async fn one_process_at_a_time_holds_the_file() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("state.json");
         let first = open(&path).await.unwrap();
@@ -399,7 +404,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_locked_file_goes_away_with_the_lock_and_is_locked_by_one_at_a_time() {
+    async fn a_locked_file_is_exclusive_and_removed_with_the_lock() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("notes.json");
         let first = LockedFile::new(&path, Duration::from_secs(5), || ())
@@ -418,7 +423,7 @@ mod tests {
         let second = second.unwrap();
         assert!(has_waited);
         if cfg!(unix) {
-            // What the second waited for was removed by the first: it has a new one.
+            // The second waiter's file was removed by the first: it has a new one.
             assert!(beside.exists());
             let refused = LockedFile::new(&path, Duration::from_millis(1), || ()).await;
             assert!(refused.is_err());
@@ -428,7 +433,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn those_who_share_a_lock_keep_out_whoever_wants_it_alone() {
+    async fn a_shared_lock_excludes_an_exclusive_one() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("journal");
         let (moment, long) = (Duration::from_millis(1), Duration::from_secs(5));

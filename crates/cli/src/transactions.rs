@@ -1,4 +1,4 @@
-//! Plain transactions of one account, one after the other.
+//! Plain transactions of one account, sent one at a time.
 
 use crate::purse::Purse;
 use eyre::{Result, bail};
@@ -18,30 +18,30 @@ use tokio::time::{Instant, sleep};
 
 pub(crate) use session_key_client::transaction::INCLUSION_TIMEOUT;
 
-/// How far apart it is asked whether others are included.
+/// The polling interval while waiting for other transactions.
 const INTERVAL: Duration = Duration::from_secs(2);
-/// How long a node may be behind one that has told of a block.
+/// How far a node may lag behind one that reported a block.
 const LAG: Duration = Duration::from_secs(20);
 
-/// A transaction did not do what it should, or is not known to have.
+/// A transaction failed, or its outcome is unknown.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum TransactionError {
-    /// It was not sent, or it is not known what became of it.
+    /// It was not sent, or its outcome is unknown.
     #[error("{what}: {}", words(error))]
     Failed { what: String, error: SendError },
 
-    /// It could not be written down, and so was not sent.
-    #[error("{what}: transaction {transaction} was not sent, because it could not be written down: {reason}")]
+    /// It could not be recorded, and so was not sent.
+    #[error("{what}: transaction {transaction} was not sent, because it could not be recorded: {reason}")]
     NotKept {
         what: String,
         transaction: B256,
         reason: String,
     },
 
-    /// Another transaction has its nonce.
+    /// Another transaction used its nonce.
     #[error(
-        "{what}: transaction {transaction} is void, because another one has used its nonce ({nonce}): nothing came of it; the same \
-         command does it afresh"
+        "{what}: transaction {transaction} is void, because another one used its nonce ({nonce}); repeating the command \
+         starts afresh"
     )]
     Void {
         what: String,
@@ -49,12 +49,12 @@ pub(crate) enum TransactionError {
         nonce: u64,
     },
 
-    /// It was included, and reverted.
+    /// It was included and reverted.
     #[error("{what}: transaction {transaction} reverted")]
     Reverted { what: String, transaction: B256 },
 }
 
-/// The error; of a revert, what it says, where that is known.
+/// Formats the error; a revert with its decoded reason, if known.
 fn words(error: &SendError) -> String {
     if let SendError::NotPrepared(RequestError::Answered(ErrorAnswer { data: Some(data), .. })) = error {
         match Revert::decode(data) {
@@ -75,7 +75,7 @@ impl TransactionError {
         }
     }
 
-    /// Whether it was sent, or may have been, and what became of it is not known.
+    /// Whether it was sent, or may have been, and its outcome is unknown.
     pub(crate) const fn is_open(&self) -> bool {
         match self {
             Self::Failed { error, .. } => error.is_open(),
@@ -83,7 +83,7 @@ impl TransactionError {
         }
     }
 
-    /// Its hash, once it is known.
+    /// Returns its hash, once known.
     pub(crate) const fn transaction(&self) -> Option<B256> {
         match self {
             Self::Failed { error, .. } => error.transaction(),
@@ -104,7 +104,7 @@ pub(crate) struct Transactions {
 }
 
 impl Transactions {
-    /// The purse signs, and pays.
+    /// Creates a sender; the purse signs and pays.
     pub(crate) fn new(provider: DynProvider, purse: Purse, chain_id: u64, bounds: Bounds) -> Self {
         Self {
             node: Node::new(provider.clone()),
@@ -118,7 +118,7 @@ impl Transactions {
         self.purse.address()
     }
 
-    /// Calls a contract, with ether or without.
+    /// Calls a contract, optionally with ether.
     pub(crate) async fn call(
         &self,
         what: &str,
@@ -130,7 +130,7 @@ impl Transactions {
         self.send(what, &signed).await
     }
 
-    /// Signs a call of a contract, and sends nothing.
+    /// Signs a contract call without sending it.
     pub(crate) async fn sign(
         &self,
         what: &str,
@@ -145,7 +145,7 @@ impl Transactions {
         signed.map_err(failed(what))
     }
 
-    /// Sends a transaction, and waits until it is included and the node knows of its block.
+    /// Sends a transaction, and waits until it is included and the node has its block.
     pub(crate) async fn send(
         &self,
         what: &str,
@@ -157,8 +157,8 @@ impl Transactions {
         self.ended(what, signed, end.map_err(failed(what))?).await
     }
 
-    /// Sees transactions to their end that an earlier run has signed, all with the same nonce: sends the latest again, unless one of
-    /// them is decided.
+    /// Settles transactions that an earlier run signed, all with the same nonce: sends the latest again,
+    /// unless one of them is settled.
     pub(crate) async fn take_up(
         &self,
         what: &str,
@@ -169,7 +169,7 @@ impl Transactions {
         self.ended(what, latest, end.map_err(failed(what))?).await
     }
 
-    /// What takes the place of transactions that wait, if their fees are too low by now. Sends nothing.
+    /// Returns a replacement for pending transactions if their fees are now too low. Sends nothing.
     pub(crate) async fn replacement(
         &self,
         kept: &[SignedTransaction],
@@ -190,7 +190,7 @@ impl Transactions {
                 nonce: latest.nonce,
             });
         };
-        // One that is behind is no reason to stop: what it answers next is looked at again.
+        // A lagging node is no reason to stop: its later answers are checked again.
         let _ = caught_up(&self.node, receipt.block_number).await;
         if receipt.success == Some(false) {
             return Err(TransactionError::Reverted {
@@ -201,18 +201,18 @@ impl Transactions {
         Ok(*receipt)
     }
 
-    /// Whether nothing has come of a transaction yet: it is in no block, and its nonce is free.
+    /// Whether a transaction is still undecided: in no block, with its nonce unused.
     pub(crate) async fn is_undecided(&self, signed: &SignedTransaction) -> Result<bool> {
         self.is_undecided_of(self.from(), signed).await
     }
 
-    /// The same of a transaction of another account.
+    /// Like [`is_undecided`](Self::is_undecided), for another account.
     pub(crate) async fn is_undecided_of(&self, sender: Address, signed: &SignedTransaction) -> Result<bool> {
         let seen = self.sender.look(sender, std::slice::from_ref(signed)).await?;
         Ok(matches!(seen, Seen::Waiting))
     }
 
-    /// Waits until nothing of the account's waits to be included, for a while.
+    /// Waits, for a limited time, until the account has no pending transactions.
     pub(crate) async fn settle(&self) -> Result<()> {
         let until = Instant::now() + INCLUSION_TIMEOUT;
         loop {
@@ -224,7 +224,7 @@ impl Transactions {
                 return Ok(());
             }
             if Instant::now() >= until {
-                bail!("{} transactions of {} wait", known - included, self.from());
+                bail!("{} transactions of {} are pending", known - included, self.from());
             }
             sleep(INTERVAL).await;
         }
@@ -236,7 +236,7 @@ fn failed(what: &str) -> impl FnOnce(SendError) -> TransactionError {
     move |error| TransactionError::Failed { what, error }
 }
 
-/// Waits until a node knows of a block: behind one URL there may be many nodes.
+/// Waits until a node has a block: one URL may have many nodes behind it.
 pub(crate) async fn caught_up(node: &Node, block: u64) -> Result<(), RequestError> {
     let until = Instant::now() + LAG;
     while node.head().await?.number < block && Instant::now() < until {

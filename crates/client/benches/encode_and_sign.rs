@@ -1,5 +1,5 @@
-//! What a client does between deciding and sending. `cargo bench -p session-key-client`, with `--features secp256k1` for signing in
-//! C. An update list of 10 elements; an operation with one call.
+//! Benchmarks the client's work between choosing the calls and sending: `cargo bench -p session-key-client`, with
+//! `--features secp256k1` for signing in C. Uses a list of ten updates and an operation with one call.
 
 use session_key_client::{
     Call, NewSessionKey, SessionKeySigner, UserOperation,
@@ -28,7 +28,7 @@ fn permissions() -> Permissions {
         .gas_spend_limit(SpendLimit::per(U256::from(50_000), 86_400))
 }
 
-/// Build a permission set of ten updates, encode it, and make `addSessionKey` of it.
+/// Builds a permission set of ten updates and encodes it into the call data of `addSessionKey`.
 #[divan::bench]
 fn add_session_key_from_permissions() -> Bytes {
     let permissions = divan::black_box(permissions()).encode().unwrap();
@@ -40,7 +40,7 @@ fn add_session_key_from_permissions() -> Bytes {
     })
 }
 
-/// The call data of `addSessionKey` alone, from ten encoded updates.
+/// Encodes the call data of `addSessionKey` from ten encoded updates.
 #[divan::bench]
 fn add_session_key_call_data(bencher: divan::Bencher<'_, '_>) {
     let permissions = permissions().encode().unwrap();
@@ -68,7 +68,7 @@ fn operation(session_key: Address) -> UserOperation {
     }
 }
 
-/// Encode `executeWithSessionKey` and hash the operation.
+/// Encodes `executeWithSessionKey` and hashes the operation.
 #[divan::bench]
 fn encode_and_hash() -> B256 {
     operation(divan::black_box(Address::repeat_byte(9))).hash(session_key_bindings::ENTRY_POINT, 1)
@@ -79,7 +79,7 @@ fn signer() -> SessionKeySigner {
     SessionKeySigner::open(MemoryStorage::new(key)).unwrap()
 }
 
-/// Encode, hash and sign, as the client does it.
+/// Encodes, hashes and signs like the client.
 #[divan::bench]
 fn encode_hash_and_sign(bencher: divan::Bencher<'_, '_>) {
     let signer = signer();
@@ -92,7 +92,7 @@ fn encode_hash_and_sign(bencher: divan::Bencher<'_, '_>) {
     });
 }
 
-/// The signature alone: what no client can do without.
+/// Signs only; every client needs at least this.
 #[divan::bench]
 fn sign_hash(bencher: divan::Bencher<'_, '_>) {
     let signer = signer();

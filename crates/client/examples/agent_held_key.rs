@@ -1,4 +1,4 @@
-//! The agent makes its key and keeps it in an encrypted file; the owner only ever sees the address.
+//! The agent generates its key and stores it in an encrypted file. The owner only sees the address.
 
 mod simulated_chain;
 
@@ -17,10 +17,10 @@ pub(crate) async fn main() -> Result<(), Box<dyn Error>> {
     let folder = tempfile::tempdir()?;
     let storage = KeystoreFile::new(folder.path().join("agent.json"), "a long password");
 
-    // On the agent's machine, the first time: makes a key.
+    // On the agent's machine, the first time: generates a key.
     let address: Address = SessionKeySigner::open(storage.clone())?.address();
 
-    // On the owner's machine: an address is all it takes. The tag tells later whose key it was.
+    // On the owner's machine: the address is enough. The tag identifies the key later.
     let permissions = Permissions::new()
         .contract(RECIPIENT)
         .native_token_spend_limit(SpendLimit::total(U256::from(1_000)))
@@ -39,7 +39,7 @@ pub(crate) async fn main() -> Result<(), Box<dyn Error>> {
         .execute([Call::transfer(RECIPIENT, U256::from(400))])
         .await?;
 
-    // A new key, in the same file; the owner rotates to it. What was spent stays spent.
+    // Generates a new key in the same file; the owner rotates to it. Amounts used stay used.
     let old = signer.address();
     let new = signer.regenerate()?;
     start.owner.rotate_session_key(old, new).await?;

@@ -1,5 +1,5 @@
-//! A key has used up its limit; the owner tops it up, or lets it start over. Whoever changes a limit says what
-//! becomes of what is used.
+//! A key has used up its limit, and the owner tops it up or lets it start over. Each change of a limit says
+//! what happens to the amount used.
 
 mod simulated_chain;
 
@@ -28,7 +28,7 @@ pub(crate) async fn main() -> Result<(), Box<dyn Error>> {
     spend(1_000).await?;
     assert!(spend(1).await.is_err());
 
-    // 500 more: the new limit is what is used plus 500. Nothing else of the key changes.
+    // 500 more: the new limit is the amount used plus 500. Nothing else about the key changes.
     let current = start.account.native_token_spend_limit(key).await?;
     let limit = SpendLimit::total(current.limit_used + U256::from(500));
     let at = start.testkit.chain().timestamp();
@@ -37,7 +37,7 @@ pub(crate) async fn main() -> Result<(), Box<dyn Error>> {
     start.owner.update_key_permissions(key, top_up).await?;
     spend(500).await?;
 
-    // Start over with 1000: nothing counts as used.
+    // Start over with 1000: the amount used is zero.
     let thousand = SpendLimit::total(U256::from(1_000));
     let start_over = PermissionUpdates::new().native_token_spend_limit(thousand, LimitChange::Afresh);
     start.owner.update_key_permissions(key, start_over).await?;

@@ -1,5 +1,5 @@
-//! Where the gas of a session key's operation goes: traces the second use of three keys on a simulated chain, and prints one
-//! line of operation, part and gas units, tab-separated, for each part. `script/gas-report.py` draws a chart from it.
+//! Breaks down the gas of a session key's operation: traces the second use of three keys on a simulated chain
+//! and prints one tab-separated line per part (operation, part, gas units). `script/gas-report.py` draws a chart.
 
 mod simulated_chain;
 
@@ -51,7 +51,7 @@ pub(crate) async fn main() -> Result<(), Box<dyn Error>> {
             Call::new(token, transfer(RECIPIENT, 1)),
         ),
     ];
-    // The same keys each time, so that the figures are.
+    // Fixed keys make the figures reproducible.
     let signers: Vec<_> = (1..=keys.len())
         .map(|number| {
             PrivateKeySigner::from_bytes(&B256::with_last_byte(u8::try_from(number)?)).map_err(Into::into)
@@ -76,14 +76,14 @@ pub(crate) async fn main() -> Result<(), Box<dyn Error>> {
     for ((name, _, call), signer) in keys.into_iter().zip(signers) {
         let agent =
             SessionKeyClient::shared(start.account.clone(), Arc::new(signer), start.submitter.clone());
-        // Without given fees and gas limits an operation carries random bits, and its data's gas varies with them.
+        // Without given fees and gas limits, an operation carries random bits, which change the gas of its data.
         let execute = |call, gas| {
             agent
                 .execute([call])
                 .gas_limits(gas)
                 .fees(U256::from(30_000_000_007_u64), U256::from(1_000_000_007))
         };
-        // The first leaves a deposit at the EntryPoint that the second does not have to add to.
+        // The first operation leaves a deposit at the EntryPoint, so the second need not add to it.
         execute(call.clone(), ample).await?;
         let included = execute(call, gas).await?;
         let trace = start
@@ -97,7 +97,7 @@ pub(crate) async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Gas units by part, in the order in which they are met.
+/// Returns the gas units of each part, in a fixed order.
 fn parts(start: &Start, trace: &CallTrace) -> Vec<(&'static str, u64)> {
     let data_gas: u64 = trace
         .input
@@ -128,7 +128,8 @@ enum Phase {
     Execution,
 }
 
-/// Adds what this frame used itself, and its calls likewise. `outside` is what the frame's figure has that is no part of it.
+/// Adds the gas used by this frame itself, and recurses into its calls. `outside` is the part of the frame's
+/// figure that was used outside of it.
 fn add(start: &Start, frame: &CallTrace, phase: Phase, outside: u64, gas: &mut BTreeMap<&'static str, u64>) {
     let to = frame.to.unwrap_or_default();
     let called: u64 = frame.calls.iter().map(|call| call.gas_used).sum();

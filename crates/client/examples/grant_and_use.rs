@@ -1,4 +1,4 @@
-//! An owner grants a key 100 tokens a day and some gas; the key spends within that, and is stopped beyond it.
+//! An owner grants a key 100 tokens a day and some gas. The key can spend within these limits, but not beyond.
 
 mod simulated_chain;
 
@@ -16,7 +16,7 @@ pub(crate) async fn main() -> Result<(), Box<dyn Error>> {
     let start = start().await?;
     let token = start.stack.token;
 
-    // The key. In a file or an environment variable: see the other kinds of storage.
+    // The session key. Other kinds of storage use a file or an environment variable.
     let session_key = SessionKeySigner::random();
 
     // 100 tokens (6 decimals) a day, by `transfer` only; 0.01 ether for gas in all; until May 2033.
@@ -27,11 +27,11 @@ pub(crate) async fn main() -> Result<(), Box<dyn Error>> {
         .valid_until(2_000_000_000);
     let key = NewSessionKey::new(session_key.address(), &permissions)?;
 
-    // One operation: it creates the account, installs the plugin and registers the key.
+    // One operation creates the account, installs the plugin and registers the key.
     let included = start.owner.install_session_key_plugin([key]).await?;
     println!("granted in transaction {}", included.receipt.transaction_hash);
 
-    // The key at work: it needs the account's address and a way onto the chain, not the owner.
+    // To act, the key needs the account's address and a connection to the chain, but not the owner.
     let agent = SessionKeyClient::shared(start.account.clone(), Arc::new(session_key), start.submitter);
     agent
         .execute([Call::new(token, transfer(RECIPIENT, 60_000_000))])

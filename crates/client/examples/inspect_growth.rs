@@ -1,9 +1,9 @@
-//! How the time of an inspection grows with the number of keys: inspects accounts with 125, 250, 500 and 1,000 keys of 20 entries
-//! each, on simulated chains whose nodes have the limits of public ones, and prints the times and their ratios. Fails if twice the
-//! keys take more than 2.2 times the time.
+//! Measures how the time of an inspection grows with the number of keys. Inspects accounts with 125, 250, 500 and
+//! 1,000 keys of 20 entries each, on simulated chains whose nodes have the limits of public nodes, and prints the
+//! times and their ratios. Fails if twice the keys take more than 2.2 times the time.
 //!
-//! The accounts take turns, so that a busy machine slows all of them, and the fastest inspection of each counts. Rounds are added
-//! while a ratio is too high, up to [`MOST_ROUNDS`].
+//! The accounts take turns, so a busy machine slows down all of them. The fastest inspection of each counts.
+//! While a ratio is too high, rounds are added, up to [`MOST_ROUNDS`].
 //!
 //! ```sh
 //! cargo run --release -p session-key-client --example inspect_growth
@@ -26,11 +26,11 @@ use std::{
 };
 
 const COUNTS: [u64; 4] = [125, 250, 500, 1_000];
-/// Keys that are added in one transaction.
+/// The number of keys added in one transaction.
 const AT_ONCE: usize = 5;
-/// The most that twice the keys may take.
+/// The maximum ratio of times for twice the keys.
 const MOST: f64 = 2.2;
-/// Inspections of each account, at least and at most.
+/// The minimum and maximum number of inspections of each account.
 const ROUNDS: usize = 5;
 const MOST_ROUNDS: usize = 40;
 const WEEK: u64 = 7 * 86_400;
@@ -39,7 +39,7 @@ fn address(number: u64) -> Address {
     Address::left_padding_from(&number.to_be_bytes())
 }
 
-/// Ten contracts with a function each.
+/// Returns permissions for ten contracts with one function each.
 fn permissions(key: u64) -> Permissions {
     let set = Permissions::new().gas_spend_limit(SpendLimit::per(U256::from(10).pow(U256::from(18)), WEEK));
     (0..10).fold(set, |set, contract| {
@@ -48,7 +48,7 @@ fn permissions(key: u64) -> Permissions {
     })
 }
 
-/// An account with `count` keys on a chain of its own.
+/// Creates an account with `count` keys on its own chain.
 async fn account_with(count: u64) -> Result<(Start, SmartAccount), Box<dyn Error>> {
     let start = start().await?;
     let owner = start.owner_signer.address();
@@ -94,7 +94,7 @@ async fn account_with(count: u64) -> Result<(Start, SmartAccount), Box<dyn Error
     Ok((start, account))
 }
 
-/// Each time as a multiple of the one before it.
+/// Returns each time as a multiple of the previous one.
 fn ratios(fastest: [Duration; COUNTS.len()]) -> impl Iterator<Item = f64> {
     (1..COUNTS.len()).map(move |at| fastest[at].as_secs_f64() / fastest[at - 1].as_secs_f64())
 }

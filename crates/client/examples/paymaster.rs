@@ -1,4 +1,4 @@
-//! A paymaster pays for the key's operations, and the owner makes that a rule.
+//! A paymaster pays for the key's operations, and the owner makes it required.
 
 mod simulated_chain;
 
@@ -19,7 +19,7 @@ pub(crate) async fn main() -> Result<(), Box<dyn Error>> {
     let start = start().await?;
     let paymaster = start.stack.paymaster;
 
-    // Somebody deposits for the paymaster.
+    // Someone deposits for the paymaster.
     let wallet = start.testkit.provider_with_signer(start.owner_signer.clone());
     let deposit = session_key_bindings::IEntryPoint::depositToCall { account: paymaster };
     let deposit = TransactionRequest::default()
@@ -35,7 +35,7 @@ pub(crate) async fn main() -> Result<(), Box<dyn Error>> {
     let key = NewSessionKey::new(signer.address(), &permissions)?;
     start.owner.install_session_key_plugin([key]).await?;
 
-    // A paymaster service would implement the `Paymaster` trait; this one takes its bare address.
+    // A paymaster service would implement the `Paymaster` trait; for this paymaster, its address is enough.
     let agent = SessionKeyClient::shared(start.account.clone(), Arc::new(signer), start.submitter)
         .with_paymaster(FixedPaymaster::new(paymaster));
     let before = start.account.balance().await?;
@@ -43,7 +43,7 @@ pub(crate) async fn main() -> Result<(), Box<dyn Error>> {
     assert_eq!(start.account.balance().await?, before);
     println!("the paymaster paid {} wei", included.receipt.actual_gas_cost);
 
-    // Without it, the key can do nothing.
+    // Without the paymaster, the key can do nothing.
     let alone = agent
         .execute([Call::transfer(RECIPIENT, U256::ZERO)])
         .paymaster_and_data([]);

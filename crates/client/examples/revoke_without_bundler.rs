@@ -1,4 +1,5 @@
-//! Revoking a key by a plain transaction of the owner: it works when no bundler answers and the account cannot pay for gas.
+//! Revokes a key with a plain transaction from the owner. This works when no bundler answers and the account
+//! cannot pay for gas.
 
 mod simulated_chain;
 

@@ -11,13 +11,13 @@ pub(crate) use session_key_bindings::{
 alloy::sol! {
     /// ERC-1271.
     interface IERC1271 {
-        /// Whether a contract accepts a signature for a digest: 0x1626ba7e if it does.
+        /// Returns 0x1626ba7e if the contract accepts the signature for the digest.
         function isValidSignature(bytes32 digest, bytes signature) external view returns (bytes4 magicValue);
     }
 }
 
 alloy::sol! {
-    /// Many calls in one, at the same address on most chains (0xcA11bde05977b3631167028862bE2a173976CA11).
+    /// Batches calls; at the same address on most chains (0xcA11bde05977b3631167028862bE2a173976CA11).
     interface Multicall3 {
         /// A call.
         struct Call3 {
@@ -26,7 +26,7 @@ alloy::sol! {
             bytes callData;
         }
 
-        /// What came of it.
+        /// The result of a call.
         struct Result {
             bool success;
             bytes returnData;

@@ -1,4 +1,5 @@
-//! Call data of everything that an account, its owner or a session key can do. Pure functions, no chain needed.
+//! Call data of everything that an account, its owner or a session key can do. Pure functions, no chain
+//! needed.
 //!
 //! | called on | by | functions |
 //! | --- | --- | --- |
@@ -12,7 +13,8 @@
 //! | the EntryPoint | anyone | [`handle_ops`], [`handle_op`] |
 //! | the account | the EntryPoint | [`validate_user_op`] |
 //!
-//! To do several owner actions in one operation, [`batch`] them: the account calls itself, as its own owner.
+//! To combine several owner actions in one operation, [`batch`] them: the account calls itself, as its own
+//! owner.
 
 use crate::abi::{
     Account, EntryPoint, EntryPointV07, Factory, IAccount, IAccountV07, IERC1271, Owners, Plugin,
@@ -25,17 +27,17 @@ use serde::{Deserialize, Serialize};
 use session_key_bindings::{PluginManifest, function_id};
 use session_key_permissions::{AbiOperation, Call, OtherForm, PermissionError, Permissions, UserOperation};
 
-/// A function of a plugin that validates for others: the plugin's address and a function id (`bytes21`).
+/// A plugin's function that validates for other plugins: the plugin's address and a function id (`bytes21`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct FunctionReference {
     /// The plugin.
     pub plugin: Address,
-    /// Which of its functions.
+    /// The function's id.
     pub function_id: u8,
 }
 
 impl FunctionReference {
-    /// A reference.
+    /// Creates a reference.
     pub const fn new(plugin: Address, function_id: u8) -> Self {
         Self { plugin, function_id }
     }
@@ -62,8 +64,8 @@ impl std::fmt::Display for FunctionReference {
     }
 }
 
-/// What the session key plugin depends on: the owner plugin's runtime validation (index 0) and its user operation
-/// validation (index 1).
+/// Returns the session key plugin's dependencies: the owner plugin's runtime validation (index 0) and its
+/// user operation validation (index 1).
 pub const fn owner_dependencies(owner_plugin: Address) -> [FunctionReference; 2] {
     [
         FunctionReference::new(owner_plugin, function_id::RUNTIME_VALIDATION_OWNER_OR_SELF),
@@ -76,16 +78,17 @@ pub const fn owner_dependencies(owner_plugin: Address) -> [FunctionReference; 2]
 pub struct NewSessionKey {
     /// Address of the key.
     pub key: Address,
-    /// The owner's label for the key: emitted in `SessionKeyAdded`, stored nowhere.
+    /// The owner's label for the key: emitted in `SessionKeyAdded`, not stored.
     #[serde(default)]
     pub tag: B256,
-    /// Encoded permission updates, as [`Permissions::encode`](session_key_permissions::Permissions::encode) gives them.
+    /// Encoded permission updates, from
+    /// [`Permissions::encode`](session_key_permissions::Permissions::encode).
     #[serde(default)]
     pub permissions: Vec<Bytes>,
 }
 
 impl NewSessionKey {
-    /// A key with permissions, and an empty tag.
+    /// Creates a key with permissions and an empty tag.
     pub fn new(key: Address, permissions: &Permissions) -> Result<Self, PermissionError> {
         Ok(Self {
             key,
@@ -94,7 +97,7 @@ impl NewSessionKey {
         })
     }
 
-    /// The same with a tag: the owner's label, by which the key can be found in the logs.
+    /// Sets the tag: the owner's label, by which the key can be found in the logs.
     #[must_use]
     pub const fn with_tag(mut self, tag: B256) -> Self {
         self.tag = tag;
@@ -102,7 +105,7 @@ impl NewSessionKey {
     }
 }
 
-/// `execute`: one call. A target that is a plugin is refused by the account.
+/// Encodes `execute`: one call. The account refuses targets that are plugins.
 pub fn execute(call: &Call) -> Bytes {
     Account::executeCall {
         target: call.target,
@@ -113,7 +116,7 @@ pub fn execute(call: &Call) -> Bytes {
     .into()
 }
 
-/// `executeBatch`: calls in order, all or none.
+/// Encodes `executeBatch`: calls in order, all or none.
 pub fn execute_batch(calls: &[Call]) -> Bytes {
     let calls = calls
         .iter()
@@ -126,8 +129,8 @@ pub fn execute_batch(calls: &[Call]) -> Bytes {
     Account::executeBatchCall { calls }.abi_encode().into()
 }
 
-/// Several of the account's own functions in one `executeBatch`: the account calls itself, as an owner could call it. All
-/// or none of them happen. With a single action, that action itself.
+/// Encodes several of the account's own functions in one `executeBatch`: the account calls itself, as an
+/// owner could, all or none. A single action is returned unchanged.
 pub fn batch(account: Address, actions: impl IntoIterator<Item = Bytes>) -> Bytes {
     let mut calls: Vec<Call> = actions.into_iter().map(|data| Call::new(account, data)).collect();
     match calls.len() {
@@ -136,7 +139,7 @@ pub fn batch(account: Address, actions: impl IntoIterator<Item = Bytes>) -> Byte
     }
 }
 
-/// A call of the EntryPoint that uses up the next nonce of a lane of whoever makes it.
+/// Returns a call of the EntryPoint that uses up the caller's next nonce in a lane.
 pub fn increment_nonce(entry_point: Address, nonce_key: U192) -> Call {
     Call::new(
         entry_point,
@@ -144,7 +147,7 @@ pub fn increment_nonce(entry_point: Address, nonce_key: U192) -> Call {
     )
 }
 
-/// `installPlugin` of any plugin.
+/// Encodes `installPlugin`.
 pub fn install_plugin(
     plugin: Address,
     manifest_hash: B256,
@@ -161,7 +164,7 @@ pub fn install_plugin(
     .into()
 }
 
-/// Install data of the session key plugin: the keys to register with it, with their tags and permissions.
+/// Encodes the session key plugin's install data: the keys to register, with tags and permissions.
 pub fn session_key_plugin_install_data(keys: &[NewSessionKey]) -> Bytes {
     let addresses: Vec<Address> = keys.iter().map(|key| key.key).collect();
     let tags: Vec<B256> = keys.iter().map(|key| key.tag).collect();
@@ -169,36 +172,36 @@ pub fn session_key_plugin_install_data(keys: &[NewSessionKey]) -> Bytes {
     (addresses, tags, permissions).abi_encode_params().into()
 }
 
-/// The keys that install data of the session key plugin registers, in order. `None`: it is not of that form.
+/// Decodes the keys in the session key plugin's install data, in order; `None` if it has another format.
 pub(crate) fn keys_of_install_data(data: &[u8]) -> Option<Vec<Address>> {
     let (keys,) = <(Vec<Address>,)>::abi_decode_params(data).ok()?;
     Some(keys)
 }
 
-/// Install data of the owner plugin.
+/// Encodes the owner plugin's install data.
 pub fn multi_owner_plugin_install_data(owners: &[Address]) -> Bytes {
     (owners.to_vec(),).abi_encode_params().into()
 }
 
-/// The hash that an owner consents to when installing a plugin: `keccak256(abi.encode(manifest))`.
+/// Returns the hash that an owner consents to when installing a plugin: `keccak256(abi.encode(manifest))`.
 pub fn manifest_hash(manifest: &PluginManifest) -> B256 {
     alloy::primitives::keccak256(manifest.abi_encode())
 }
 
-/// How to uninstall a plugin. The default is what an empty `config` means.
+/// How to uninstall a plugin. The default equals an empty `config`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(default)]
 pub struct UninstallConfig {
-    /// The manifest that the plugin had when it was installed, ABI-encoded; empty: ask the plugin.
+    /// The plugin's manifest at installation, ABI-encoded; empty: ask the plugin.
     pub serialized_manifest: Bytes,
     /// Uninstall even if the plugin's `onUninstall` reverts.
     pub force: bool,
-    /// Gas units for `onUninstall`; 0: no limit.
+    /// Gas limit of `onUninstall`; 0: no limit.
     pub callback_gas_limit: U256,
 }
 
 impl UninstallConfig {
-    /// The `config` argument of `uninstallPlugin`: empty for the default.
+    /// Encodes the `config` argument of `uninstallPlugin`: empty for the default.
     pub fn encode(&self) -> Bytes {
         if *self == Self::default() {
             return Bytes::new();
@@ -220,7 +223,8 @@ impl From<&UninstallConfig> for Bytes {
     }
 }
 
-/// `uninstallPlugin`. For `config`, see [`UninstallConfig`]; accounts of other makers may take other bytes.
+/// Encodes `uninstallPlugin`. For `config`, see [`UninstallConfig`]; other vendors' accounts may take other
+/// bytes.
 pub fn uninstall_plugin(plugin: Address, config: impl Into<Bytes>, uninstall_data: Bytes) -> Bytes {
     Account::uninstallPluginCall {
         plugin,
@@ -231,7 +235,7 @@ pub fn uninstall_plugin(plugin: Address, config: impl Into<Bytes>, uninstall_dat
     .into()
 }
 
-/// `updateOwners`: removals first, then additions.
+/// Encodes `updateOwners`: removals first, then additions.
 pub fn update_owners(owners_to_add: &[Address], owners_to_remove: &[Address]) -> Bytes {
     Owners::updateOwnersCall {
         ownersToAdd: owners_to_add.to_vec(),
@@ -241,13 +245,14 @@ pub fn update_owners(owners_to_add: &[Address], owners_to_remove: &[Address]) ->
     .into()
 }
 
-/// `eip712Domain`, to be called on the owner plugin as the account, or on the account: the domain of owners' signatures for
-/// ERC-1271. [`SmartAccount::eip712_domain`](crate::SmartAccount::eip712_domain) reads it.
+/// Encodes `eip712Domain`, to call on the owner plugin as the account, or on the account: the domain of
+/// owners' ERC-1271 signatures. [`SmartAccount::eip712_domain`](crate::SmartAccount::eip712_domain) reads it.
 pub fn eip712_domain() -> Bytes {
     Owners::eip712DomainCall {}.abi_encode().into()
 }
 
-/// `isValidSignature` (ERC-1271). [`SmartAccount::is_valid_signature`](crate::SmartAccount::is_valid_signature) asks it.
+/// Encodes `isValidSignature` (ERC-1271).
+/// [`SmartAccount::is_valid_signature`](crate::SmartAccount::is_valid_signature) calls it.
 pub fn is_valid_signature(digest: B256, signature: impl Into<Bytes>) -> Bytes {
     IERC1271::isValidSignatureCall {
         digest,
@@ -257,7 +262,7 @@ pub fn is_valid_signature(digest: B256, signature: impl Into<Bytes>) -> Bytes {
     .into()
 }
 
-/// `upgradeToAndCall`: changes the account's implementation.
+/// Encodes `upgradeToAndCall`: changes the account's implementation.
 pub fn upgrade_to_and_call(implementation: Address, data: Bytes) -> Bytes {
     Account::upgradeToAndCallCall {
         newImplementation: implementation,
@@ -267,8 +272,9 @@ pub fn upgrade_to_and_call(implementation: Address, data: Bytes) -> Bytes {
     .into()
 }
 
-/// `initialize`, to be called on an account that is not set up yet: with [`upgrade_to_and_call`], when an account of another
-/// kind becomes one of these. Plugins with the hashes of their manifests and install data; they may have no dependencies.
+/// Encodes `initialize`, to call on an account that is not initialized: with [`upgrade_to_and_call`], when an
+/// account of another kind is migrated. Takes plugins with manifest hashes and install data; they must have
+/// no dependencies.
 pub fn initialize(plugins: &[(Address, B256, Bytes)]) -> Bytes {
     let hashes: Vec<B256> = plugins.iter().map(|(_, hash, _)| *hash).collect();
     let install_data: Vec<Bytes> = plugins.iter().map(|(_, _, data)| data.clone()).collect();
@@ -280,7 +286,7 @@ pub fn initialize(plugins: &[(Address, B256, Bytes)]) -> Bytes {
     .into()
 }
 
-/// `addSessionKey`.
+/// Encodes `addSessionKey`.
 pub fn add_session_key(key: &NewSessionKey) -> Bytes {
     Plugin::addSessionKeyCall {
         sessionKey: key.key,
@@ -291,7 +297,7 @@ pub fn add_session_key(key: &NewSessionKey) -> Bytes {
     .into()
 }
 
-/// `removeSessionKey`. For the predecessor see [`KeyList`](crate::key_list::KeyList).
+/// Encodes `removeSessionKey`. For the predecessor, see [`KeyList`](crate::key_list::KeyList).
 pub fn remove_session_key(key: Address, predecessor: B256) -> Bytes {
     Plugin::removeSessionKeyCall {
         sessionKey: key,
@@ -301,7 +307,7 @@ pub fn remove_session_key(key: Address, predecessor: B256) -> Bytes {
     .into()
 }
 
-/// `rotateSessionKey`. For the predecessor (of the old key) see [`KeyList`](crate::key_list::KeyList).
+/// Encodes `rotateSessionKey`. For the old key's predecessor, see [`KeyList`](crate::key_list::KeyList).
 pub fn rotate_session_key(old_key: Address, predecessor: B256, new_key: Address) -> Bytes {
     Plugin::rotateSessionKeyCall {
         oldSessionKey: old_key,
@@ -312,8 +318,8 @@ pub fn rotate_session_key(old_key: Address, predecessor: B256, new_key: Address)
     .into()
 }
 
-/// `updateKeyPermissions`. Updates as
-/// [`PermissionUpdates::encode`](session_key_permissions::PermissionUpdates::encode) gives them.
+/// Encodes `updateKeyPermissions`. Updates are from
+/// [`PermissionUpdates::encode`](session_key_permissions::PermissionUpdates::encode).
 pub fn update_key_permissions(key: Address, updates: Vec<Bytes>) -> Bytes {
     Plugin::updateKeyPermissionsCall {
         sessionKey: key,
@@ -323,7 +329,7 @@ pub fn update_key_permissions(key: Address, updates: Vec<Bytes>) -> Bytes {
     .into()
 }
 
-/// `resetSessionKeyGasLimitTimestamp`, to be called on the plugin.
+/// Encodes `resetSessionKeyGasLimitTimestamp`, to call on the plugin.
 pub fn reset_session_key_gas_limit_timestamp(account: Address, session_key: Address) -> Bytes {
     Plugin::resetSessionKeyGasLimitTimestampCall {
         account,
@@ -333,7 +339,7 @@ pub fn reset_session_key_gas_limit_timestamp(account: Address, session_key: Addr
     .into()
 }
 
-/// The factory makes no account for such owners.
+/// The factory does not create accounts for such owners.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum OwnersError {
@@ -344,30 +350,30 @@ pub enum OwnersError {
     /// There are more than [`MAX_OWNERS`].
     #[error("the factory takes at most {MAX_OWNERS} owners, not {count}")]
     TooMany {
-        /// How many there are, without duplicates and the zero address.
+        /// The number of owners, without duplicates and the zero address.
         count: usize,
     },
 }
 
-/// The most owners that the factory makes an account for. The account can have more later.
+/// The maximum number of owners at creation. The account can have more later.
 pub const MAX_OWNERS: usize = 100;
 
-/// `createAccount`, to be called on the factory. Owners may be in any order: they are passed as [`factory_owners`] orders
+/// Encodes `createAccount`, to call on the factory. Owners may be in any order: [`factory_owners`] sorts
 /// them.
 pub fn create_account(salt: U256, owners: &[Address]) -> Result<Bytes, OwnersError> {
     let owners = factory_owners(owners.iter().copied())?;
     Ok(Factory::createAccountCall { salt, owners }.abi_encode().into())
 }
 
-/// The `initCode` of an operation that creates its account first. Owners may be in any order: they are passed as
-/// [`factory_owners`] orders them.
+/// Returns the `initCode` of an operation that creates its account. Owners may be in any order:
+/// [`factory_owners`] sorts them.
 pub fn init_code(factory: Address, salt: U256, owners: &[Address]) -> Result<Bytes, OwnersError> {
     Ok([factory.as_slice(), &create_account(salt, owners)?]
         .concat()
         .into())
 }
 
-/// Owners as the factory wants them: ascending, without duplicates and without the zero address; 1 to [`MAX_OWNERS`].
+/// Sorts owners for the factory: ascending, without duplicates and the zero address; 1 to [`MAX_OWNERS`].
 pub fn factory_owners(owners: impl IntoIterator<Item = Address>) -> Result<Vec<Address>, OwnersError> {
     let mut owners: std::collections::BTreeSet<Address> = owners.into_iter().collect();
     owners.remove(&Address::ZERO);
@@ -378,7 +384,7 @@ pub fn factory_owners(owners: impl IntoIterator<Item = Address>) -> Result<Vec<A
     }
 }
 
-/// `handleOps` of the EntryPoint that the operations are for. All must have the form of the first.
+/// Encodes `handleOps` of the operations' EntryPoint. All must have the version of the first.
 pub fn handle_ops(
     operations: impl Iterator<Item = UserOperation>,
     beneficiary: Address,
@@ -395,7 +401,7 @@ pub fn handle_ops(
     }
 }
 
-/// [`handle_ops`] with one operation.
+/// Like [`handle_ops`], with one operation.
 #[must_use]
 pub fn handle_op(operation: UserOperation, beneficiary: Address) -> Bytes {
     match operation.into() {
@@ -414,7 +420,7 @@ pub fn handle_op(operation: UserOperation, beneficiary: Address) -> Bytes {
     }
 }
 
-/// `validateUserOp` of the account, as the EntryPoint of the operation's version calls it.
+/// Encodes the account's `validateUserOp`, as the EntryPoint of the operation's version calls it.
 #[must_use]
 pub fn validate_user_op(operation: UserOperation, hash: B256, missing_funds: U256) -> Bytes {
     match operation.into() {
@@ -435,7 +441,7 @@ pub fn validate_user_op(operation: UserOperation, hash: B256, missing_funds: U25
     }
 }
 
-/// `executeUserOp` of an account, as EntryPoint v0.7 calls it for an operation that asks for it.
+/// Encodes an account's `executeUserOp`, as EntryPoint v0.7 calls it for an operation that selects it.
 pub(crate) fn execute_user_op(operation: UserOperation, hash: B256) -> Result<Bytes, OtherForm> {
     let call = IAccountV07::executeUserOpCall {
         userOp: operation.try_into()?,
@@ -485,7 +491,7 @@ mod tests {
     }
 
     #[test]
-    fn owners_for_the_factory_are_ascending_and_unique() {
+    fn factory_owners_are_ascending_and_unique() {
         let [a, b] = [1, 2].map(Address::repeat_byte);
         assert_eq!(factory_owners([b, a, Address::ZERO, b]), Ok(vec![a, b]));
         let clean = init_code(a, U256::ONE, &[a, b]);
@@ -494,7 +500,7 @@ mod tests {
     }
 
     #[test]
-    fn owners_that_the_factory_refuses_are_an_error() {
+    fn owners_the_factory_refuses_are_an_error() {
         let owners = |count: u64| -> Vec<Address> {
             (1..=count)
                 .map(|n| Address::left_padding_from(&n.to_be_bytes()))
@@ -504,7 +510,7 @@ mod tests {
             assert_eq!(create_account(U256::ZERO, nobody), Err(OwnersError::Empty));
         }
         assert!(create_account(U256::ZERO, &owners(100)).is_ok());
-        // Not counted: duplicates and zero.
+        // Duplicates and zero do not count.
         let doubled = [owners(100), owners(100), vec![Address::ZERO]].concat();
         assert!(create_account(U256::ZERO, &doubled).is_ok());
         let error = init_code(Address::ZERO, U256::ZERO, &owners(101)).unwrap_err();
@@ -531,9 +537,9 @@ mod tests {
         assert_eq!(FunctionReference::from(packed), reference);
     }
 
-    // Made with foundry's `cast calldata` 1.7.1, for the actions that the golden vectors lack.
+    // Generated with foundry's `cast calldata` 1.7.1, for actions missing from the golden vectors.
     #[test]
-    fn call_data_equals_that_of_cast() {
+    fn call_data_matches_cast() {
         let [a, b] = [0x11, 0x22].map(Address::repeat_byte);
         assert_eq!(
             update_key_permissions(a, vec![hex!("0102").into(), Bytes::new()]),

@@ -5,11 +5,12 @@ use alloy::primitives::{Address, B256, U256};
 /// The predecessor of the first key of the list: `bytes32(uint256(1))`.
 pub const SENTINEL: B256 = B256::new(U256::ONE.to_be_bytes());
 
-/// An account's session keys, newest first, followed through a batch of changes.
+/// An account's session keys, newest first, tracked through a batch of changes.
 ///
-/// The plugin keeps them as a linked list, and removing or rotating a key names the entry before it. In a batch the list
-/// changes under way: removing two neighbours, the second one's predecessor is no longer what it was when the list was
-/// read. So each change here answers the predecessor to use at that point, and updates the list.
+/// The plugin stores them as a linked list, and removing or rotating a key names the entry before it. In a
+/// batch, the list changes: after removing one of two neighbours, the other's predecessor differs from the
+/// list that was read. So each change here returns the predecessor to use at that point, and updates the
+/// list.
 ///
 /// ```
 /// use session_key_client::{alloy::primitives::Address, key_list::{KeyList, SENTINEL}};
@@ -30,17 +31,17 @@ pub struct KeyList(Vec<Address>);
 pub struct KeyNotFound(pub Address);
 
 impl KeyList {
-    /// The list as `sessionKeysOf` answers it: newest first.
+    /// Creates the list from the order of `sessionKeysOf`: newest first.
     pub fn new(keys: impl IntoIterator<Item = Address>) -> Self {
         Self(keys.into_iter().collect())
     }
 
-    /// The keys, newest first.
+    /// Returns the keys, newest first.
     pub fn as_slice(&self) -> &[Address] {
         &self.0
     }
 
-    /// The entry before the key, as `findPredecessor` would answer at this point.
+    /// Returns the entry before the key, as `findPredecessor` would at this point.
     pub fn predecessor(&self, key: Address) -> Result<B256, KeyNotFound> {
         self.position(key).map(|position| self.before(position))
     }
@@ -72,7 +73,7 @@ impl KeyList {
             .ok_or(KeyNotFound(key))
     }
 
-    /// An address as predecessor is left-aligned: `bytes32(bytes20(address))`.
+    /// An address as a predecessor is left-aligned: `bytes32(bytes20(address))`.
     fn before(&self, position: usize) -> B256 {
         match position.checked_sub(1) {
             None => SENTINEL,

@@ -1,8 +1,8 @@
-//! Requests for session keys: an agent makes a key, says what it needs, and proves that it holds the key; an owner reads it in
-//! words, and grants it as it is or narrower.
+//! Requests for session keys: an agent generates a key, states what it needs, and proves that it holds the
+//! key; an owner reads the request in words, and grants it as is or narrower.
 //!
-//! The proof is typed data (EIP-712) of a domain of its own, over the policy's hash, the key and an expiry: no wallet takes it for
-//! anything else, and it is the hash of no user operation.
+//! The proof is EIP-712 typed data with its own domain, over the policy's hash, the key and an expiry: no
+//! wallet mistakes it for anything else, and it is never a user operation's hash.
 //!
 //! ```
 //! use session_key_client::{SessionKeySigner, alloy::primitives::Address, key_request::KeyRequest, permissions::policy::PolicyFormat};
@@ -32,13 +32,13 @@ use alloy::{
 };
 use serde::{Deserialize, Serialize};
 
-/// How long a request is good for, unless said otherwise: 7 days.
+/// The default validity of a request: 7 days.
 pub const DEFAULT_VALIDITY: u64 = 7 * 86_400;
-/// The longest file that is read, in bytes.
+/// Maximum size of a request file, in bytes.
 const MAX_LENGTH: usize = 2 << 20;
 
 alloy::sol! {
-    /// What the key signs.
+    /// The typed data that the key signs.
     #[derive(Debug)]
     struct SessionKeyRequest {
         bytes32 policyHash;
@@ -52,11 +52,11 @@ alloy::sol! {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct KeyRequest {
-    /// Of this form of requests: 1.
+    /// The version of the format: 1.
     version: u32,
     /// The chain.
     chain_id: u64,
-    /// The account that shall have the key.
+    /// The account to grant the key on.
     #[serde(with = "checksummed")]
     account: Address,
     /// The key.
@@ -64,9 +64,9 @@ pub struct KeyRequest {
     session_key: Address,
     /// `toml` or `json`.
     policy_format: Format,
-    /// What the key needs: the text of a policy.
+    /// The permissions needed: the text of a policy.
     policy: String,
-    /// Last second in which the request is good, unix seconds.
+    /// The last second in which the request is valid, in unix seconds.
     expires_at: u64,
     /// The key's signature.
     signature: Bytes,
@@ -88,50 +88,50 @@ impl Format {
     }
 }
 
-/// A request is not good.
+/// A request is invalid.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum KeyRequestError {
-    /// It is not a request's JSON.
+    /// It is not the JSON of a request.
     #[error("this is not a request for a session key: {0}")]
     Unreadable(String),
 
-    /// It is of another chain.
+    /// It is for another chain.
     #[error("the request is for chain {found}, not for {expected}")]
     OtherChain {
-        /// The chain that was meant.
+        /// The intended chain.
         expected: u64,
-        /// The request's.
+        /// The request's chain.
         found: u64,
     },
 
-    /// It is of another account.
+    /// It is for another account.
     #[error("the request is for account {found}, not for {expected}")]
     OtherAccount {
-        /// The account that was meant.
+        /// The intended account.
         expected: Address,
-        /// The request's.
+        /// The request's account.
         found: Address,
     },
 
-    /// Its time is over.
-    #[error("the request was good until {expires_at} (unix seconds), and it is {now}")]
+    /// It has expired.
+    #[error("the request was valid until {expires_at} (unix seconds), and it is {now}")]
     Expired {
-        /// Last second in which it was good.
+        /// The last second in which it was valid.
         expires_at: u64,
-        /// The time.
+        /// The current time.
         now: u64,
     },
 
-    /// Whoever has made it does not hold the key, or something in it was changed since.
+    /// Its author does not hold the key, or it was changed since.
     #[error("the request was changed after it was signed, or session key {session_key} has not signed it")]
     NotSigned {
         /// The key.
         session_key: Address,
     },
 
-    /// Its policy is none.
-    #[error("the policy in the request is not one: {0}")]
+    /// Its policy is invalid.
+    #[error("the policy in the request is invalid: {0}")]
     Policy(#[from] PolicyError),
 
     /// The key could not sign.
@@ -140,12 +140,12 @@ pub enum KeyRequestError {
 }
 
 impl KeyRequest {
-    /// When a request that is made now is over, by default.
+    /// Returns the default expiry of a request created now.
     pub const fn expiry(now: u64) -> u64 {
         now.saturating_add(DEFAULT_VALIDITY)
     }
 
-    /// Makes a request, signed by the key. Its policy must be one.
+    /// Creates a request, signed by the key. Its policy must be valid.
     pub async fn new(
         key: &(impl Signer + Sync),
         chain_id: u64,
@@ -174,7 +174,7 @@ impl KeyRequest {
         Ok(request)
     }
 
-    /// Reads a request. What it says is not checked yet: [`verify`](Self::verify).
+    /// Parses a request. Its content is not checked yet: [`verify`](Self::verify).
     pub fn from_json(text: &str) -> Result<Self, KeyRequestError> {
         if text.len() > MAX_LENGTH {
             let message = format!("{} bytes are too long: at most {MAX_LENGTH}", text.len());
@@ -191,15 +191,15 @@ impl KeyRequest {
         Ok(request)
     }
 
-    /// The request as JSON.
+    /// Formats the request as JSON.
     #[must_use]
     pub fn to_json(&self) -> String {
-        // All of it can be written.
+        // Serialization cannot fail.
         serde_json::to_string_pretty(self).unwrap_or_default() + "\n"
     }
 
-    /// Checks that the request is for this chain and account, is not over at `now` (unix seconds), and is as the key has signed it.
-    /// Returns what the key needs.
+    /// Checks that the request is for this chain and account, has not expired at `now` (unix seconds), and is
+    /// as signed by the key. Returns the permissions needed.
     pub fn verify(&self, chain_id: u64, account: Address, now: u64) -> Result<Policy, KeyRequestError> {
         if self.chain_id != chain_id {
             return Err(KeyRequestError::OtherChain {
@@ -216,7 +216,7 @@ impl KeyRequest {
         self.verify_proof(now)
     }
 
-    /// The same for whatever chain and account the request names.
+    /// Like [`verify`](Self::verify), for the chain and account that the request names.
     pub fn verify_proof(&self, now: u64) -> Result<Policy, KeyRequestError> {
         let signature = Signature::from_raw(&self.signature)
             .ok()
@@ -237,32 +237,32 @@ impl KeyRequest {
         Ok(Policy::parse(&self.policy, self.format())?)
     }
 
-    /// The chain.
+    /// Returns the chain id.
     pub const fn chain_id(&self) -> u64 {
         self.chain_id
     }
 
-    /// The account that shall have the key.
+    /// Returns the account to grant the key on.
     pub const fn account(&self) -> Address {
         self.account
     }
 
-    /// The key.
+    /// Returns the key.
     pub const fn session_key(&self) -> Address {
         self.session_key
     }
 
-    /// Last second in which the request is good, unix seconds.
+    /// Returns the last second in which the request is valid, in unix seconds.
     pub const fn expires_at(&self) -> u64 {
         self.expires_at
     }
 
-    /// The text of the policy.
+    /// Returns the text of the policy.
     pub fn policy_text(&self) -> &str {
         &self.policy
     }
 
-    /// How the policy is written.
+    /// Returns the format of the policy.
     pub const fn format(&self) -> PolicyFormat {
         match self.policy_format {
             Format::Toml => PolicyFormat::Toml,
@@ -270,7 +270,7 @@ impl KeyRequest {
         }
     }
 
-    /// The hash that the key signs.
+    /// Returns the hash that the key signs.
     pub fn signing_hash(&self) -> B256 {
         let domain: Eip712Domain = eip712_domain! {
             name: "session-key request",
@@ -307,7 +307,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_request_reads_back_and_holds_what_was_asked_for() {
+    async fn a_request_round_trips() {
         let request = request().await;
         let read = KeyRequest::from_json(&request.to_json()).unwrap();
         assert_eq!(read, request);
@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn whatever_is_changed_is_found_out() {
+    async fn every_change_is_detected() {
         let good = serde_json::to_value(request().await).unwrap();
         let other = PrivateKeySigner::random().address().to_string();
         for (member, value) in [
@@ -352,7 +352,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_request_is_for_one_account_and_for_some_time() {
+    async fn a_request_is_for_one_account_and_expires() {
         let request = request().await;
         let refused = |chain, account, now| request.verify(chain, account, now).unwrap_err();
         assert!(matches!(
@@ -375,7 +375,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_second_signature_of_the_same_is_none() {
+    async fn a_malleated_signature_is_refused() {
         let mut request = request().await;
         let signature = Signature::from_raw(&request.signature).unwrap();
         let order =
@@ -389,9 +389,9 @@ mod tests {
         assert!(high.s() > U256::from(1) << 255);
     }
 
-    // EIP-712, put together by hand.
+    // The EIP-712 hash, assembled by hand.
     #[tokio::test]
-    async fn the_hash_is_that_of_typed_data() {
+    async fn the_hash_is_eip_712() {
         let request = request().await;
         let word = |text: &str| keccak256(text).to_vec();
         let number = |number: u64| U256::from(number).to_be_bytes::<32>().to_vec();

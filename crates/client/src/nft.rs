@@ -1,4 +1,4 @@
-//! Which contracts are NFTs, as they say themselves (ERC-165): the limit of one would count token numbers as amounts.
+//! Detects NFTs by ERC-165: a token limit on one would count token ids as amounts.
 
 use crate::{
     node::Node,
@@ -16,23 +16,23 @@ use std::collections::BTreeSet;
 
 /// ERC-721.
 const NFT: FixedBytes<4> = fixed_bytes!("0x80ac58cd");
-/// No contract has this one: who says so says yes to everything.
+/// No contract implements this id: one that claims to says yes to everything.
 const NONE: FixedBytes<4> = fixed_bytes!("0xffffffff");
-/// What ERC-165 allows an answer to take, and the transaction itself.
+/// The gas that ERC-165 allows for an answer, plus the transaction's own.
 const GAS: u64 = 30_000 + 30_000;
-/// The most requests in flight.
+/// The maximum number of requests in flight.
 const SIDE_BY_SIDE: usize = 8;
 
 alloy::sol! {
     /// ERC-165.
     interface IErc165 {
-        /// Whether a contract has this interface.
+        /// Whether a contract implements this interface.
         function supportsInterface(bytes4 interfaceId) external view returns (bool);
     }
 }
 
-/// Those of the contracts that say that they are NFTs (ERC-721), at the latest block. Two small calls for each; what does not answer
-/// as ERC-165 demands is none.
+/// Returns the contracts that identify as NFTs (ERC-721), at the latest block. Makes two small calls per
+/// contract; one that does not answer as ERC-165 requires is not an NFT.
 ///
 /// ```
 /// # use session_key_client::{Node, nft::nfts, alloy::primitives::Address};
@@ -73,7 +73,7 @@ async fn supports(node: &Node, contract: Address, interface: FixedBytes<4>) -> R
         Ok(answer) => {
             Ok(IErc165::supportsInterfaceCall::abi_decode_returns_validate(&answer).unwrap_or(false))
         }
-        // It reverts, or runs out of gas.
+        // The call reverts, or runs out of gas.
         Err(RequestError::Answered(_)) => Ok(false),
         Err(error) => Err(error),
     }

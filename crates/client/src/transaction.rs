@@ -1,7 +1,8 @@
-//! Plain transactions: signed, kept by the caller, handed over, and seen to their end.
+//! Plain transactions: signed, kept by the caller, sent, and tracked to their outcome.
 //!
-//! A [`SignedTransaction`] is kept where the next run of the process finds it before it is handed over
-//! ([`TransactionSender::hand_over`]). Whatever happens then, the same bytes can be sent again: a chain includes them once.
+//! Keep a [`SignedTransaction`] where the next run of the process finds it before you hand it over
+//! ([`TransactionSender::hand_over`]). The same bytes can then be sent again in any case: a chain includes
+//! them once.
 
 use crate::{
     node::{Node, TransactionReceipt},
@@ -26,21 +27,22 @@ use serde_json::Value;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
-/// How long a transaction may take to be included.
+/// How long to wait for a transaction's inclusion.
 pub const INCLUSION_TIMEOUT: Duration = Duration::from_secs(180);
-/// How far apart the chain is asked for it, at first and at last.
+/// The polling intervals, at the beginning and later.
 pub(crate) const INTERVALS: [Duration; 2] = [Duration::from_millis(50), Duration::from_secs(2)];
-/// How long a node may take to know of a transaction that another one has in a block: behind one URL there may be many.
+/// How long a node may lag behind another one that has the transaction in a block: one URL may have many
+/// nodes behind it.
 const LAG: Duration = Duration::from_secs(20);
-/// How far apart it is looked whether the block of the transaction that used a nonce is deep enough.
+/// The polling interval while waiting for the block of another transaction with the nonce to be deep enough.
 const DEEPENING: Duration = Duration::from_secs(10);
-/// Blocks without progress after which a node's finalized block is not waited for.
+/// The number of blocks without progress after which a node's finalized block is ignored.
 const FINALITY_STALLED: u64 = 64;
 
 /// Signs transactions.
 pub type Signer = dyn TxSigner<Signature> + Send + Sync;
 
-/// A signed transaction. Whoever has it can send it.
+/// A signed transaction. Anyone who has it can send it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SignedTransaction {
@@ -48,15 +50,15 @@ pub struct SignedTransaction {
     pub nonce: u64,
     /// Its hash.
     pub hash: B256,
-    /// The transaction as nodes take it (EIP-2718).
+    /// The signed transaction (EIP-2718).
     pub raw: Bytes,
 }
 
-/// A kept transaction is not what it should be.
+/// A kept transaction is invalid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum UnfitTransaction {
-    /// It is not a signed transaction of a kind that is sent here.
+    /// It is not a signed transaction of a supported type.
     #[error("it is not a signed transaction of a known kind")]
     NotATransaction,
 
@@ -70,50 +72,50 @@ pub enum UnfitTransaction {
     /// It is for another chain, or for any.
     #[error("it is for {}, not for chain {expected}", actual.map_or_else(|| "any chain".to_owned(), |id| format!("chain {id}")))]
     ChainDiffers {
-        /// The chain that is meant.
+        /// The intended chain.
         expected: u64,
         /// The transaction's chain.
         actual: Option<u64>,
     },
 
-    /// Somebody else signed it.
+    /// Someone else signed it.
     #[error("{actual} signed it, not {expected}")]
     SignerDiffers {
-        /// Who sends.
+        /// The sender.
         expected: Address,
-        /// Who signed.
+        /// The signer.
         actual: Address,
     },
 
-    /// It has another nonce than it was kept under, or than those it was kept with.
+    /// Its nonce differs from the recorded one, or from the others'.
     #[error("its nonce is {actual}, not {expected}")]
     NonceDiffers {
-        /// The nonce that it should have.
+        /// The expected nonce.
         expected: u64,
         /// The transaction's nonce.
         actual: u64,
     },
 }
 
-/// What a transaction offers, in wei per gas unit.
+/// A transaction's fees, in wei per gas unit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Fees {
     /// The latest base fee; zero on chains without one.
     pub(crate) base_fee: u128,
     pub(crate) max_fee: u128,
-    /// `None`: `max_fee` is the price, in a transaction from before EIP-1559.
+    /// `None`: `max_fee` is the gas price, in a legacy transaction.
     pub(crate) max_priority_fee: Option<u128>,
 }
 
 impl Fees {
-    /// What is left for whoever includes it, at a base fee. `None` if it cannot be included.
+    /// Returns the tip at a base fee. `None` if it cannot be included.
     fn tip(&self, base_fee: u128) -> Option<u128> {
         let left = self.max_fee.checked_sub(base_fee)?;
         Some(left.min(self.max_priority_fee.unwrap_or(left)))
     }
 
-    /// Whether this offer is too low, now that a new transaction would make that one: it does not pay the base fee, or less than
-    /// half of the tip.
+    /// Whether these fees are too low, given those of a new transaction: they do not cover the base fee, or
+    /// less than half of the tip is left.
     pub(crate) fn is_too_low_for(&self, now: &Self) -> bool {
         let wanted = now.tip(now.base_fee).unwrap_or_default();
         match self.tip(now.base_fee) {
@@ -122,8 +124,8 @@ impl Fees {
         }
     }
 
-    /// What takes the place of this offer: what a new transaction would offer, and at least an eighth more than this one in both fees.
-    /// Nodes ask for a tenth, some for an eighth.
+    /// Returns the fees of a replacement: those of a new transaction, and at least an eighth more than these
+    /// in both fees. Nodes require a tenth, some an eighth.
     fn raised(&self, now: &Self) -> Self {
         let more = |fee: u128| fee.saturating_add(fee.div_ceil(8)).saturating_add(1);
         let now_tip = now.max_priority_fee.unwrap_or(now.max_fee);
@@ -138,7 +140,7 @@ impl Fees {
     }
 }
 
-/// What a transaction does.
+/// The action of a transaction.
 #[derive(Clone, Debug)]
 pub(crate) struct Action {
     pub(crate) to: Address,
@@ -195,7 +197,7 @@ impl SignedTransaction {
         })
     }
 
-    /// The call that it makes. `None`: the bytes are no transaction of a known kind, or one that creates a contract.
+    /// Returns its call. `None`: it is not a transaction of a known type, or creates a contract.
     pub fn call(&self) -> Option<Call> {
         let transaction = TxEnvelope::decode_2718_exact(&self.raw).ok()?;
         Some(Call {
@@ -205,7 +207,8 @@ impl SignedTransaction {
         })
     }
 
-    /// Checks that these bytes are what stands beside them, and a transaction of `sender` on this chain.
+    /// Checks that the bytes match the recorded hash and nonce, and are a transaction of `sender` on this
+    /// chain.
     pub(crate) fn check(&self, chain_id: u64, sender: Address) -> Result<TxEnvelope, UnfitTransaction> {
         let actual = keccak256(&self.raw);
         if actual != self.hash {
@@ -241,7 +244,7 @@ impl SignedTransaction {
     }
 }
 
-/// A transaction was not sent, or it is not known what became of it.
+/// A transaction was not sent, or its outcome is unknown.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SendError {
@@ -249,23 +252,23 @@ pub enum SendError {
     #[error("{0}")]
     NotPrepared(RequestError),
 
-    /// The node suggests fees beyond the bounds. Nothing was signed.
+    /// The node's fees exceed the bounds. Nothing was signed.
     #[error("{0}")]
     OverBound(#[from] OverBound),
 
     /// It was not signed.
     #[error("it was not signed: {reason}")]
     NotSigned {
-        /// Why.
+        /// The reason.
         reason: String,
     },
 
-    /// A kept transaction is not one of this sender on this chain. It was not sent.
+    /// A kept transaction is not this sender's on this chain. It was not sent.
     #[error("the kept transaction {transaction} cannot be sent: {error}")]
     Unfit {
-        /// The hash that it was kept under.
+        /// The recorded hash.
         transaction: B256,
-        /// Why.
+        /// The reason.
         error: UnfitTransaction,
     },
 
@@ -274,38 +277,39 @@ pub enum SendError {
     NeverLeft {
         /// Its hash.
         transaction: B256,
-        /// How the request ended.
+        /// The request's error.
         error: RequestError,
     },
 
-    /// The node does not take it.
-    #[error("transaction {transaction} was not taken: {error}")]
+    /// The node refuses it.
+    #[error("transaction {transaction} was not accepted: {error}")]
     NotTaken {
         /// Its hash.
         transaction: B256,
-        /// What the node said.
+        /// The node's error.
         error: RequestError,
     },
 
-    /// It was handed over, and no answer said that it was taken. It may still be included.
+    /// It was handed over, and no answer confirmed it. It may still be included.
     #[error("transaction {transaction} may have been sent: {error}")]
     NoAnswer {
         /// Its hash.
         transaction: B256,
-        /// How the request ended.
+        /// The request's error.
         error: RequestError,
     },
 
-    /// It was sent, and the node does not say what became of it.
-    #[error("transaction {transaction} was sent, but what became of it cannot be read: {error}")]
+    /// It was sent, and the node does not return its outcome.
+    #[error("transaction {transaction} was sent, but its outcome cannot be read: {error}")]
     Unread {
         /// Its hash.
         transaction: B256,
-        /// How the last question ended.
+        /// The error of the last request.
         error: RequestError,
     },
 
-    /// Another transaction has used the nonce, in a block that can still be undone: with it, this one can be included again.
+    /// Another transaction used the nonce, in a block that can still be undone: then this one can be included
+    /// after all.
     #[error(
         "transaction {transaction} is in no block: {by} has used its nonce in block {block}, which can still be undone; once that block \
          is final, {transaction} is void"
@@ -328,7 +332,7 @@ pub enum SendError {
 }
 
 impl SendError {
-    /// A stable code: it never changes its meaning.
+    /// Returns a stable code, whose meaning never changes.
     pub const fn code(&self) -> &'static str {
         match self {
             Self::NotPrepared(_) | Self::NeverLeft { .. } => "not_sent",
@@ -343,7 +347,7 @@ impl SendError {
         }
     }
 
-    /// The transaction, once one was signed.
+    /// Returns the transaction, once one was signed.
     pub const fn transaction(&self) -> Option<B256> {
         match self {
             Self::Unfit { transaction, .. }
@@ -357,7 +361,7 @@ impl SendError {
         }
     }
 
-    /// Whether it was sent, or may have been, and what became of it is not known.
+    /// Whether it was sent, or may have been, and its outcome is unknown.
     pub const fn is_open(&self) -> bool {
         matches!(
             self,
@@ -366,29 +370,29 @@ impl SendError {
     }
 }
 
-/// What became of transactions with the same nonce.
+/// The outcome of transactions with the same nonce.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TransactionEnd {
-    /// One is in a block.
+    /// One was included.
     Included(Box<TransactionReceipt>),
-    /// None can be included: another transaction has used the nonce.
+    /// None can be included: another transaction used the nonce.
     Void,
 }
 
-/// What the chain shows of transactions with the same nonce.
+/// The chain's view of transactions with the same nonce.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Seen {
-    /// One is in a block.
+    /// One was included.
     Included(Box<TransactionReceipt>),
-    /// Nothing speaks against their inclusion. The node may know one, or none.
+    /// They can still be included. The node may know one of them, or none.
     Waiting,
     /// The nonce is used, and the node knows none of them.
     Used,
 }
 
-/// Prepares plain transactions on a chain, hands them over, and waits for them.
+/// Prepares plain transactions on a chain, sends them, and waits for them.
 #[derive(Clone, Debug)]
 pub struct TransactionSender {
     node: Node,
@@ -396,7 +400,7 @@ pub struct TransactionSender {
 }
 
 impl TransactionSender {
-    /// On the chain that the provider reaches. The provider signs nothing.
+    /// Creates a sender for the provider's chain. The provider signs nothing.
     pub fn new(provider: impl Provider + 'static, chain_id: u64) -> Self {
         Self::on(Node::new(provider), chain_id)
     }
@@ -405,12 +409,12 @@ impl TransactionSender {
         Self { node, chain_id }
     }
 
-    /// Signs a call of a contract, with a quarter more gas than the node estimates, and with the next nonce that the node knows to be
-    /// free. Sends nothing.
+    /// Signs a contract call, with a quarter more gas than the node estimates, and with the node's next free
+    /// nonce. Sends nothing.
     ///
     /// # Errors
     ///
-    /// It would revert, it costs more than `bounds` allow, the node does not answer, or the signer refuses.
+    /// If it would revert, exceeds `bounds`, the node does not answer, or the signer refuses.
     pub async fn sign(
         &self,
         to: Address,
@@ -445,9 +449,9 @@ impl TransactionSender {
             max_fee: fees.max_fee,
             max_priority_fee: head.base_fee.map(|_| max_priority_fee),
         };
-        // Room for what changes until it is included.
+        // Room for changes until it is included.
         let gas_limit = gas.saturating_add(gas / 4);
-        // The bounds are on what the node says, and the caller says the value.
+        // The bounds limit the node's numbers; the caller chooses the value.
         bounds.check_cost(U256::from(gas_limit).saturating_mul(U256::from(fees.max_fee)))?;
         let action = Action { to, value, input };
         let signed = SignedTransaction::sign(action, self.chain_id, nonce, gas_limit, &offer, signer).await;
@@ -456,14 +460,15 @@ impl TransactionSender {
         })
     }
 
-    /// Hands a transaction over: for the first time, or again.
+    /// Hands a transaction over, for the first time or again.
     ///
     /// # Errors
     ///
-    /// It did not leave, was not taken, or nobody said so. That the nonce is used is none: it may be this one that used it.
+    /// If it did not leave, was refused, or got no answer. A used nonce is not an error: this transaction may
+    /// have used it.
     pub async fn hand_over(&self, signed: &SignedTransaction) -> Result<(), SendError> {
         let transaction = signed.hash;
-        // The hash that a node answers says nothing that is not known.
+        // The hash in the node's answer is already known.
         let answer: Result<IgnoredAny, _> = self.node.request("eth_sendRawTransaction", (&signed.raw,)).await;
         let Err(error) = answer else {
             return Ok(());
@@ -472,22 +477,23 @@ impl TransactionSender {
             Sent::Taken => Ok(()),
             Sent::NeverLeft { error } => Err(SendError::NeverLeft { transaction, error }),
             Sent::NotTaken(_) => Err(SendError::NotTaken { transaction, error }),
-            // The nonce is used, or another transaction has it: this one, or an earlier one for the same, or one of somebody else.
-            // The chain will show.
+            // The nonce is used, or another transaction has it: this one, an earlier one for the same action,
+            // or someone else's. The chain will show.
             Sent::NoAnswer { .. } if is_about_nonce(&error) => Ok(()),
             Sent::NoAnswer { .. } => Err(SendError::NoAnswer { transaction, error }),
         }
     }
 
-    /// Waits until one of the transactions is included, or none can be. All have the same nonce; the latest is the last.
+    /// Waits until one of the transactions is included, or none can be. All have the same nonce, latest last.
     ///
-    /// None can be once another transaction with their nonce is seen in a block that is final: the node's `finalized` one, or, where the
-    /// node does not say, [`DEFAULT_FINAL_DEPTH`](crate::operation::DEFAULT_FINAL_DEPTH) blocks below the latest. That the node does not
-    /// show them is not enough.
+    /// None can be included once another transaction with their nonce is in a final block: the node's
+    /// `finalized` one or, if the node does not return it,
+    /// [`DEFAULT_FINAL_DEPTH`](crate::operation::DEFAULT_FINAL_DEPTH) blocks below the latest. Their absence
+    /// on the node is not enough.
     ///
     /// # Errors
     ///
-    /// Neither is so after 180 seconds.
+    /// If neither happens within 180 seconds.
     pub async fn wait(
         &self,
         sender: Address,
@@ -496,8 +502,8 @@ impl TransactionSender {
         self.wait_to(sender, kept, true).await
     }
 
-    /// The same; without `is_final`, they are void once another transaction with their nonce is seen in any block. For what cannot
-    /// happen twice.
+    /// Like [`wait`](Self::wait); without `is_final`, they are void once another transaction with their nonce
+    /// is in any block. For actions that cannot happen twice.
     pub(crate) async fn wait_to(
         &self,
         sender: Address,
@@ -516,7 +522,8 @@ impl TransactionSender {
                 Ok(Seen::Waiting) => used_since = None,
                 Ok(Seen::Used) => {
                     if used_since.get_or_insert_with(Instant::now).elapsed() >= LAG {
-                        // That a node does not show ours is no proof: it may have forgotten old receipts. Another's is.
+                        // Their absence on a node proves nothing: it may have dropped old receipts. Another
+                        // transaction's presence does.
                         match self.user_of_nonce(sender, kept, until).await {
                             Ok((hash, block)) if kept.iter().all(|signed| signed.hash != hash) => {
                                 match self.final_block(&mut finality).await {
@@ -553,20 +560,20 @@ impl TransactionSender {
         }
     }
 
-    /// The number of the newest block that stays.
+    /// Returns the number of the latest block that stays.
     async fn final_block(&self, finality: &mut Finality) -> Result<u64, RequestError> {
         let head = self.node.head().await?.number;
         let finalized = self.node.finalized().await?.map(|finalized| finalized.number);
         Ok(finality.last_of(finalized, head, final_depth(self.chain_id)))
     }
 
-    /// Sees kept transactions of an earlier run to their end, which all have the same nonce; the latest is the last. Unless one is in a
-    /// block, or none can be any more, the bytes of the latest are handed over again, and all are waited for.
+    /// Settles kept transactions of an earlier run, which all have the same nonce, latest last. Unless one is
+    /// in a block, or none can be any more, the bytes of the latest are sent again, and all are waited for.
     ///
     /// # Errors
     ///
-    /// The same as of [`hand_over`](Self::hand_over) and [`wait`](Self::wait), and if a transaction is not one of the sender's on this
-    /// chain with this nonce.
+    /// As for [`hand_over`](Self::hand_over) and [`wait`](Self::wait), and if a transaction is not the
+    /// sender's on this chain with this nonce.
     pub async fn take_up(
         &self,
         sender: Address,
@@ -582,7 +589,7 @@ impl TransactionSender {
             Seen::Included(receipt) => return Ok(TransactionEnd::Included(receipt)),
             Seen::Used => {}
             Seen::Waiting => match self.hand_over(last).await {
-                // An earlier run may have sent it: then this refusal decides nothing.
+                // An earlier run may have sent it, so this refusal decides nothing.
                 Err(
                     SendError::NeverLeft { transaction, error } | SendError::NotTaken { transaction, error },
                 ) => {
@@ -594,14 +601,14 @@ impl TransactionSender {
         self.wait(sender, kept).await
     }
 
-    /// A transaction in the place of kept ones that wait, if their fees are too low by now: with the same nonce and content, and at least
-    /// an eighth more in both fees than the latest. All have the same nonce; the latest is the last. Sends nothing. `None`: one is in a
-    /// block, the nonce is used, or what the latest offers is enough.
+    /// Returns a replacement for kept pending transactions whose fees are now too low: with the same nonce
+    /// and content, and at least an eighth more in both fees than the latest. All have the same nonce, latest
+    /// last. Sends nothing. `None`: one is in a block, the nonce is used, or the latest fees suffice.
     ///
     /// # Errors
     ///
-    /// It would cost more than `bounds` allow, the node does not answer, the signer refuses, or a transaction is not one of the signer's on
-    /// this chain with this nonce.
+    /// If it would exceed `bounds`, the node does not answer, the signer refuses, or a transaction is not the
+    /// signer's on this chain with this nonce.
     pub async fn replacement(
         &self,
         kept: &[SignedTransaction],
@@ -650,7 +657,7 @@ impl TransactionSender {
         })
     }
 
-    /// Checks transactions that were kept together. Answers the latest.
+    /// Checks transactions that were kept together. Returns the latest.
     fn check_all(
         &self,
         sender: Address,
@@ -676,10 +683,10 @@ impl TransactionSender {
         Ok(latest)
     }
 
-    /// The transaction that has used the nonce, and the number of the block in which it was found.
+    /// Returns the transaction that used the nonce, and the number of its block.
     ///
-    /// Nodes that are no archives have the state of the latest blocks only, but the transactions of all: where it was used before
-    /// those, blocks are read one by one, until the time is over.
+    /// Only archive nodes have the state of old blocks, but every node has their transactions. Where the state is gone, blocks are
+    /// read one by one, until the time is over.
     async fn user_of_nonce(
         &self,
         sender: Address,
@@ -694,7 +701,7 @@ impl TransactionSender {
                 .await?;
             Ok(count.to())
         };
-        // The nonce is used in `used` and free in `free`, which is found by going back in ever longer steps.
+        // The nonce is used in `used` and free in `free`, found by going back in growing steps.
         let mut used = self.node.head().await?.number;
         let mut step = 1;
         let mut free = loop {
@@ -768,7 +775,7 @@ impl TransactionSender {
         Ok(user.map(|transaction| transaction.hash))
     }
 
-    /// What the chain shows of the transactions now.
+    /// Looks up the transactions on the chain.
     pub async fn look(&self, sender: Address, kept: &[SignedTransaction]) -> Result<Seen, RequestError> {
         for signed in kept.iter().rev() {
             if let Some(receipt) = self.node.receipt(signed.hash).await? {
@@ -784,7 +791,7 @@ impl TransactionSender {
                 .node
                 .request("eth_getTransactionByHash", (signed.hash,))
                 .await?;
-            // It is in a block, and its receipt follows.
+            // It is in a block; its receipt will follow.
             if !found.is_null() {
                 return Ok(Seen::Waiting);
             }
@@ -793,12 +800,12 @@ impl TransactionSender {
     }
 }
 
-/// A node's finalized block, as far as it was seen to move.
+/// A node's finalized block, and when it was last seen to move.
 #[derive(Clone, Copy, Debug, Default)]
 struct Finality(Option<(u64, u64)>);
 
 impl Finality {
-    /// The newest block that stays: the finalized one, or else so many below the latest.
+    /// Returns the latest block that stays: the finalized one, else the one at the default depth.
     fn last_of(&mut self, finalized: Option<u64>, head: u64, depth: u64) -> u64 {
         let Some(finalized) = finalized.filter(|finalized| *finalized <= head) else {
             return head.saturating_sub(depth);
@@ -815,7 +822,7 @@ impl Finality {
     }
 }
 
-/// Whether a node says that something has the transaction's nonce.
+/// Whether a node's error says that the transaction's nonce is taken.
 fn is_about_nonce(error: &RequestError) -> bool {
     error.answer().is_some_and(|answer| {
         let words = answer.message.to_ascii_lowercase();
@@ -828,7 +835,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_finalized_block_that_stands_still_is_not_waited_for() {
+    fn a_stalled_finalized_block_is_ignored() {
         let mut finality = Finality::default();
         assert_eq!(finality.last_of(None, 100, 64), 36);
         assert_eq!(finality.last_of(Some(101), 100, 64), 36, "it is of another node");
@@ -840,7 +847,7 @@ mod tests {
     }
 
     #[test]
-    fn a_replacement_offers_an_eighth_more_in_both_fees_and_at_least_what_is_usual_now() {
+    fn a_replacement_raises_both_fees_by_an_eighth_or_to_current_fees() {
         let fees = |base_fee, max_fee, max_priority_fee| Fees {
             base_fee,
             max_fee,

@@ -1,4 +1,4 @@
-//! A JSON-RPC transport over HTTP that sends every request once and reports how it ended.
+//! A JSON-RPC transport over HTTP that sends every request once, and reports how it ended.
 //!
 //! ```
 //! use session_key_client::{node::Node, transport};
@@ -44,30 +44,33 @@ use std::{
 };
 use tower::Service;
 
-/// The time limit of a request, unless another is set.
+/// The default time limit of a request.
 const TIMEOUT: Duration = Duration::from_secs(30);
-/// How long connecting may take.
+/// The time limit of connecting.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// The largest answer that is accepted, in bytes, unless another is set.
+/// The default maximum size of an answer, in bytes.
 const MAX_ANSWER: usize = 8 << 20;
-/// A part of a path or query that is shorter than this is a word, such as "rpc", and not a secret.
+/// A shorter part of a path or query is a word, such as "rpc", and not a secret.
 const MIN_SECRET: usize = 8;
-/// The same for passwords, and paths and queries as a whole.
+/// The same for passwords, and for whole paths and queries.
 const MIN_SECRET_WHOLE: usize = 4;
 
-/// A provider for the node or bundler at a URL, through an [`HttpTransport`] with its defaults. It fills nothing in.
+/// Returns a provider for the node or bundler at a URL, through an [`HttpTransport`] with default settings,
+/// without fillers.
 pub fn connect(url: &str) -> Result<DynProvider, ConnectError> {
     Ok(HttpTransport::new(url)?.provider())
 }
 
 /// JSON-RPC over HTTP, for `alloy`'s clients.
 ///
-/// It repeats nothing, follows no redirect, and bounds time and size of answers. (A request for which no byte was written to a
-/// connection that had been kept open is sent over a new one.) Its errors convert into [`RequestError`] without
-/// loss. Credentials, path and query of the URL, which can hold API keys, are never printed.
+/// It never retries or follows redirects, and limits the time and size of answers. (A request of which no
+/// byte was written to a kept-alive connection is sent over a new one.) Its errors convert into
+/// [`RequestError`] without loss. Credentials, path and query of the URL, which may hold API keys, are never
+/// printed.
 ///
-/// [`RequestError::NotReached`] is about one request. A layer over this transport that repeats requests is noticed and gets
-/// [`RequestError::NoAnswer`] instead; one that tries several transports is not, so do not put such a layer over it.
+/// [`RequestError::NotReached`] is about one request. A retrying layer over this transport is detected and
+/// gets [`RequestError::NoAnswer`] instead; one that tries several transports is not, so do not put such a
+/// layer over it.
 #[derive(Clone)]
 pub struct HttpTransport {
     client: Client,
@@ -77,14 +80,14 @@ pub struct HttpTransport {
     max_answer: usize,
 }
 
-/// Why no transport can be made from a URL. Tells no more of the URL than its scheme.
+/// Why a transport cannot be created from a URL. Reveals nothing of the URL except its scheme.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConnectError {
     /// Not a URL.
     #[error("not a URL ({reason}): give one like http://127.0.0.1:8545")]
     InvalidUrl {
-        /// The cause.
+        /// The reason.
         reason: String,
     },
     /// Neither HTTP nor HTTPS.
@@ -99,14 +102,14 @@ pub enum ConnectError {
     /// The HTTP client could not be set up.
     #[error("the HTTP client could not be set up: {reason}")]
     Client {
-        /// The cause.
+        /// The reason.
         reason: String,
     },
 }
 
 impl HttpTransport {
-    /// A transport to `http://` or, with the feature `tls`, `https://`. Credentials in the URL are sent as basic authorization.
-    /// Proxies that the environment names are used, except for local addresses.
+    /// Creates a transport to `http://` or, with the feature `tls`, `https://`. Credentials in the URL are
+    /// sent as basic authorization. Proxies from the environment are used, except for local addresses.
     pub fn new(url: &str) -> Result<Self, ConnectError> {
         let url: Url = url.trim().parse().map_err(|error| ConnectError::InvalidUrl {
             reason: format!("{error}"),
@@ -115,7 +118,7 @@ impl HttpTransport {
             "http" => {}
             "https" if cfg!(feature = "tls") => {}
             "https" => return Err(ConnectError::NoTls),
-            // Of "localhost:8545" and "user:password@host", the first word would be the scheme.
+            // In "localhost:8545" and "user:password@host", the first word would be the scheme.
             _ if !url.has_host() => {
                 return Err(ConnectError::InvalidUrl {
                     reason: "relative URL without a base".to_owned(),
@@ -160,20 +163,20 @@ impl HttpTransport {
         self
     }
 
-    /// Sets the largest answer that is accepted, in bytes. The default is 8 MiB.
+    /// Sets the maximum size of an answer, in bytes. The default is 8 MiB.
     #[must_use]
     pub const fn max_answer(mut self, bytes: usize) -> Self {
         self.max_answer = bytes;
         self
     }
 
-    /// The printable part of the URL: its scheme, host and port. The rest may hold an API key.
+    /// Returns the printable part of the URL: its scheme, host and port. The rest may hold an API key.
     #[must_use]
     pub fn origin(&self) -> String {
         format!("{:?}", self.endpoint)
     }
 
-    /// A provider over this transport. It fills nothing in.
+    /// Returns a provider over this transport, without fillers.
     #[must_use]
     pub fn provider(self) -> DynProvider {
         let is_local = guess_local_url(&self.endpoint.url);
@@ -197,7 +200,7 @@ impl HttpTransport {
         attempt.end(answer).map_err(TransportErrorKind::custom)
     }
 
-    /// Sends a request and reads what comes back.
+    /// Sends a request, and reads the response.
     async fn exchange(&self, body: Vec<u8>, headers: HeaderMap) -> Result<Reply, RequestError> {
         let mut response = self
             .client
@@ -218,7 +221,7 @@ impl HttpTransport {
         let text = match self.text(&mut response).await {
             Ok(text) => text,
             Err(error) if (200..300).contains(&status) => return Err(error),
-            // The status says enough.
+            // The status suffices.
             Err(_) => String::new(),
         };
         Ok(Reply {
@@ -250,7 +253,7 @@ impl HttpTransport {
         String::from_utf8(body).map_err(|_| RequestError::no_answer("its body is not UTF-8"))
     }
 
-    /// How a request ended that the HTTP client gave up.
+    /// Converts the HTTP client's error.
     fn failure(&self, error: reqwest::Error) -> RequestError {
         let (is_connect, is_builder, is_timeout) =
             (error.is_connect(), error.is_builder(), error.is_timeout());
@@ -295,10 +298,10 @@ impl HttpTransport {
                     .filter_map(|envelope| Some((id_of(envelope)?, envelope)))
                     .collect();
                 let responses = requests.iter().filter_map(|request| {
-                    // Those that are missing are missed by the caller.
+                    // The caller detects missing answers.
                     let envelope = by_id.get(&request.id().to_string())?;
                     Some(self.response(request, envelope, "").or_else(|error| match error {
-                        // The error of one request must not be that of all.
+                        // One request's error must not affect the others.
                         RequestError::Answered(answer) => Ok(failed(
                             request,
                             ErrorPayload {
@@ -315,7 +318,7 @@ impl HttpTransport {
         }
     }
 
-    /// The answer to a request, out of `body`.
+    /// Extracts the answer to a request from `body`.
     fn response(
         &self,
         request: &SerializedRequest,
@@ -369,7 +372,7 @@ impl Service<RequestPacket> for HttpTransport {
     }
 }
 
-/// What came back, before it is understood.
+/// An unparsed response.
 struct Reply {
     status: u16,
     retry_after: Option<u64>,
@@ -383,7 +386,7 @@ fn failed(request: &SerializedRequest, error: ErrorPayload) -> Response {
     }
 }
 
-/// The id that an answer names. Some write a number as a text.
+/// Returns the id of an answer. Some format a number as a string.
 fn id_of(envelope: &Envelope<'_>) -> Option<String> {
     match serde_json::from_str(envelope.id?.get()).ok()? {
         Id::None => None,
@@ -395,7 +398,7 @@ fn is_answer_to(request: &SerializedRequest, envelope: &Envelope<'_>) -> bool {
     id_of(envelope).is_some_and(|id| id == request.id().to_string())
 }
 
-/// A URL that requests go to, and what must not be seen of it.
+/// A URL, and its secret parts.
 struct Endpoint {
     url: Url,
     /// Longest first.
@@ -437,12 +440,13 @@ impl Endpoint {
         Self { url, secrets }
     }
 
-    /// A text from the other side that is fit to be shown.
+    /// Cleans a text from the other side for display.
     fn clean(&self, text: &str) -> String {
         text::clean(&text::without(text, &self.secrets))
     }
 
-    /// An error for `alloy`, which knows none without code. Its message is not cut: it can hold revert data.
+    /// Converts an error for `alloy`, which requires a code. Its message is not truncated: it may contain
+    /// revert data.
     fn payload(&self, error: &answer::RawError) -> Option<ErrorPayload> {
         let data = error.data.clone().and_then(|mut data| {
             self.hide(&mut data);
@@ -455,7 +459,7 @@ impl Endpoint {
         })
     }
 
-    /// Hides what must not be seen in data, but leaves bytes alone.
+    /// Removes secrets from data, except within bytes.
     fn hide(&self, data: &mut Value) {
         match data {
             Value::String(text) if !answer::is_hex(text) => {
@@ -480,7 +484,7 @@ impl fmt::Debug for Endpoint {
     }
 }
 
-/// A part of a URL without its percent signs.
+/// Decodes percent signs in a part of a URL.
 fn decoded(part: &str) -> String {
     let mut bytes = Vec::with_capacity(part.len());
     let mut rest = part.as_bytes();
@@ -494,15 +498,15 @@ fn decoded(part: &str) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// Requests that were handed over and did not end for certain. One that comes again is repeated by a layer above, which sees the last
-/// end only.
+/// Requests that were sent without a certain end. One that appears again is being retried by a layer above,
+/// which sees only the last end.
 #[derive(Default)]
 struct Attempts(Mutex<VecDeque<Id>>);
 
-/// How many such requests are remembered.
+/// The maximum number of such requests kept.
 const MAX_ATTEMPTS: usize = 1024;
 
-/// One request or batch, until it ends. Dropped before, it stays remembered.
+/// A request or batch until it ends. If dropped earlier, it is kept.
 struct Attempt<'a> {
     attempts: &'a Attempts,
     ids: Vec<Id>,

@@ -1,4 +1,4 @@
-//! What the cases are made of. Everything leans to boundaries, and to few distinct values: entries meet.
+//! Strategies for the values in cases. They prefer boundaries and few distinct values, so entries collide.
 
 use alloy::primitives::{Address, Selector, U256, address};
 use proptest::prelude::*;
@@ -7,14 +7,14 @@ use session_key_client::permissions::{
     MAX_SECONDS, PermissionUpdate, SpendLimit, TimeRange,
 };
 
-/// Addresses that turn up in most cases.
+/// Addresses that occur in most cases.
 pub const CONTRACTS: [Address; 3] = [
     address!("0x00000000000000000000000000000000000000c1"),
     address!("0xc200000000000000000000000000000000000000"),
     address!("0xffffffffffffffffffffffffffffffffffffffff"),
 ];
 
-/// Any address, zero among them.
+/// Generates any address, including zero.
 pub fn any_address() -> impl Strategy<Value = Address> {
     prop_oneof![
         6 => prop::sample::select(&CONTRACTS),
@@ -23,7 +23,7 @@ pub fn any_address() -> impl Strategy<Value = Address> {
     ]
 }
 
-/// Any selector.
+/// Generates any selector.
 pub fn any_selector() -> impl Strategy<Value = Selector> {
     prop_oneof![
         2 => Just(Selector::ZERO),
@@ -34,7 +34,7 @@ pub fn any_selector() -> impl Strategy<Value = Selector> {
     ]
 }
 
-/// Any word: mostly a power of two and its neighbours, where types end.
+/// Generates any word, mostly around powers of two, where types end.
 pub fn any_word() -> impl Strategy<Value = U256> {
     let power = prop_oneof![
         2 => 0usize..256,
@@ -51,7 +51,7 @@ pub fn any_word() -> impl Strategy<Value = U256> {
     ]
 }
 
-/// Any time or interval that the plugin can store.
+/// Generates any time or interval that the plugin can store, in seconds.
 pub fn any_seconds() -> impl Strategy<Value = u64> {
     prop_oneof![
         3 => Just(0),
@@ -62,7 +62,7 @@ pub fn any_seconds() -> impl Strategy<Value = u64> {
     ]
 }
 
-/// Any limit.
+/// Generates any limit.
 pub fn any_limit() -> impl Strategy<Value = SpendLimit> {
     (any_word(), any_seconds()).prop_map(|(spend_limit, refresh_interval)| SpendLimit {
         spend_limit,
@@ -70,7 +70,7 @@ pub fn any_limit() -> impl Strategy<Value = SpendLimit> {
     })
 }
 
-/// Any access control type.
+/// Generates any access control type.
 pub fn any_access_control_type() -> impl Strategy<Value = AccessControlType> {
     prop_oneof![
         Just(AccessControlType::Allowlist),
@@ -79,7 +79,7 @@ pub fn any_access_control_type() -> impl Strategy<Value = AccessControlType> {
     ]
 }
 
-/// Any contract's entry.
+/// Generates any contract's entry.
 pub fn any_address_entry() -> impl Strategy<Value = AddressEntry> {
     (any_address(), any::<bool>(), any::<bool>()).prop_map(|(contract, is_on_list, check_selectors)| {
         AddressEntry {
@@ -90,7 +90,7 @@ pub fn any_address_entry() -> impl Strategy<Value = AddressEntry> {
     })
 }
 
-/// Any function's entry.
+/// Generates any function's entry.
 pub fn any_function_entry() -> impl Strategy<Value = FunctionEntry> {
     (any_address(), any_selector(), any::<bool>()).prop_map(|(contract, selector, is_on_list)| {
         FunctionEntry {
@@ -101,7 +101,7 @@ pub fn any_function_entry() -> impl Strategy<Value = FunctionEntry> {
     })
 }
 
-/// Any time range that the plugin can store.
+/// Generates any time range that the plugin can store.
 pub fn any_time_range() -> impl Strategy<Value = TimeRange> {
     (any_seconds(), any_seconds()).prop_map(|(valid_after, valid_until)| TimeRange {
         valid_after,
@@ -109,12 +109,12 @@ pub fn any_time_range() -> impl Strategy<Value = TimeRange> {
     })
 }
 
-/// Any limit of a token, the zero address among them.
+/// Generates any token limit, including limits for the zero address.
 pub fn any_erc20_limit() -> impl Strategy<Value = Erc20SpendLimit> {
     (any_address(), any_limit()).prop_map(|(token, limit)| Erc20SpendLimit { token, limit })
 }
 
-/// Any update that has an encoding.
+/// Generates any update that has an encoding.
 pub fn any_update() -> impl Strategy<Value = PermissionUpdate> {
     let token_limit = any_erc20_limit().prop_map(|mut limit| {
         if limit.token.is_zero() {
@@ -134,7 +134,8 @@ pub fn any_update() -> impl Strategy<Value = PermissionUpdate> {
     ]
 }
 
-/// Any time of a block after `now`, unix seconds: soon, or about where the plugin's `uint48` ends.
+/// Generates any block time after `now`, in Unix seconds: soon after, or around the end of the plugin's
+/// `uint48`.
 pub fn any_later_time(now: u64) -> impl Strategy<Value = u64> {
     prop_oneof![
         6 => (1u64..200).prop_map(move |seconds| now + seconds),

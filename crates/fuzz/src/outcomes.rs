@@ -1,6 +1,8 @@
+//! Counts of the outcomes that cases reach.
+
 use std::{collections::BTreeMap, fmt};
 
-/// How often each outcome was reached: "no mismatch" must not mean "nothing reached".
+/// Counts of the outcomes reached, which show that a run without mismatches tested something.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Outcomes {
     counts: BTreeMap<String, u64>,
@@ -12,13 +14,13 @@ impl Outcomes {
         *self.counts.entry(outcome.into()).or_default() += 1;
     }
 
-    /// How many outcomes there are whose names begin like this.
+    /// Returns the number of distinct outcomes whose names start with `prefix`.
     #[must_use]
     pub fn distinct(&self, prefix: &str) -> usize {
         self.counts.keys().filter(|name| name.starts_with(prefix)).count()
     }
 
-    /// Outcomes and how often they were reached, the rarest first.
+    /// Returns the outcomes with their counts, rarest first.
     #[must_use]
     pub fn rarest_first(&self) -> Vec<(&str, u64)> {
         let mut counts: Vec<_> = self

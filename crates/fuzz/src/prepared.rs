@@ -1,4 +1,4 @@
-//! Operations as they are sent, with what is known of them.
+//! Operations ready to be sent, with their makers.
 
 use crate::{
     account::AccountWorld,
@@ -10,19 +10,19 @@ use alloy::{
 };
 use session_key_client::{SignedOperation, permissions::PermissionUpdates};
 
-/// An update that no plugin knows.
+/// Selector of an update that no plugin knows.
 pub(crate) const NO_UPDATE: [u8; 4] = hex!("dead0001");
 
-/// An operation as it is sent, and what is known of it.
+/// An operation ready to be sent, and its maker.
 #[derive(Clone, Debug)]
 pub(crate) struct Prepared {
     pub(crate) signed: SignedOperation,
-    /// Who makes it.
+    /// The maker of the operation.
     pub(crate) maker: Maker,
 }
 
 impl Prepared {
-    /// The session key that the operation names; zero for an owner's.
+    /// Returns the session key that the operation names, or zero for an owner's operation.
     pub(crate) const fn key(&self) -> Address {
         match &self.maker {
             Maker::Key(key) => *key,
@@ -42,5 +42,5 @@ pub(crate) fn updates(world: &AccountWorld, changes: &[Change]) -> PermissionUpd
     changes.iter().map(|change| change.update(world)).collect()
 }
 
-/// The tag of all keys.
+/// The tag of all session keys.
 pub(crate) const TAG: B256 = B256::repeat_byte(0x7a);

@@ -1,5 +1,5 @@
-//! Reads everything that the plugin's views say, many of them in one call: what the chain does around a call costs more than
-//! most views do.
+//! Reads the plugin's views, many in one call, because the chain's overhead per call exceeds the cost of most
+//! views.
 
 use alloy::{
     primitives::{Address, B256, Bytes, Selector, hex},
@@ -13,11 +13,12 @@ use session_key_client::permissions::{AccessControlType, TimeRange, model::KeySt
 use session_key_testkit::{Chain, ChainError};
 use std::collections::BTreeSet;
 
-/// Where the code that makes many calls of one is put.
+/// The address of the code that makes the calls of a batch.
 const BATCH: Address = Address::repeat_byte(0xba);
 
-/// Makes a static call to `to` for each record of its call data (two bytes of length, and that much data), and returns a record
-/// for each: a byte that is 1 for success, two bytes of length, what was returned.
+/// Returns code that makes a static call to `to` for each record in its call data (two bytes of length, then
+/// the data). It returns a record for each call: one byte that is 1 for success, two bytes of length, then
+/// the returned data.
 ///
 /// ```text
 ///     out, pos = cds, 0                calldatasize push0 push0 calldatacopy calldatasize push0
@@ -39,23 +40,24 @@ fn batch_code(to: Address) -> Vec<u8> {
     [&before[..], to.as_slice(), &after[..]].concat()
 }
 
-/// What the views say of an account.
+/// The answers of the views for an account.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Found {
     /// `sessionKeysOf`.
     pub(crate) keys: Vec<Address>,
-    /// `findPredecessor` of each key that was asked for; `None`: not found.
+    /// `findPredecessor` of each requested key; `None` if the key is not found.
     pub(crate) predecessors: Vec<Option<B256>>,
-    /// All that was asked for of each key.
+    /// The state of each requested key.
     pub(crate) states: Vec<KeyState>,
 }
 
-/// Puts the code on the chain that [`read_account`] and [`read_key`] need.
+/// Deploys the code that [`read_account`] and [`read_key`] need.
 pub(crate) fn deploy(chain: &mut Chain, plugin: Address) -> Result<(), ChainError> {
     chain.set_code(BATCH, batch_code(plugin))
 }
 
-/// The state with entries for all these contracts and functions: what is not on a list, or not limited, is read as such.
+/// Returns the state with entries for all these contracts and functions, so that unlisted and unlimited ones
+/// are read too.
 pub(crate) fn with_entries(state: &KeyState, contracts: &[Address], selectors: &[Selector]) -> KeyState {
     let mut state = state.clone();
     if state.registered {
@@ -69,7 +71,8 @@ pub(crate) fn with_entries(state: &KeyState, contracts: &[Address], selectors: &
     state
 }
 
-/// Reads everything that the footprint names of a key. Equal to it if the chain is as it says.
+/// Reads every part of a key's state that the footprint names. The result equals the footprint if it matches
+/// the chain.
 pub(crate) fn read_key(chain: &Chain, footprint: &KeyState) -> Result<KeyState, ChainError> {
     let mut batch = Batch::default();
     batch.ask_key(footprint);
@@ -79,7 +82,7 @@ pub(crate) fn read_key(chain: &Chain, footprint: &KeyState) -> Result<KeyState, 
     Ok(state)
 }
 
-/// Reads the keys of an account, and everything that the footprints name of each of theirs.
+/// Reads the keys of an account, and for each footprint every part of the key's state that it names.
 pub(crate) fn read_account(
     chain: &Chain,
     account: Address,
@@ -117,14 +120,14 @@ pub(crate) fn read_account(
     })
 }
 
-/// Views that are asked for together.
+/// Views that are called together.
 #[derive(Default)]
 struct Batch(Vec<u8>);
 
 impl Batch {
     fn ask(&mut self, view: &impl SolCall) {
         let data = view.abi_encode();
-        // Views take a few words.
+        // Views take only a few words, so the length fits.
         self.0.extend((data.len() as u16).to_be_bytes());
         self.0.extend(data);
     }
@@ -173,8 +176,8 @@ impl Batch {
     }
 }
 
-/// The contracts of a footprint, and the functions of each. For an unregistered key, one of each: these views
-/// are asked as well.
+/// Returns the contracts of a footprint, with the functions of each. For an unregistered key, returns one of
+/// each, so that these views are called too.
 fn entries(footprint: &KeyState) -> Vec<(Address, BTreeSet<Selector>)> {
     if !footprint.registered {
         return vec![(Address::ZERO, [Selector::ZERO].into())];
@@ -186,14 +189,14 @@ fn entries(footprint: &KeyState) -> Vec<(Address, BTreeSet<Selector>)> {
         .collect()
 }
 
-/// What the views answered, in the order in which they were asked.
+/// The answers of the views, in call order.
 struct Answers {
     output: Bytes,
     at: usize,
 }
 
 impl Answers {
-    /// What the next view returned, or reverted with.
+    /// Returns the data that the next view returned, or an error with its revert data.
     fn next(&mut self) -> Result<Bytes, ChainError> {
         let missing = || ChainError::Evm("a view has no answer".into());
         let header = self.output.get(self.at..self.at + 3).ok_or_else(missing)?;
@@ -266,7 +269,7 @@ impl Answers {
         Ok(state)
     }
 
-    /// Every view of a key that is not registered reverts.
+    /// Checks that every view of an unregistered key reverts, and returns its state.
     fn unregistered(
         &mut self,
         footprint: &KeyState,

@@ -1,4 +1,4 @@
-//! Starts workers, kills them, and counts.
+//! Starts and kills workers, then counts the payments that were doubled or lost.
 
 use crate::worker::{Phase, Work, sender, session_key};
 use alloy::{
@@ -32,10 +32,10 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-/// Workers at the same time: each has a key and a lane of its own. A lane is held by a killed worker until its lease is over, so many
-/// wait at the same time.
+/// The number of concurrent workers, each with its own key and lane. A killed worker holds its lane until the
+/// lease expires, so most workers are waiting at any time.
 const WORKERS: u64 = 24;
-/// How long a restarted worker may take to decide.
+/// The time a restarted worker has to settle and pay.
 const DECIDED_WITHIN: Duration = Duration::from_secs(60);
 
 fn provider(rpc_url: &str) -> Result<DynProvider> {
@@ -56,7 +56,8 @@ async fn send(node: &DynProvider, transaction: TransactionRequest) -> Result<()>
     Ok(())
 }
 
-/// Deploys the contracts and an account with a key for each worker.
+/// Deploys the contracts and an account with a session key for each worker. Returns the chain id and the
+/// account.
 async fn prepare(rpc_url: &str) -> Result<(u64, Address)> {
     let node = provider(rpc_url)?;
     let chain_id = node.get_chain_id().await?;
@@ -107,6 +108,7 @@ async fn prepare(rpc_url: &str) -> Result<(u64, Address)> {
     Ok((chain_id, account.address()))
 }
 
+/// Starts a worker process.
 fn start(work: &Work) -> Result<Child> {
     let mut command = Command::new(std::env::current_exe()?);
     command
@@ -133,7 +135,8 @@ fn start(work: &Work) -> Result<Child> {
         .spawn()?)
 }
 
-/// Starts a worker, kills it at its phase, and lets another finish.
+/// Starts a worker, kills it in `phase`, and starts another that finishes the work. Returns the second
+/// worker's complaints.
 async fn kill_one(work: Work, phase: Phase) -> Result<Vec<String>> {
     let mut child = start(&Work {
         stop: Some(phase),
@@ -144,10 +147,10 @@ async fn kill_one(work: Work, phase: Phase) -> Result<Vec<String>> {
     let mark = timeout(Duration::from_secs(60), lines.next_line()).await??;
     ensure!(
         mark == Some(format!("{phase:?}")),
-        "a worker said {mark:?}, not {phase:?}"
+        "a worker printed {mark:?} instead of {phase:?}"
     );
     let delay = match phase {
-        // The request is on its way for a few milliseconds only.
+        // The request takes only a few milliseconds.
         Phase::SendToAnswer => rand::thread_rng().gen_range(0..12),
         Phase::AnswerToReceipt => rand::thread_rng().gen_range(0..1_200),
         _ => rand::thread_rng().gen_range(0..50),
@@ -174,9 +177,22 @@ async fn kill_one(work: Work, phase: Phase) -> Result<Vec<String>> {
     Ok(said)
 }
 
-/// Kills so many workers, and judges. The last line says how it went.
+/// Kills `kills` workers and prints complaints, kills per phase, and a summary line. Fails if a payment was
+/// doubled or lost.
 pub(crate) async fn judge(rpc_url: &str, kills: usize, journal: &Path) -> Result<ExitCode> {
     let (chain_id, account) = prepare(rpc_url).await?;
+    kill_all(rpc_url, kills, journal, chain_id, account).await?;
+    count(rpc_url, kills, journal, chain_id, account).await
+}
+
+/// Kills `kills` workers, [`WORKERS`] at a time, and prints their complaints.
+async fn kill_all(
+    rpc_url: &str,
+    kills: usize,
+    journal: &Path,
+    chain_id: u64,
+    account: Address,
+) -> Result<()> {
     let queue: Arc<std::sync::Mutex<Vec<usize>>> =
         Arc::new(std::sync::Mutex::new((0..kills).rev().collect()));
     let mut workers = tokio::task::JoinSet::new();
@@ -213,7 +229,17 @@ pub(crate) async fn judge(rpc_url: &str, kills: usize, journal: &Path) -> Result
             println!("{complaint}");
         }
     }
+    Ok(())
+}
 
+/// Counts payments on the chain and undecided intents in the journal.
+async fn count(
+    rpc_url: &str,
+    kills: usize,
+    journal: &Path,
+    chain_id: u64,
+    account: Address,
+) -> Result<ExitCode> {
     let node = provider(rpc_url)?;
     let mut phases = BTreeMap::<Phase, usize>::new();
     let (mut doubled, mut lost) = (0, 0);
@@ -249,7 +275,7 @@ pub(crate) async fn judge(rpc_url: &str, kills: usize, journal: &Path) -> Result
     })
 }
 
-/// Nobody else is paid there.
+/// Returns the recipient of one payment. Each kill has its own.
 fn recipient(kill: usize) -> Address {
     Address::from_word(keccak256(B256::from(U256::from(kill))))
 }

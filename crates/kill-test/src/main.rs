@@ -1,8 +1,9 @@
-//! Kills processes while they send, and looks whether anything was done twice or lost.
+//! Kills processes while they send and checks that no payment is doubled or lost.
 //!
-//! Every worker is a process of its own that makes one payment through the public client: real HTTP to a real node, a journal in one
-//! SQLite file that all workers share. It says on standard output how far it is, and is killed there with SIGKILL. Then another
-//! process settles the journal and asks for the same once more. In the end the chain says who was paid how often.
+//! Each worker is a separate process that makes one payment through the public client: over HTTP to a real
+//! node, with a journal in a SQLite file shared by all workers. The worker prints its phase and is killed
+//! there with SIGKILL. Another process then settles the journal and requests the same payment again. At the
+//! end, the balances on the chain show how often each recipient was paid.
 
 mod judge;
 mod worker;
@@ -19,19 +20,19 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Starts workers, kills them, and judges.
+    /// Start workers, kill them, and count doubled and lost payments.
     Judge {
-        /// URL of a node that mines a block a second and knows anvil's methods.
+        /// URL of an anvil node that mines one block per second.
         #[arg(long)]
         rpc_url: String,
-        /// How many processes to kill.
+        /// Number of processes to kill.
         #[arg(long)]
         kills: usize,
-        /// Where the journal goes.
+        /// Path of the journal.
         #[arg(long)]
         journal: PathBuf,
     },
-    /// Makes a payment, or settles and makes it again.
+    /// Make a payment; without --stop, settle the journal first.
     Work(worker::Work),
 }
 

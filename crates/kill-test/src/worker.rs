@@ -1,4 +1,4 @@
-//! A process that pays once.
+//! A worker process, which makes one payment.
 
 use alloy::{
     network::EthereumWallet,
@@ -21,14 +21,14 @@ use session_key_client::{
 };
 use std::{path::PathBuf, time::Duration};
 
-/// Where a worker stops to be killed.
+/// The phase in which a worker is killed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 pub(crate) enum Phase {
-    /// Before anything is written to the journal.
+    /// Before the journal is written.
     BeforeJournal,
-    /// Between the journal and sending.
+    /// Between writing the journal and sending.
     JournalToSend,
-    /// Between sending and the answer.
+    /// Between sending and the node's answer.
     SendToAnswer,
     /// Between the answer and the receipt.
     AnswerToReceipt,
@@ -53,26 +53,27 @@ pub(crate) struct Work {
     pub(crate) journal: PathBuf,
     #[arg(long)]
     pub(crate) account: Address,
-    /// Number of the worker: its session key and its sender of transactions.
+    /// Number of the worker, which selects its session key and its transaction sender.
     #[arg(long)]
     pub(crate) number: u64,
-    /// Who is paid 1 wei.
+    /// Recipient of 1 wei.
     #[arg(long)]
     pub(crate) recipient: Address,
-    /// The payment's name, if it has one.
+    /// Name of the payment.
     #[arg(long)]
     pub(crate) name: Option<String>,
-    /// Where to stop and wait for the end. Without it: settle, and pay unless it was paid.
+    /// Phase in which to wait to be killed. Without it: settle the journal, then pay unless that has
+    /// happened.
     #[arg(long)]
     pub(crate) stop: Option<Phase>,
 }
 
-/// The session key of a worker. Everybody knows these keys: they are for a chain that is thrown away.
+/// Returns a worker's session key. These keys are public; the chain exists only for the test.
 pub(crate) fn session_key(number: u64) -> PrivateKeySigner {
     key_of(0x5e55, number)
 }
 
-/// The account that a worker sends transactions from.
+/// Returns the key from which a worker sends transactions.
 pub(crate) fn sender(number: u64) -> PrivateKeySigner {
     key_of(0x5e4d, number)
 }
@@ -82,7 +83,7 @@ fn key_of(kind: u64, number: u64) -> PrivateKeySigner {
     PrivateKeySigner::from_bytes(&bytes).expect("a small number is a valid key")
 }
 
-/// Says how far the worker is, and lets itself be killed there.
+/// A submitter that prints its phase and waits to be killed in the phase `stop`.
 #[derive(Debug)]
 struct Stopping {
     inner: EntryPointSubmitter,
@@ -95,7 +96,8 @@ impl Stopping {
             return;
         }
         println!("{phase:?}");
-        // The answer may come before the end does: that is the point of it.
+        // In this phase the request must go out, so the worker does not wait. Its answer may arrive before
+        // the kill.
         if phase != Phase::SendToAnswer {
             tokio::time::sleep(Duration::from_secs(600)).await;
         }
@@ -134,7 +136,7 @@ impl Submitter for Stopping {
     }
 }
 
-/// The account's client as the worker has it.
+/// Connects the worker's client, with the shared journal.
 pub(crate) async fn agent(work: &Work) -> Result<SessionKeyClient> {
     let sender = sender(work.number);
     let from = sender.address();
@@ -158,6 +160,8 @@ pub(crate) async fn agent(work: &Work) -> Result<SessionKeyClient> {
     ))
 }
 
+/// Makes the payment and waits to be killed (`stop`), or settles the journal and pays if that is still
+/// needed.
 pub(crate) async fn work(work: Work) -> Result<()> {
     let agent = agent(&work).await?;
     let payment = || {
@@ -172,7 +176,7 @@ pub(crate) async fn work(work: Work) -> Result<()> {
         payment().await?;
         return Ok(());
     }
-    // The lane holds earlier payments, too: this one names its recipient.
+    // The lane also holds earlier payments; the recipient identifies this one.
     let recipient = work.recipient;
     let own = |record: &session_key_client::journal::IntentRecord| {
         record.operations.iter().any(|operation| {
@@ -188,7 +192,7 @@ pub(crate) async fn work(work: Work) -> Result<()> {
             _ => {}
         }
     }
-    // Without a name, nothing but the journal tells that it was paid already.
+    // An unnamed payment is recognized only by the journal.
     if work.name.is_some() || !is_decided {
         match payment().await {
             Ok(_) => {}

@@ -1,4 +1,4 @@
-//! Randomness that depends on the seed and on what it is for, and on nothing else.
+//! Random numbers that depend only on the seed and their purpose.
 
 /// A stream of random numbers (SplitMix64). Not for keys of real accounts.
 #[derive(Clone, Debug)]
@@ -9,7 +9,7 @@ impl Dice {
         Self(seed)
     }
 
-    /// The stream for a purpose: the same whatever else happens in the history.
+    /// Creates the stream for a purpose, which is independent of everything else in the history.
     pub(crate) fn keyed(seed: u64, purpose: &[u64]) -> Self {
         let mut dice = Self::new(seed ^ 0x5157_2d53_4552_4945);
         for part in purpose {
@@ -27,17 +27,17 @@ impl Dice {
         mixed ^ (mixed >> 31)
     }
 
-    /// A number below `bound`; zero if that is zero.
+    /// Draws a number below `bound`, or zero if `bound` is zero.
     pub(crate) const fn below(&mut self, bound: u64) -> u64 {
         if bound == 0 { 0 } else { self.next() % bound }
     }
 
-    /// A number from `low` to `high`, both included.
+    /// Draws a number from `low` to `high`, inclusive.
     pub(crate) const fn between(&mut self, low: u64, high: u64) -> u64 {
         low + self.below(high - low + 1)
     }
 
-    /// True so many times in a thousand.
+    /// Returns true with a probability of `per_mille` / 1,000.
     pub(crate) const fn chance(&mut self, per_mille: u64) -> bool {
         self.below(1_000) < per_mille
     }
@@ -53,7 +53,7 @@ impl Dice {
         }
     }
 
-    /// In random order.
+    /// Puts the items into random order.
     pub(crate) fn shuffle<T>(&mut self, items: &mut [T]) {
         for last in (1..items.len()).rev() {
             items.swap(last, self.below(last as u64 + 1) as usize);
@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_stream_depends_on_seed_and_purpose_alone() {
+    fn a_stream_depends_only_on_seed_and_purpose() {
         let draw = |seed, purpose: &[u64]| Dice::keyed(seed, purpose).next();
         assert_eq!(draw(1, &[2, 3]), draw(1, &[2, 3]));
         assert_ne!(draw(1, &[2, 3]), draw(1, &[3, 2]));
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn chances_are_what_they_say() {
+    fn chance_has_the_given_probability() {
         let mut dice = Dice::new(7);
         let hits = (0..100_000).filter(|_| dice.chance(250)).count();
         assert!((24_000..26_000).contains(&hits), "{hits}");

@@ -1,4 +1,4 @@
-//! What goes wrong with messages and stores: drawn from the seed, or listed.
+//! Faults of messages and stores, drawn from the seed or listed in the plan.
 
 use crate::{
     dice::Dice,
@@ -8,91 +8,91 @@ use crate::{
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, fmt};
 
-/// What goes wrong with one message, or one access to a store.
+/// A fault of one message or one store access.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Fault {
-    /// No connection is made, and the transport knows it.
+    /// The connection fails, and the transport reports it.
     NotReached,
-    /// It is lost on its way. The sender notices a lost connection, or nothing at all.
+    /// The message is lost. The sender sees a connection reset, or no answer at all.
     Lost {
-        /// Whether the connection is seen to be lost.
+        /// Whether the sender sees a connection reset.
         reset: bool,
     },
-    /// It arrives, and the answer is lost.
+    /// The message arrives, but the answer is lost.
     AnswerLost {
-        /// Whether the connection is seen to be lost.
+        /// Whether the sender sees a connection reset.
         reset: bool,
     },
-    /// It arrives late.
+    /// The message arrives late.
     Late {
-        /// By so many milliseconds.
+        /// The delay in milliseconds.
         millis: u32,
     },
     /// The answer arrives late.
     AnswerLate {
-        /// By so many milliseconds.
+        /// The delay in milliseconds.
         millis: u32,
     },
-    /// It arrives twice.
+    /// The message arrives twice.
     Twice {
-        /// Milliseconds between the two.
+        /// The time between the two in milliseconds.
         millis: u32,
     },
     /// Another node answers.
     OtherView {
-        /// Which.
+        /// The node that answers.
         node: u8,
     },
-    /// The answer is cut.
+    /// The answer is truncated.
     Cut {
-        /// How much of it is left, in thousandths.
+        /// The part of the answer that remains, in thousandths.
         per_mille: u16,
     },
-    /// The answer is one of the field's errors.
+    /// The answer is one of the errors seen in the field.
     Said {
-        /// Its index.
+        /// Index of the error.
         index: u16,
-        /// Whether the request was acted on all the same.
+        /// Whether the request is executed in spite of the error.
         acted: bool,
     },
-    /// The answer is right, in another form.
+    /// The answer is correct, but in another form.
     Reformed {
-        /// Which form.
+        /// Number of the form.
         form: u8,
     },
-    /// A bundler, or a cache before it, answers something that is not true.
+    /// A bundler, or a cache in front of it, gives a false answer.
     Lie {
-        /// Which lie.
+        /// Number of the lie.
         lie: u8,
     },
-    /// The answer is one of somebody who wants to do harm.
+    /// The answer comes from an attacker.
     Hostile {
-        /// Which.
+        /// Seed of the answer.
         seed: u32,
     },
-    /// The store fails before it has written.
+    /// The store fails before it writes.
     StoreFailsBefore,
     /// The store fails after it has written.
     StoreFailsAfter,
-    /// The store does not come back.
+    /// The store never returns.
     StoreHangs {
-        /// Whether it has written.
+        /// Whether it has written before.
         applied: bool,
     },
 }
 
-/// Lies of bundlers, and of caches in front of them.
+/// Number of lies that bundlers, and caches in front of them, can answer.
 pub(crate) const LIES: u8 = 5;
-/// Forms of right answers.
+/// Number of other forms that correct answers can have.
 pub(crate) const FORMS: u8 = 4;
 
-/// The kinds of faults that messages of a step can meet, by whom they are for.
+/// Returns the kinds of faults that can affect messages of a step.
 pub(crate) fn possible(step: Step) -> Vec<&'static str> {
     let mut kinds = match step {
         Step::JournalRead => vec!["store fails", "store hangs"],
         Step::JournalWrite => vec!["store fails", "store fails, written", "store hangs"],
-        // No process is in it.
+        // No process takes part.
         Step::Bundle => return vec!["lost", "late", "twice"],
         _ => vec![
             "not reached",
@@ -110,14 +110,14 @@ pub(crate) fn possible(step: Step) -> Vec<&'static str> {
         step,
         Step::Fees | Step::Estimate | Step::Send | Step::Hint | Step::Resume
     ) {
-        // Bundlers are asked.
+        // These steps ask bundlers.
         kinds.extend(["lie", "other form"]);
     }
     if !matches!(
         step,
         Step::JournalRead | Step::JournalWrite | Step::Stub | Step::Sponsor | Step::Send
     ) {
-        // Nodes are asked.
+        // These steps ask nodes.
         kinds.push("other view");
     }
     kinds.push("crash");
@@ -125,7 +125,7 @@ pub(crate) fn possible(step: Step) -> Vec<&'static str> {
 }
 
 impl Fault {
-    /// The kind, in a word or two.
+    /// Returns the name of the kind.
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::NotReached => "not reached",
@@ -159,7 +159,7 @@ impl fmt::Display for Fault {
             Self::OtherView { node } => write!(f, "answered by node {node}"),
             Self::Said { index, acted } => {
                 let verb = if *acted {
-                    "acted on, and answered"
+                    "executed, but answered"
                 } else {
                     "answered"
                 };
@@ -170,59 +170,61 @@ impl fmt::Display for Fault {
             }
             Self::Lie { lie } => write!(f, "lie {lie}"),
             Self::Reformed { form } => write!(f, "form {form}"),
-            Self::StoreHangs { applied: true } => f.write_str("store hangs, after it has written"),
+            Self::StoreHangs { applied: true } => f.write_str("store hangs after writing"),
             other => f.write_str(other.kind()),
         }
     }
 }
 
-/// How often something goes wrong, in thousandths of the messages.
+/// Rates of faults, per thousand messages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rates {
-    /// Of messages that hand something over.
+    /// Messages that submit an operation or a transaction.
     pub send: u16,
-    /// Of messages that ask bundlers and the paymaster.
+    /// Requests to bundlers and the paymaster.
     pub ask_bundler: u16,
-    /// Of messages that ask nodes.
+    /// Requests to nodes.
     pub ask_node: u16,
-    /// Of accesses to stores.
+    /// Store accesses.
     pub store: u16,
-    /// Of bundlers' transactions.
+    /// Bundlers' transactions.
     pub bundle: u16,
-    /// How many nodes there are.
+    /// The number of nodes.
     pub nodes: u8,
-    /// Of all messages, those that somebody answers who wants to do harm.
+    /// Messages answered by an attacker, per thousand of all messages.
     #[serde(default)]
     pub hostile: u16,
-    /// Whether the very first two messages go wrong: where processes crash so early that there are few.
+    /// Whether the first two messages always meet a fault. Set where processes crash so early that they send
+    /// few messages.
     #[serde(default)]
     pub early: bool,
 }
 
-/// What goes wrong in a history.
+/// The faults of a history.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Faults {
-    /// As the seed says.
+    /// Drawn from the seed at these rates.
     Drawn(Rates),
-    /// Only this.
+    /// Exactly these.
     Listed(Vec<(Spot, Fault)>),
 }
 
-/// Decides for each message, and remembers what it decided.
+/// Decides the fault of each message and records the decisions.
 #[derive(Debug)]
 pub(crate) struct Fates {
     seed: u64,
     source: Source,
     counts: BTreeMap<(Actor, Actor, Step), u32>,
-    /// How many messages processes have sent.
+    /// The number of messages that processes have sent.
     messages: u64,
-    /// Which of the first messages go wrong whatever the rates are: something goes wrong in every history.
+    /// Indices of the early messages that meet a fault regardless of the rates, so that every history has
+    /// faults.
     certain: [u64; 2],
     pub(crate) happened: Vec<(Spot, Fault)>,
 }
 
-/// Among so many first messages of a history are two that go wrong.
+/// Two of this many first messages of a history always meet a fault.
 const FIRST_MESSAGES: u64 = 12;
 
 #[derive(Debug)]
@@ -253,12 +255,12 @@ impl Fates {
         }
     }
 
-    /// How many messages processes have sent.
+    /// Returns the number of messages that processes have sent.
     pub(crate) const fn messages(&self) -> u64 {
         self.messages
     }
 
-    /// Where the next such message is.
+    /// Returns the spot of the next message with this sender, receiver and step.
     pub(crate) fn next_spot(&mut self, from: Actor, to: Actor, step: Step) -> Spot {
         let count = self.counts.entry((from, to, step)).or_default();
         let nth = *count;
@@ -266,7 +268,7 @@ impl Fates {
         Spot { from, to, step, nth }
     }
 
-    /// What goes wrong with a message, if anything does. After the calm nothing does.
+    /// Returns the fault of a message, if any. After the calm has begun, there are none.
     pub(crate) fn decide(&mut self, spot: Spot, is_calm: bool) -> Option<Fault> {
         let is_message = matches!(spot.from, Actor::Process(_)) && !matches!(spot.to, Actor::Store(_));
         let is_certain = is_message && self.certain.contains(&self.messages);
@@ -294,7 +296,7 @@ fn draw(seed: u64, rates: &Rates, spot: Spot, is_certain: bool) -> Option<Fault>
         (Actor::Store(_), _) => rates.store,
         (_, Step::Bundle) => rates.bundle,
         (_, Step::Send) => rates.send,
-        // Nodes are rarely asked where an operation stands, and paymasters rarely asked at all.
+        // Requests to nodes at these steps, and to paymasters in general, are rare.
         (Actor::Node(_), Step::Hint | Step::Receipt) => 4 * rates.ask_node,
         (Actor::Node(_), _) => rates.ask_node,
         (Actor::Paymaster, _) => 2 * rates.ask_bundler,

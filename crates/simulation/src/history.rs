@@ -1,4 +1,4 @@
-//! One history, from its first block to the day of judgement.
+//! Runs one history, from its first block to the final checks.
 
 use crate::{
     bundler::Bundler,
@@ -39,26 +39,26 @@ use tokio::{
     time::{Duration, Instant, sleep_until, timeout},
 };
 
-/// What came of a history.
+/// The result of a history.
 #[derive(Clone, Debug)]
 pub struct History {
-    /// What did not hold.
+    /// The checks that failed.
     pub violations: Vec<Violation>,
-    /// What happened, if it was to be kept.
+    /// The trace, if it was requested.
     pub lines: Vec<Line>,
-    /// A hash of all that happened.
+    /// A hash of the complete trace.
     pub hash: u64,
-    /// Which faults at which steps, and how things ended.
+    /// Faults by step, and outcomes.
     pub counts: Counts,
     /// Faults of messages and stores, in order.
     pub faults: Vec<(crate::spot::Spot, crate::fault::Fault)>,
-    /// Faults of all kinds.
+    /// The number of faults of all kinds.
     pub misfortunes: u64,
-    /// How long it took, in the history's time.
+    /// The duration in simulated time.
     pub took: Duration,
 }
 
-/// Runs a history. One with too few faults for a history gets them earlier.
+/// Runs a history. If it has fewer than two faults, it is run again with earlier faults.
 pub fn run(plan: &Plan, keeps_lines: bool) -> History {
     let history = run_once(plan, keeps_lines);
     let Faults::Drawn(rates) = plan.faults else {
@@ -102,7 +102,7 @@ fn run_once(plan: &Plan, keeps_lines: bool) -> History {
     })
 }
 
-/// The longest that a history may take, in its own time.
+/// The maximum duration of a history in simulated time.
 const LONGEST: Duration = Duration::from_secs(3_600);
 
 async fn live(plan: Plan, keeps_lines: bool) -> History {
@@ -146,7 +146,7 @@ async fn live(plan: Plan, keeps_lines: bool) -> History {
     if ended.is_err() {
         world.violate(
             Check::Decided,
-            format!("somebody is still at work after {LONGEST:?}"),
+            format!("a process is still running after {LONGEST:?}"),
         );
     }
     let took = Duration::from_millis(world.now());
@@ -166,7 +166,7 @@ async fn live(plan: Plan, keeps_lines: bool) -> History {
             _ => "100 or more",
         },
     );
-    // Where a crash comes before the first messages, there is nothing else to go wrong.
+    // After a crash before the first messages, nothing else can fail.
     let has_messages = state.fates.messages() >= 2;
     if misfortunes < 2 && has_messages && matches!(world.plan.faults, Faults::Drawn(_)) {
         let text = format!("only {misfortunes} faults in a history");
@@ -183,7 +183,7 @@ async fn live(plan: Plan, keeps_lines: bool) -> History {
     }
 }
 
-/// Delivers everything that is in flight, lets it become final, and compares what was told with what is.
+/// Delivers everything in flight, waits for finality, and compares the reported outcomes with the chain.
 async fn judge(world: &Arc<World>, stores: &[Arc<Store>]) {
     world.say("in the end, everything is delivered");
     world.mine_many(1);
@@ -208,6 +208,7 @@ async fn judge(world: &Arc<World>, stores: &[Arc<Store>]) {
     world.check_kept_transactions();
 }
 
+/// Returns the executed operations on the canonical chain, by hash, each with its block's hash.
 fn executed(world: &World) -> BTreeMap<B256, (B256, Executed)> {
     let places: Vec<(B256, u64, Executed)> = world
         .state()
@@ -225,7 +226,7 @@ fn executed(world: &World) -> BTreeMap<B256, (B256, Executed)> {
         .collect()
 }
 
-/// Whoever has seen an operation or a transaction keeps it for ever, and includes it as soon as that is possible.
+/// Includes every transaction and operation that was ever received, as soon as that is possible.
 fn deliver_everything(world: &World) {
     let transactions: Vec<_> = world.state().transactions.values().cloned().collect();
     for transaction in transactions {
@@ -271,7 +272,7 @@ fn deliver_everything(world: &World) {
     }
 }
 
-/// The clock and the randomness of whoever audits: long after every time limit.
+/// The auditor's clock, long after every time limit, and its randomness.
 #[derive(Debug)]
 struct Afterwards {
     world: Arc<World>,
@@ -291,7 +292,7 @@ impl Surroundings for Afterwards {
     }
 }
 
-/// A client that settles what is in a store, on a node that shows everything.
+/// Creates a client that settles the intents in a store, with a reliable node.
 fn auditor(world: &Arc<World>, journal: Arc<dyn Journal>, account: usize, kind: KeyKind) -> SessionKeyClient {
     let afterwards = Afterwards {
         world: world.clone(),
@@ -309,6 +310,7 @@ fn auditor(world: &Arc<World>, journal: Arc<dyn Journal>, account: usize, kind: 
     SessionKeyClient::shared(account, Arc::new(signer), Arc::new(submitter))
 }
 
+/// Settles the intents in a store and checks their outcomes.
 async fn audit(world: &Arc<World>, store: &Arc<Store>, is_last: bool) {
     let journal: Arc<dyn Journal> = Arc::new(SimJournal::open(world.clone(), u8::MAX, store.clone(), true));
     let executed = executed(world);
@@ -320,12 +322,12 @@ async fn audit(world: &Arc<World>, store: &Arc<Store>, is_last: bool) {
             Ok(Err(error)) => {
                 world.violate(
                     Check::Settled,
-                    format!("nothing can be settled in the end: {error}"),
+                    format!("the audit cannot settle the journal: {error}"),
                 );
                 continue;
             }
             Err(_) => {
-                world.violate(Check::TimeLimit, "settling in the end does not end");
+                world.violate(Check::TimeLimit, "the audit does not end");
                 continue;
             }
         };
@@ -344,7 +346,8 @@ async fn audit(world: &Arc<World>, store: &Arc<Store>, is_last: bool) {
     }
 }
 
-/// What is left of keys' limits, according to the chain and to the operations that a journal still has open.
+/// Checks the remaining budgets of keys: the limit on the chain minus the amounts of open operations in the
+/// journal.
 async fn check_budgets(world: &Arc<World>, store: &Arc<Store>) {
     let roles: BTreeSet<Role> = world.plan.processes.iter().map(|process| process.role).collect();
     for role in roles {
@@ -373,14 +376,14 @@ async fn check_budgets(world: &Arc<World>, store: &Arc<Store>) {
         let with = auditor(world, journal, usize::from(account), kind);
         let without = auditor(world, Arc::new(MemoryJournal::new()), usize::from(account), kind);
         let (Ok(with), Ok(without)) = (with.check(calls()).await, without.check(calls()).await) else {
-            // The key is gone.
+            // The key was removed.
             continue;
         };
-        // Of operations that exclude each other, the one that uses the most.
+        // Operations with the same nonce exclude each other: the largest amount counts.
         let mut native: BTreeMap<(Lane, U256), U256> = BTreeMap::new();
         let (mut gas, mut tokens) = (native.clone(), native.clone());
         for record in records.iter().filter(|record| record.signer == session_key) {
-            // Those at the next nonce exclude the one that is checked; those before it are over.
+            // Operations at the next nonce exclude the checked one; earlier nonces are used.
             let lane = record.lane;
             let is_own = lane.nonce_key == world.prepared.generation.session_key_nonce_key(session_key);
             let next = world.next_nonce(lane.account, lane.nonce_key);
@@ -428,7 +431,7 @@ async fn check_budgets(world: &Arc<World>, store: &Arc<Store>) {
                 world.violate(
                     Check::Budget,
                     format!(
-                        "of the {what} budget of {role:?}, {found:?} is left with {reserved} reserved in {}, not {expected:?}",
+                        "the {what} budget of {role:?} has {found:?} left with {reserved} reserved in {}, instead of {expected:?}",
                         store.index
                     ),
                 );
@@ -437,7 +440,7 @@ async fn check_budgets(world: &Arc<World>, store: &Arc<Store>) {
     }
 }
 
-/// What callers believe is true.
+/// Checks that the callers' beliefs about their wishes are true.
 fn check_wishes(world: &World, executed: &BTreeMap<B256, (B256, Executed)>) {
     let wishes = world.state().wishes.clone();
     for wish in &world.plan.wishes {
@@ -457,26 +460,31 @@ fn check_wishes(world: &World, executed: &BTreeMap<B256, (B256, Executed)>) {
             .filter(|hash| executed.get(*hash).is_some_and(|(_, executed)| executed.success))
             .copied()
             .collect();
-        // Whoever asks again without a name, on a journal that is gone, asks for something new. To unblock again is always that.
+        // After the journal is lost, an unnamed repetition is a new intent. Unblocking again always is.
         let takes_away = matches!(
             wish.what,
             What::Revoke(_) | What::Rotate(_) | What::Narrow(_) | What::Widen(_)
         );
         let is_exempt = matches!(wish.what, What::Unblock(_))
-            // What an attempt was told that then crashed, nobody else is told: only a name says that it is the same.
+            // An attempt received the answer and crashed. Only a name identifies the next attempt as a
+            // repetition.
             || known.has_lost_answer && !wish.is_named && wish.borrows.is_none()
-            // Each in a lane of its own, and not for the first time no more than once.
+            // Each repetition has its own lane, so it can take effect again.
             || takes_away && matches!(wish.follow, Follow::Blind(_))
-            // Who asks for the same as others without a name takes theirs for its own, and they its.
+            // Equal unnamed wishes cannot be told apart.
             || wish.twin != wish.number && matches!(wish.follow, Follow::Blind(_))
-            // Asked for again without a name, it has another nonce once the first one's is used: by what may be undone.
+            // An unnamed repetition gets the next nonce once the first is used, even if a reorganization
+            // undoes that use.
             || world.state().reorganizations > 0 && matches!(wish.follow, Follow::Blind(_))
             || known.has_lost_journal
                 && (wish.is_named || wish.borrows.is_some() || matches!(wish.follow, Follow::Blind(_)));
         if effects.len() > 1 && !is_exempt {
             world.violate(
                 Check::AtMostOnce,
-                format!("wish {} has taken effect in operations {effects:?}", wish.number),
+                format!(
+                    "wish {} took effect in several operations: {effects:?}",
+                    wish.number
+                ),
             );
         }
         let is_wrong = match known.belief {
@@ -500,7 +508,7 @@ fn check_wishes(world: &World, executed: &BTreeMap<B256, (B256, Executed)>) {
     }
 }
 
-/// A key that was removed is gone.
+/// Checks that removed keys no longer exist.
 fn check_revoked(world: &World, executed: &BTreeMap<B256, (B256, Executed)>) {
     for wish in &world.plan.wishes {
         let (What::Revoke(kind) | What::Rotate(kind)) = wish.what else {
@@ -529,16 +537,14 @@ fn check_revoked(world: &World, executed: &BTreeMap<B256, (B256, Executed)>) {
         if has_happened && is_there {
             world.violate(
                 Check::Revoked,
-                format!(
-                    "wish {} took away {session_key}, which is still there",
-                    wish.number
-                ),
+                format!("wish {} removed {session_key}, which still exists", wish.number),
             );
         }
     }
 }
 
-/// What an unblocking operation has ended did not happen, if nothing was undone since.
+/// Checks that operations ended by an unblocking operation are never included, unless there was a
+/// reorganization.
 fn check_ended(world: &World, executed: &BTreeMap<B256, (B256, Executed)>) {
     if world.state().reorganizations > 0 {
         return;
@@ -551,7 +557,7 @@ fn check_ended(world: &World, executed: &BTreeMap<B256, (B256, Executed)>) {
         for hash in hashes.iter().filter(|hash| executed.contains_key(*hash)) {
             world.violate(
                 Check::NeverHappens,
-                format!("{hash} was ended by {by}, it is told, but it is included"),
+                format!("{hash} is included although {by} was reported to have ended it"),
             );
         }
     }

@@ -1,15 +1,15 @@
-//! Answers of somebody who wants to do harm.
+//! Answers of an attacker.
 
 use crate::dice::Dice;
 use alloy::primitives::hex;
 use serde_json::{Map, Number, Value, json};
 
-/// An answer in place of the honest one.
+/// Returns an answer that replaces the honest one.
 pub(crate) fn answer(dice: &mut Dice, honest: &str) -> String {
     let mut answer: Value = serde_json::from_str(honest).unwrap_or_default();
     let id = answer.get("id").cloned().unwrap_or_default();
     match dice.below(12) {
-        // Something else altogether.
+        // Unrelated to the request.
         0 => anything(dice, 3).to_string(),
         1 => json!({ "jsonrpc": "2.0", "id": id, "result": anything(dice, 3) }).to_string(),
         2 => json!({ "jsonrpc": "2.0", "id": id, "error": anything(dice, 2) }).to_string(),
@@ -19,12 +19,12 @@ pub(crate) fn answer(dice: &mut Dice, honest: &str) -> String {
             "data": anything(dice, 2),
         } })
         .to_string(),
-        // A great deal of it.
+        // Very large or deeply nested.
         4 if dice.chance(30) => {
             json!({ "jsonrpc": "2.0", "id": id, "result": "f".repeat(5 << 20) }).to_string()
         }
         4 => format!("{}{}", "[".repeat(2_000), "]".repeat(2_000)),
-        // Nearly the same.
+        // The honest answer with one to three changed leaves.
         _ => {
             let count = dice.between(1, 3);
             if let Some(result) = answer.get_mut("result") {
@@ -38,7 +38,7 @@ pub(crate) fn answer(dice: &mut Dice, honest: &str) -> String {
     }
 }
 
-/// Data of a paymaster.
+/// Returns random paymaster data of an unusual length.
 pub(crate) fn paymaster_data(dice: &mut Dice) -> Vec<u8> {
     let length = *dice.pick(&[0, 1, 19, 20, 21, 52, 1_000, 300_000]);
     let mut data = vec![0; length as usize];
@@ -54,7 +54,7 @@ fn leaves(value: &Value) -> u64 {
     }
 }
 
-/// Changes the leaf with this number.
+/// Changes the leaf with the index `left`.
 fn change(dice: &mut Dice, value: &mut Value, left: &mut u64) {
     match value {
         Value::Array(items) => items.iter_mut().for_each(|item| change(dice, item, left)),
@@ -68,7 +68,7 @@ fn change(dice: &mut Dice, value: &mut Value, left: &mut u64) {
     }
 }
 
-/// Something in place of a leaf.
+/// Returns a value that replaces a leaf.
 fn like(dice: &mut Dice, leaf: &Value) -> Value {
     match leaf.as_str() {
         Some(text) if text.starts_with("0x") && dice.chance(700) => {
@@ -154,7 +154,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_leaf_can_be_changed() {
+    fn every_leaf_of_an_answer_can_change() {
         let honest = r#"{"jsonrpc":"2.0","id":1,"result":{"a":"0x1","b":["0x2","0x3"]}}"#;
         let mut seen = std::collections::BTreeSet::new();
         for seed in 0..2_000 {

@@ -1,4 +1,4 @@
-//! What bundlers, and caches in front of them, say that is not true.
+//! False answers of bundlers and of caches in front of them.
 
 use crate::{
     net::respond,
@@ -12,7 +12,7 @@ use alloy::{
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-/// The answer of a liar. `None`: none.
+/// Returns the false answer, or `None` if there is no answer.
 pub(crate) async fn lie(
     world: &Arc<World>,
     to: Actor,
@@ -58,7 +58,7 @@ pub(crate) async fn lie(
             respond(request, Err((-32602, "already known".to_owned())))
         }
         ("eth_sendUserOperation", 3) => {
-            // It is in every pool, and nobody says so.
+            // The operation enters every pool, but the answer denies it.
             for other in &world.bundlers {
                 other.answer_one(request).await;
             }

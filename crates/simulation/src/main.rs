@@ -1,4 +1,4 @@
-//! Runs histories, and reports those in which something did not hold.
+//! Runs histories and reports those in which a check failed.
 
 use clap::Parser;
 use eyre::WrapErr;
@@ -14,47 +14,47 @@ use std::{
     thread,
 };
 
-/// A simulated world that misbehaves, and what must hold of the session key client in it.
+/// Runs the session key client in a simulated world with faults and checks its guarantees.
 #[derive(Debug, Parser)]
 #[command(version, about)]
 struct Arguments {
-    /// How many histories to run.
+    /// Number of histories to run.
     #[arg(long, default_value_t = 100, value_name = "N")]
     seeds: u64,
 
-    /// The first one's seed.
+    /// Seed of the first history.
     #[arg(long, default_value_t = 0, value_name = "SEED")]
     from: u64,
 
-    /// One history only, with all that happens in it.
+    /// Run only the history with this seed, and print its trace.
     #[arg(long, value_name = "SEED")]
     seed: Option<u64>,
 
-    /// One history from a file with its plan in JSON, as a shrunk one is printed.
+    /// Run one history from a plan in a JSON file, as printed for a shrunk history.
     #[arg(long, value_name = "FILE", conflicts_with = "seed")]
     plan: Option<PathBuf>,
 
-    /// Nodes, bundlers and the paymaster say anything at all.
+    /// Let nodes, bundlers and the paymaster answer anything.
     #[arg(long)]
     hostile: bool,
 
-    /// The accounts are of ERC-6900 v0.8, with EntryPoint v0.7 and the session key module, instead of v0.7.
+    /// Use ERC-6900 v0.8 accounts, with EntryPoint v0.7 and the session key module, instead of v0.7 accounts.
     #[arg(long)]
     v08: bool,
 
-    /// How many at a time.
+    /// Number of histories to run concurrently.
     #[arg(long, default_value_t = 2, value_name = "N")]
     jobs: usize,
 
-    /// Ends after so many that fail.
+    /// Stop after this many failures.
     #[arg(long, value_name = "N")]
     most_failures: Option<usize>,
 
-    /// Does not shrink what fails.
+    /// Do not shrink the first failure.
     #[arg(long)]
     no_shrink: bool,
 
-    /// Prints no table of which faults happened at which step, and how things ended.
+    /// Do not print the table of faults and outcomes.
     #[arg(long)]
     no_table: bool,
 }
@@ -110,7 +110,8 @@ fn main() -> eyre::Result<ExitCode> {
     })
 }
 
-/// Runs the histories of many seeds, each on one thread.
+/// Runs the histories of a range of seeds, each on one thread. Returns the counts, how many ran, and the
+/// plans that failed.
 fn run_many(arguments: &Arguments) -> (Counts, u64, Vec<Plan>) {
     let next = AtomicU64::new(arguments.from);
     let until = arguments.from.saturating_add(arguments.seeds);
@@ -145,7 +146,7 @@ fn run_many(arguments: &Arguments) -> (Counts, u64, Vec<Plan>) {
     (counts, ran, failed)
 }
 
-/// Says what did not hold, and how to see it again.
+/// Prints the first violation of a history and the command that replays it.
 fn report(plan: &Plan, history: &History) {
     if let Some(first) = history.violations.first() {
         let hostile = if plan.hostile { " --hostile" } else { "" };
@@ -168,7 +169,7 @@ fn print_history(plan: &Plan, history: &History) {
     );
 }
 
-/// The least of a history that fails in the same way.
+/// Shrinks a failed history, and prints its trace and its plan.
 fn print_shrunk(plan: &Plan) -> eyre::Result<()> {
     let Some(check) = run(plan, false)
         .violations
@@ -178,7 +179,7 @@ fn print_shrunk(plan: &Plan) -> eyre::Result<()> {
         return Ok(());
     };
     let shrunk = shrink(plan, check);
-    println!("\n---- {check}, seed {}, with no more than it takes\n", plan.seed);
+    println!("\n---- {check}, seed {}, shrunk\n", plan.seed);
     let history = run(&shrunk, true);
     print_history(&shrunk, &history);
     for violation in &history.violations {

@@ -1,4 +1,4 @@
-//! What a panic said, kept for the report instead of printed.
+//! Keeps the messages of panics for the report instead of printing them.
 
 use std::{cell::RefCell, panic, sync::Once};
 
@@ -6,7 +6,7 @@ thread_local! {
     static LAST: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
-/// Keeps the words of panics from here on, and prints nothing.
+/// Installs a panic hook that keeps the message of a panic and prints nothing.
 pub fn keep() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -26,7 +26,7 @@ pub fn keep() {
     });
 }
 
-/// The words of this thread's last panic.
+/// Takes the message of this thread's last panic.
 pub(crate) fn last() -> Option<String> {
     LAST.with_borrow_mut(Option::take)
 }

@@ -1,4 +1,4 @@
-//! A paymaster service that may fail, and may lie.
+//! A paymaster service that can fail or lie.
 
 use crate::{
     dice::Dice,
@@ -17,7 +17,7 @@ use session_key_client::{
 use std::sync::Arc;
 use tokio::time::{Duration, sleep};
 
-/// The service, as a process reaches it.
+/// A process's connection to the service.
 #[derive(Debug)]
 pub(crate) struct Service {
     pub(crate) world: Arc<World>,

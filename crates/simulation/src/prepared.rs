@@ -1,4 +1,4 @@
-//! The chain that every history starts from: contracts, accounts, and session keys of several kinds.
+//! The initial chain of every history: contracts, accounts, and session keys of several kinds.
 
 use alloy::{
     primitives::{Address, B256, U256},
@@ -21,24 +21,24 @@ use std::sync::OnceLock;
 
 /// The chain's id.
 pub(crate) const CHAIN_ID: u64 = 31_337;
-/// Accounts that exist.
+/// The number of accounts that exist at the start.
 pub(crate) const ACCOUNTS: u8 = 2;
 /// One gwei, in wei.
 const GWEI: u128 = 1_000_000_000;
 /// One ether, in wei.
 pub(crate) const ETHER: u128 = 1_000_000_000_000_000_000;
 
-/// What a session key may do.
+/// The permissions of a session key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum KeyKind {
-    /// Anything.
+    /// All calls.
     Free,
-    /// Gas for a handful of operations, and little to spend.
+    /// All calls, with small limits for native token and gas.
     Budget,
-    /// Transfers of the token, up to a limit.
+    /// Transfers of the token up to a limit.
     Token,
-    /// Anything, until two minutes after the history began.
+    /// All calls until two minutes after the start of the history.
     Timed,
 }
 
@@ -46,26 +46,26 @@ impl KeyKind {
     pub(crate) const ALL: [Self; 4] = [Self::Free, Self::Budget, Self::Token, Self::Timed];
 }
 
-/// What a budget key may spend in all, in wei.
+/// Total native token limit of a budget key, in wei.
 pub(crate) const NATIVE_BUDGET: u64 = 40_000;
-/// What a budget key's operations may cost in all, in wei.
+/// Total gas limit of a budget key, in wei.
 pub(crate) const GAS_BUDGET: u128 = 6_000_000 * GWEI;
-/// What a token key may spend in all, in base units.
+/// Total token limit of a token key, in base units.
 pub(crate) const TOKEN_BUDGET: u64 = 60_000;
-/// How long a timed key lives, in seconds.
+/// Lifetime of a timed key, in seconds.
 pub(crate) const KEY_LIFE: u64 = 120;
 
-/// The signer of an account's key. Everybody knows it.
+/// Returns the signer of an account's session key. The key is public.
 pub(crate) fn key(account: u8, kind: KeyKind) -> PrivateKeySigner {
     signer(0x10 + account * 0x10 + kind as u8)
 }
 
-/// A key that nothing is granted to at first.
+/// Returns a key that has no permissions at the start.
 pub(crate) fn new_key(number: u8) -> PrivateKeySigner {
     signer(0x80 + (number & 0x3f))
 }
 
-/// Who signs a bundler's transactions.
+/// Returns the account that signs a bundler's transactions.
 pub(crate) fn bundler_account(bundler: u8) -> DevAccount {
     let key = 0xd0 + bundler;
     DevAccount {
@@ -75,35 +75,35 @@ pub(crate) fn bundler_account(bundler: u8) -> DevAccount {
 }
 
 fn signer(byte: u8) -> PrivateKeySigner {
-    PrivateKeySigner::from_slice(&[byte; 32]).expect("any small number is a key")
+    PrivateKeySigner::from_slice(&[byte; 32]).expect("a small number is a valid key")
 }
 
-/// Who owns an account.
+/// Returns the owner of an account.
 pub(crate) fn owner(account: u8) -> PrivateKeySigner {
     dev_accounts()[1 + usize::from(account)].signer()
 }
 
-/// Who sends the transactions of a process that needs no bundler.
+/// Returns the sender of a process's transactions when it uses no bundler.
 pub(crate) fn sender(process: u8) -> PrivateKeySigner {
     dev_accounts()[5 + usize::from(process) % 5].signer()
 }
 
-/// Salt of the account that does not exist yet; its owner is [`owner`]`(ACCOUNTS)`.
+/// Salt of the account that does not exist at the start. Its owner is [`owner`]`(ACCOUNTS)`.
 pub(crate) const FOUNDED_SALT: U256 = U256::from_limbs([7, 0, 0, 0]);
 
-/// The chain at the beginning, and what is where.
+/// The initial chain and its addresses.
 #[derive(Clone, Debug)]
 pub(crate) struct Prepared {
-    /// Of which generation the accounts are.
+    /// The generation of the accounts.
     pub(crate) generation: Generation,
     pub(crate) chain: Chain,
     pub(crate) stack: Stack,
     pub(crate) deployment: Deployment,
-    /// Accounts that exist, then the one that does not.
+    /// The existing accounts, followed by the one that does not exist yet.
     pub(crate) accounts: Vec<Address>,
 }
 
-/// It is the same for every history of this process with accounts of the same generation.
+/// Returns the initial chain, which is created once per generation of accounts.
 pub(crate) fn prepared(is_v08: bool) -> &'static Prepared {
     static V07: OnceLock<Prepared> = OnceLock::new();
     static V08: OnceLock<Prepared> = OnceLock::new();
@@ -114,7 +114,7 @@ pub(crate) fn prepared(is_v08: bool) -> &'static Prepared {
     }
 }
 
-/// The contracts of v0.8, each in the place of the one that does the same in v0.7. The accounts are semi-modular.
+/// Maps the contracts of v0.8 to their counterparts of v0.7. The accounts are semi-modular.
 const fn in_its_place(stack: &StackV08) -> Stack {
     Stack {
         entry_point: stack.entry_point,
@@ -127,7 +127,7 @@ const fn in_its_place(stack: &StackV08) -> Stack {
     }
 }
 
-/// What a key of a kind is granted at this time, unix seconds.
+/// Returns the permissions of a kind of key, granted at the time `now` in Unix seconds.
 pub(crate) fn permissions(kind: KeyKind, stack: &Stack, now: u64) -> Permissions {
     let all = Permissions::new().access_control_type(AccessControlType::AllowAllAccess);
     match kind {
@@ -149,7 +149,7 @@ impl Prepared {
         matches!(self.generation, Generation::V08(_))
     }
 
-    /// An account that exists.
+    /// Returns an existing account.
     pub(crate) fn account(&self, provider: impl Provider + 'static, address: Address) -> SmartAccount {
         match self.generation {
             Generation::V08(validations) => {
@@ -159,7 +159,7 @@ impl Prepared {
         }
     }
 
-    /// The account that does not exist at the beginning, of this owner.
+    /// Returns the account of `owner` that does not exist at the start.
     pub(crate) async fn founded(
         &self,
         provider: impl Provider + 'static,
@@ -182,10 +182,10 @@ impl Prepared {
         (factory, FactoryAccount::semi_modular(owner, FOUNDED_SALT))
     }
 
-    /// `paymasterAndData` with this data for the paymaster.
+    /// Returns `paymasterAndData` with `data` for the paymaster.
     pub(crate) fn paymaster_data(&self, paymaster: &[u8], data: &[u8]) -> Vec<u8> {
         if self.is_v08() {
-            // Gas for its validation, and for what it does afterwards.
+            // Gas limits for validation and `postOp`.
             [
                 paymaster,
                 &100_000_u128.to_be_bytes(),
@@ -236,12 +236,12 @@ impl Prepared {
             } else {
                 stack.create_account(&mut chain, U256::ZERO, &[owner])
             };
-            let account = account.expect("the factory makes accounts");
+            let account = account.expect("the factory creates accounts");
             fund(&mut chain, &stack, account);
             let keys: Vec<NewSessionKey> = KeyKind::ALL
                 .iter()
                 .map(|kind| {
-                    // The history begins a few seconds later.
+                    // The history starts a few seconds later.
                     let permissions = permissions(*kind, &stack, chain.timestamp() + 20);
                     NewSessionKey::new(key(index, *kind).address(), &permissions)
                         .expect("the permissions are well-formed")
@@ -251,7 +251,7 @@ impl Prepared {
                 let module = stack.session_key_plugin;
                 let entity_id = validations.session_keys;
                 let calls = v08::calldata::install_session_key_module(account, module, entity_id, &keys);
-                calldata::execute_batch(&calls.expect("the entity id is nobody else's"))
+                calldata::execute_batch(&calls.expect("the entity id is not in use"))
             } else {
                 calldata::install_plugin(
                     stack.session_key_plugin,
@@ -299,7 +299,7 @@ impl Prepared {
         chain
             .send(request)
             .and_then(session_key_testkit::Execution::ok)
-            .expect("anybody may deposit for a paymaster");
+            .expect("anyone can deposit for a paymaster");
         chain.set_automine(false);
         prepared.chain = chain;
         prepared.accounts = accounts;
@@ -315,5 +315,5 @@ fn fund(chain: &mut Chain, stack: &Stack, account: Address) {
     chain.set_balance(account, U256::from(50 * ETHER));
     stack
         .mint(chain, account, U256::from(1_000_000_000u64))
-        .expect("anybody may mint");
+        .expect("anyone can mint");
 }

@@ -1,4 +1,4 @@
-//! Client processes: they start, ask for things, crash at any await, and start again with what their journal has kept.
+//! Client processes, which start, pursue wishes, crash at any await, and restart with their journal.
 
 use crate::{
     bundler::fees_of,
@@ -32,12 +32,13 @@ use std::{
 };
 use tokio::time::{Duration, sleep, timeout};
 
-/// The machine around a process: a clock that may be wrong and may jump, and randomness that follows from the seed.
+/// The environment of a process: a clock that may be wrong and may jump, and randomness derived from the
+/// seed.
 #[derive(Debug)]
 struct Machine {
     world: Arc<World>,
     process: u8,
-    /// Milliseconds.
+    /// The error of the clock in milliseconds.
     wrong: i64,
     dice: Mutex<Dice>,
 }
@@ -53,7 +54,8 @@ impl Surroundings for Machine {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .fill(bytes);
-        // Of this length are the ids of intents only, and of processes, which are made for nobody.
+        // Only ids of intents and processes have this length, and ids of processes are created without a
+        // wish.
         if let (Ok(id), Some(wish)) = (
             <[u8; 16]>::try_from(&*bytes),
             Purpose::current().and_then(|purpose| purpose.wish),
@@ -64,7 +66,7 @@ impl Surroundings for Machine {
     }
 }
 
-/// A future that is dropped at the so many-th time that it is polled.
+/// A future that is dropped after a given number of polls.
 struct Mortal<F> {
     life: Option<Pin<Box<F>>>,
     polls: u64,
@@ -82,7 +84,7 @@ impl<F: Future> Mortal<F> {
 }
 
 impl<F: Future> Future for Mortal<F> {
-    /// `None`: it was dropped before it ended.
+    /// `None` if it was dropped before it completed.
     type Output = Option<F::Output>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
@@ -98,7 +100,7 @@ impl<F: Future> Future for Mortal<F> {
     }
 }
 
-/// A process, from its first start until nothing is left for it to do.
+/// Runs a process, with its crashes and restarts, until all of its wishes are done.
 pub(crate) async fn supervise(world: Arc<World>, plan: ProcessPlan, stores: Vec<Arc<Store>>) {
     sleep(Duration::from_millis(plan.start)).await;
     for life in 0.. {
@@ -167,7 +169,7 @@ fn submitter_of(world: &Arc<World>, plan: &ProcessPlan) -> Arc<dyn Submitter> {
     }
 }
 
-/// The client of a process, once its account is found.
+/// Creates a process's client, or returns `None` if its account cannot be found.
 async fn client_of(world: &Arc<World>, plan: &ProcessPlan, desk: Arc<Desk>) -> Option<Client> {
     let provider = provider_of(world, plan);
     let account = plan.role.account();
@@ -220,7 +222,7 @@ async fn client_of(world: &Arc<World>, plan: &ProcessPlan, desk: Arc<Desk>) -> O
     })
 }
 
-/// One life of a process.
+/// Runs a process from a start to its end or crash.
 async fn live(world: Arc<World>, plan: ProcessPlan, life: u8, journal: SimJournal) {
     let machine = Machine {
         world: world.clone(),
@@ -253,14 +255,14 @@ async fn live(world: Arc<World>, plan: ProcessPlan, life: u8, journal: SimJourna
     } else {
         wait.await;
     }
-    // Somebody looks again at what was included, as long as there may be reorganizations.
+    // While reorganizations are possible, included operations are checked again.
     while plan.resumes && !world.is_calm() {
         sleep(Duration::from_secs(15)).await;
         resume(&world, &client, plan.number).await;
     }
 }
 
-/// Settles what is open, and notes what it says.
+/// Settles open intents and records the reported outcomes.
 pub(crate) async fn resume(world: &Arc<World>, client: &Client, process: u8) {
     let limit = Duration::from_secs(120);
     let resumed = timeout(limit, Purpose::new(None).scope(client.resume())).await;

@@ -1,4 +1,4 @@
-//! From a history in which something did not hold to the least in which it still does not.
+//! Reduces a failing history to a minimal one that fails in the same way.
 
 use crate::{
     fault::{Fault, Faults},
@@ -8,7 +8,7 @@ use crate::{
     spot::Spot,
 };
 
-/// The most histories that are tried.
+/// The maximum number of histories to try.
 const MOST_TRIES: u32 = 600;
 
 struct Shrinker {
@@ -17,7 +17,7 @@ struct Shrinker {
     tries: u32,
 }
 
-/// Leaves out processes, wishes, events, crashes and faults, one by one, as long as the same check fails.
+/// Removes processes, wishes, events, crashes and faults while the same check still fails.
 #[must_use]
 pub fn shrink(plan: &Plan, check: Check) -> Plan {
     let mut shrinker = Shrinker {
@@ -25,7 +25,7 @@ pub fn shrink(plan: &Plan, check: Check) -> Plan {
         plan: plan.clone(),
         tries: 0,
     };
-    // What was drawn becomes a list, from which faults can be taken out.
+    // Turns drawn faults into a list, from which faults can be removed.
     let listed = Plan {
         faults: Faults::Listed(run(plan, false).faults),
         ..plan.clone()
@@ -45,7 +45,7 @@ pub fn shrink(plan: &Plan, check: Check) -> Plan {
 }
 
 impl Shrinker {
-    /// Takes a plan over if it fails as well.
+    /// Adopts a plan if it fails too.
     fn accept(&mut self, plan: Plan) -> bool {
         if plan == self.plan || self.tries >= MOST_TRIES {
             return false;
@@ -115,7 +115,7 @@ impl Shrinker {
         }
     }
 
-    /// Many at a time at first, then fewer.
+    /// Removes faults in chunks, starting with large ones.
     fn leave_out_faults(&mut self) {
         if matches!(self.plan.faults, Faults::Drawn(_)) {
             return;
@@ -135,7 +135,7 @@ impl Shrinker {
         }
     }
 
-    /// Makes everything as ordinary as it can be.
+    /// Sets parameters to their most ordinary values.
     fn simplify(&mut self) {
         for index in 0..self.plan.nodes.len() {
             self.change(|plan| {

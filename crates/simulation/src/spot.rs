@@ -1,9 +1,9 @@
-//! Where in a history something happens: who to whom, at which step of sending, for the how manieth time.
+//! Positions of messages in a history: sender, receiver, step, and a counter.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// Somebody who sends or receives messages.
+/// A sender or receiver of messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Actor {
@@ -15,7 +15,7 @@ pub enum Actor {
     Bundler(u8),
     /// The paymaster service.
     Paymaster,
-    /// Where processes keep their journals.
+    /// A store of processes' journals.
     Store(u8),
 }
 
@@ -32,7 +32,7 @@ impl fmt::Display for Actor {
 }
 
 impl Actor {
-    /// A number of its own.
+    /// Returns a unique number.
     pub(crate) const fn number(self) -> u64 {
         match self {
             Self::Process(index) => 0x100 + index as u64,
@@ -48,7 +48,7 @@ impl Actor {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Step {
-    /// Which chain the node is of.
+    /// The node's chain id.
     ChainId,
     /// The newest block, before anything is sent.
     ReadHead,
@@ -56,7 +56,7 @@ pub enum Step {
     ReadNonce,
     /// The account and the key, before anything is sent.
     ReadState,
-    /// What fees are.
+    /// Current fees.
     Fees,
     /// Gas limits.
     Estimate,
@@ -64,7 +64,7 @@ pub enum Step {
     Stub,
     /// The paymaster's data that are signed.
     Sponsor,
-    /// Handing over an operation, or a transaction.
+    /// Submitting an operation or a transaction.
     Send,
     /// The newest block and the nonce, after something was sent.
     Look,
@@ -72,13 +72,13 @@ pub enum Step {
     Finality,
     /// Whether a block is canonical.
     Header,
-    /// Asking a bundler where an operation stands.
+    /// A bundler's status of an operation.
     Hint,
     /// A transaction's receipt.
     Receipt,
     /// Events.
     Logs,
-    /// Whatever is asked for while open intents are taken up.
+    /// Any request while open intents are resumed.
     Resume,
     /// Reading in the journal.
     JournalRead,
@@ -89,7 +89,7 @@ pub enum Step {
 }
 
 impl Step {
-    /// All of them, in the order of sending.
+    /// All steps, in the order of sending.
     pub const ALL: [Self; 19] = [
         Self::ChainId,
         Self::ReadHead,
@@ -112,7 +112,7 @@ impl Step {
         Self::Resume,
     ];
 
-    /// In a word or two.
+    /// Returns the name of the step.
     pub const fn name(self) -> &'static str {
         match self {
             Self::ChainId => "chain id",
@@ -138,16 +138,16 @@ impl Step {
     }
 }
 
-/// One message, by who sent it to whom, at which step, and how many such there were before.
+/// The position of one message in a history.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Spot {
-    /// Who sent it.
+    /// The sender.
     pub from: Actor,
-    /// To whom.
+    /// The receiver.
     pub to: Actor,
-    /// For what.
+    /// The step.
     pub step: Step,
-    /// How many there were before, with the same sender, receiver and step.
+    /// The number of earlier messages with the same sender, receiver and step.
     pub nth: u32,
 }
 

@@ -1,4 +1,4 @@
-//! Which faults have happened at which step, and how things ended.
+//! Counts of faults by step, and of outcomes.
 
 use crate::{fault::possible, spot::Step};
 use std::{
@@ -6,7 +6,7 @@ use std::{
     fmt,
 };
 
-/// Counts of one history, or of many.
+/// Counts of one or more histories.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     messages: BTreeMap<Step, u64>,
@@ -23,12 +23,12 @@ impl Counts {
         *self.faults.entry((kind, step)).or_default() += 1;
     }
 
-    /// Something ended in a way.
+    /// Counts an outcome `how` of `of`.
     pub(crate) fn outcome(&mut self, of: &'static str, how: impl Into<String>) {
         *self.outcomes.entry((of, how.into())).or_default() += 1;
     }
 
-    /// Adds those of another history.
+    /// Adds the counts of another history.
     pub fn add(&mut self, other: &Self) {
         for (step, count) in &other.messages {
             *self.messages.entry(*step).or_default() += count;
@@ -41,7 +41,7 @@ impl Counts {
         }
     }
 
-    /// How often things ended in a way.
+    /// Returns the count of an outcome.
     pub fn of(&self, of: &'static str, how: &str) -> u64 {
         self.outcomes
             .get(&(of, how.to_owned()))
@@ -50,7 +50,7 @@ impl Counts {
     }
 }
 
-/// What callers are told of what became of their intents.
+/// Outcomes of intents as reported to callers.
 const OUTCOMES: [&str; 10] = [
     "included",
     "included, final",
@@ -63,11 +63,11 @@ const OUTCOMES: [&str; 10] = [
     "open, not taken",
     "open, nonce used",
 ];
-/// Where outcomes are told.
+/// Places where outcomes are reported.
 const TOLD: [&str; 4] = ["answered", "in the end", "looked up", "resumed"];
 
 impl Counts {
-    /// The fault that happened least often at a step where it can happen.
+    /// Returns the rarest combination of a fault and a step where it is possible, with its count.
     fn rarest_fault(&self) -> Option<(&'static str, Step, u64)> {
         let cells = Step::ALL
             .into_iter()
@@ -80,7 +80,7 @@ impl Counts {
             .min_by_key(|(.., count)| *count)
     }
 
-    /// The outcome that was told least often.
+    /// Returns the rarest outcome, with its count.
     fn rarest_outcome(&self) -> Option<(&'static str, u64)> {
         OUTCOMES
             .into_iter()

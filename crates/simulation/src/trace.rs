@@ -1,4 +1,4 @@
-//! What happened, in order, and a hash of it.
+//! The trace of a history, and its hash.
 
 use std::{collections::hash_map::DefaultHasher, fmt, hash::Hasher};
 
@@ -7,7 +7,7 @@ use std::{collections::hash_map::DefaultHasher, fmt, hash::Hasher};
 pub struct Line {
     /// Milliseconds since the history began.
     pub at: u64,
-    /// What happened.
+    /// The event.
     pub text: String,
 }
 
@@ -17,7 +17,7 @@ impl fmt::Display for Line {
     }
 }
 
-/// The lines of a history, and the hash of these and of all messages.
+/// The lines of a history, and a hash of the lines and of all messages.
 #[derive(Debug)]
 pub(crate) struct Trace {
     pub(crate) lines: Vec<Line>,
@@ -29,13 +29,13 @@ impl Trace {
     pub(crate) fn new(keeps: bool) -> Self {
         Self {
             lines: Vec::new(),
-            // Its keys are fixed.
+            // The keys of this hasher are fixed, so the hash is reproducible.
             hash: DefaultHasher::new(),
             keeps,
         }
     }
 
-    /// Notes what is worth reading.
+    /// Records an event as a line and in the hash.
     pub(crate) fn say(&mut self, at: u64, text: String) {
         self.hash.write_u64(at);
         self.hash.write(text.as_bytes());
@@ -44,7 +44,7 @@ impl Trace {
         }
     }
 
-    /// Notes what only has to be the same in every run.
+    /// Records a number only in the hash.
     pub(crate) fn mix(&mut self, at: u64, number: u64) {
         self.hash.write_u64(at);
         self.hash.write_u64(number);

@@ -1,11 +1,11 @@
-//! What nodes, bundlers, and servers in front of them say in the field when something goes wrong.
+//! Error answers seen in the field, from nodes, bundlers, and servers in front of them.
 
 use crate::spot::Step;
 
-/// The API key in the URLs of this world. It must not turn up in any text that the client shows or keeps.
+/// The API key in this world's URLs. It must not appear in any text that the client shows or stores.
 pub(crate) const API_KEY: &str = "k3y-0f-4n-4p1-that-n0b0dy-may-s33";
 
-/// Who says it.
+/// The sender of the answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Who {
     Node,
@@ -13,21 +13,21 @@ enum Who {
     Both,
 }
 
-/// In answer to what.
+/// The kind of request that is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum When {
     Any,
-    /// An operation or a transaction was handed over.
+    /// Submits an operation or a transaction.
     Send,
-    /// Anything else was asked for.
+    /// Any request that is not [`Self::Send`].
     Read,
-    /// The state of a block was asked for.
+    /// Reads the state at a block.
     State,
-    /// A block or a receipt was asked for.
+    /// Reads a block or a receipt.
     Lookup,
-    /// Events were asked for.
+    /// Reads events.
     Logs,
-    /// Gas was to be estimated.
+    /// Estimates gas.
     Estimate,
 }
 
@@ -38,17 +38,17 @@ pub(crate) enum Body {
     Error(&'static str),
     /// The member `result` of a JSON-RPC answer.
     Result(&'static str),
-    /// Anything.
+    /// The complete body.
     Raw(&'static str),
 }
 
-/// Something that was said in the field.
+/// An answer seen in the field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct FieldError {
     who: Who,
     when: When,
     pub(crate) status: u16,
-    /// Seconds, as a header.
+    /// The header `Retry-After`, in seconds.
     pub(crate) retry_after: Option<u64>,
     pub(crate) body: Body,
 }
@@ -77,9 +77,9 @@ use Body::{Error, Raw, Result as Res};
 use When::{Any, Estimate, Logs, Lookup, Read, Send, State};
 use Who::{Both, Bundler, Node};
 
-/// All of them. A text may have been said although the request was acted on.
+/// All answers. Some were seen for requests that had been executed.
 pub(crate) const FIELD_ERRORS: &[FieldError] = &[
-    // Servers in between.
+    // Servers in front of nodes and bundlers.
     said(Both, Any, 401, Raw("")),
     said(
         Both,
@@ -230,7 +230,7 @@ pub(crate) const FIELD_ERRORS: &[FieldError] = &[
         Error(r#"{"message":"service temporarily unavailable"}"#),
     ),
     said(Both, Any, 200, Error(r#""backend is busy""#)),
-    // Nodes, asked.
+    // Nodes, for reads.
     said(
         Node,
         State,
@@ -289,7 +289,7 @@ pub(crate) const FIELD_ERRORS: &[FieldError] = &[
         200,
         Error(r#"{"code":-32000,"message":"query timeout exceeded"}"#),
     ),
-    // Nodes, handed a transaction. Each of these was seen from nodes that had passed it on.
+    // Nodes, for submitted transactions. Each was seen from nodes that had forwarded the transaction.
     said(
         Node,
         Send,
@@ -334,7 +334,7 @@ pub(crate) const FIELD_ERRORS: &[FieldError] = &[
         200,
         Error(r#"{"code":-32003,"message":"transaction rejected"}"#),
     ),
-    // Bundlers, handed an operation.
+    // Bundlers, for submitted operations.
     said(
         Bundler,
         Send,
@@ -459,7 +459,7 @@ pub(crate) const FIELD_ERRORS: &[FieldError] = &[
     ),
     said(Bundler, Send, 200, Res("null")),
     said(Bundler, Send, 200, Res(r#""0x""#)),
-    // Bundlers, asked.
+    // Bundlers, for other requests.
     said(Bundler, Lookup, 200, Res("null")),
     said(Bundler, Lookup, 200, Res("{}")),
     said(Bundler, Lookup, 200, Res(r#""""#)),
@@ -484,7 +484,7 @@ pub(crate) const FIELD_ERRORS: &[FieldError] = &[
 ];
 
 impl FieldError {
-    /// Whether it is an answer to such a request. What is no answer of an honest node is left to dishonest ones.
+    /// Returns whether an honest server could give this answer to such a request.
     fn fits(&self, is_node: bool, step: Step) -> bool {
         let by = match self.who {
             Both => true,
@@ -503,13 +503,13 @@ impl FieldError {
         by && asked
     }
 
-    /// Whether it is a matter of the operation or transaction, and not of servers.
+    /// Returns whether the error is about the operation or transaction, not about the server.
     pub(crate) fn is_judgement(&self) -> bool {
         self.when == Send
     }
 }
 
-/// What can be said in answer to a request, by index.
+/// Returns the indices of the answers that fit a request.
 pub(crate) fn fitting(is_node: bool, step: Step) -> Vec<usize> {
     FIELD_ERRORS
         .iter()
@@ -524,7 +524,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_step_has_errors_of_its_own_kind() {
+    fn every_step_has_errors_and_only_sending_has_judgements() {
         for step in Step::ALL {
             assert!(fitting(true, step).len() > 20 && fitting(false, step).len() > 20);
         }
@@ -543,7 +543,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_and_results_are_json() {
+    fn errors_and_results_are_valid_json() {
         for FieldError { body, .. } in FIELD_ERRORS {
             if let Error(text) | Res(text) = body {
                 assert!(serde_json::from_str::<serde_json::Value>(text).is_ok(), "{text}");

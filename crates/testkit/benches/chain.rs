@@ -1,4 +1,4 @@
-//! What the testkit costs: `cargo bench -p session-key-testkit`.
+//! Benchmarks of the testkit: `cargo bench -p session-key-testkit`.
 
 use alloy::{
     primitives::{Address, B256, Bytes, U256, address},
@@ -8,7 +8,7 @@ use alloy::{
 use session_key_bindings::{ENTRY_POINT, IERC165, interface_id};
 use session_key_testkit::{BundlerOptions, Chain, Stack, TestToken, Testkit, dev_accounts};
 
-// One set-up for the tests and the benchmarks; these use a part of it.
+// The setup shared with the tests; the benchmarks use part of it.
 #[allow(dead_code)]
 #[path = "../tests/it/session.rs"]
 mod session;
@@ -28,13 +28,13 @@ fn ready() -> (Chain, Stack) {
     (chain, stack)
 }
 
-/// Chain, EntryPoint, plugins, account, factory, token, paymaster.
+/// Deploys EntryPoint, plugins, account implementation, factory, token and paymaster on a new chain.
 #[divan::bench]
 fn bootstrap() -> Stack {
     Stack::deploy(&mut Chain::default()).expect("the stack deploys")
 }
 
-/// A fresh copy of a chain that has the stack already.
+/// Copies a chain that has the stack.
 #[divan::bench]
 fn copy_of_a_ready_chain(bencher: divan::Bencher<'_, '_>) {
     let (chain, _) = ready();
@@ -50,7 +50,7 @@ fn view_call(bencher: divan::Bencher<'_, '_>) {
     bencher.bench_local(|| chain.read(HOLDER, stack.session_key_plugin, &call));
 }
 
-/// An ERC-20 transfer, mined in a block of its own.
+/// Sends an ERC-20 transfer, mined in its own block.
 #[divan::bench]
 fn token_transfer(bencher: divan::Bencher<'_, '_>) {
     let (mut chain, stack) = ready();
@@ -61,7 +61,7 @@ fn token_transfer(bencher: divan::Bencher<'_, '_>) {
     bencher.bench_local(|| chain.transact(HOLDER, stack.token, &call));
 }
 
-/// The same between a snapshot and its revert: a test case that leaves nothing behind.
+/// Sends it between a snapshot and its revert, as a test case does.
 #[divan::bench]
 fn token_transfer_and_revert(bencher: divan::Bencher<'_, '_>) {
     let (mut chain, stack) = ready();
@@ -78,7 +78,8 @@ fn token_transfer_and_revert(bencher: divan::Bencher<'_, '_>) {
     });
 }
 
-/// A session key's token transfer through the EntryPoint, signed beforehand, between a snapshot and its revert.
+/// Sends a session key's token transfer through the EntryPoint, signed in advance, between a snapshot and its
+/// revert.
 #[divan::bench]
 fn user_operation_and_revert(bencher: divan::Bencher<'_, '_>) {
     let mut session = session::Session::new();
@@ -95,7 +96,7 @@ fn user_operation_and_revert(bencher: divan::Bencher<'_, '_>) {
     });
 }
 
-/// The same operation through the bundler: simulated, bundled, mined; then its receipt.
+/// Sends the same operation through the bundler: simulation, bundle, block and receipt.
 #[divan::bench]
 fn user_operation_through_the_bundler(bencher: divan::Bencher<'_, '_>) {
     let session = session::Session::new();
@@ -145,7 +146,7 @@ fn wire(operation: &session_key_bindings::UserOperation) -> serde_json::Value {
     })
 }
 
-/// `eth_call` through the provider.
+/// Makes an `eth_call` through the provider.
 #[divan::bench]
 fn provider_call(bencher: divan::Bencher<'_, '_>) {
     let (chain, stack) = ready();
@@ -156,7 +157,7 @@ fn provider_call(bencher: divan::Bencher<'_, '_>) {
     bencher.bench_local(|| runtime.block_on(async { provider.call(request.clone()).await }));
 }
 
-/// A transfer through the provider: nonce, gas and fees filled in, signed, sent, receipt.
+/// Sends a transfer through the provider: fills in nonce, gas and fees, signs, sends, and gets the receipt.
 #[divan::bench]
 fn provider_transfer(bencher: divan::Bencher<'_, '_>) {
     let testkit = Testkit::default();

@@ -1,33 +1,33 @@
-//! Funded accounts with public keys. They are on every development node: never send anything of value to them.
+//! Funded accounts with public keys, the same on every development node. Never send them anything of value.
 
 use alloy::{
     primitives::{Address, B256, address, b256},
     signers::local::PrivateKeySigner,
 };
 
-/// A funded account whose private key everybody knows.
+/// A funded account with a public private key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DevAccount {
     /// Its address.
     pub address: Address,
-    /// Its private key, which is public knowledge.
+    /// Its private key, which is public.
     pub private_key: B256,
 }
 
 impl DevAccount {
-    /// Signs for the account.
+    /// Returns the account's signer.
     ///
     /// # Panics
     ///
-    /// If `private_key` was replaced by something that is not a key. Those of [`dev_accounts`] are keys.
+    /// If `private_key` was replaced by an invalid key. Those of [`dev_accounts`] are valid.
     #[must_use]
     pub fn signer(&self) -> PrivateKeySigner {
         PrivateKeySigner::from_bytes(&self.private_key).expect("a valid private key")
     }
 }
 
-/// The ten accounts of the mnemonic "test test test test test test test test test test test junk", derived at
-/// `m/44'/60'/0'/0/0` to `9`: the same as anvil's and hardhat's.
+/// Returns the ten accounts of the mnemonic "test test test test test test test test test test test junk",
+/// derived at `m/44'/60'/0'/0/0` to `9`, as on anvil and hardhat.
 #[must_use]
 pub const fn dev_accounts() -> &'static [DevAccount; 10] {
     const ACCOUNTS: &[DevAccount; 10] = &[
@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_belong_to_the_keys() {
+    fn dev_addresses_match_their_keys() {
         for account in dev_accounts() {
             assert_eq!(account.signer().address(), account.address);
         }

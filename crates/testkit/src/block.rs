@@ -1,4 +1,4 @@
-//! Blocks and the transactions in them, and how JSON-RPC shows them.
+//! Blocks and their transactions, and their JSON-RPC representation.
 
 use crate::{state::Position, transaction::Candidate};
 use alloy::{
@@ -16,7 +16,7 @@ use alloy::{
 };
 use std::sync::Arc;
 
-/// A transaction and what came of it.
+/// A transaction and its outcome.
 #[derive(Clone, Debug)]
 pub(crate) struct MinedTransaction {
     pub(crate) candidate: Arc<Candidate>,
@@ -28,7 +28,7 @@ pub(crate) struct MinedTransaction {
     pub(crate) logs: Vec<Log>,
 }
 
-/// The blocks that are safe and final, by number, once a block is the latest.
+/// The numbers of the safe and finalized blocks, as of a given latest block.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Finality {
     pub(crate) safe: u64,
@@ -41,7 +41,7 @@ pub(crate) struct Block {
     pub(crate) header: Header,
     pub(crate) hash: B256,
     pub(crate) transactions: Vec<MinedTransaction>,
-    /// Where the state stood when the block began: the state of its parent, and what was set by hand since.
+    /// The state's position before the block: its parent's state, plus later changes by hand.
     pub(crate) before: Position,
     pub(crate) finality: Finality,
 }
@@ -51,13 +51,13 @@ impl MinedTransaction {
         self.candidate.hash()
     }
 
-    /// The sender's payment above the base fee, in wei per gas unit.
+    /// Returns the sender's payment above the base fee, in wei per gas unit.
     pub(crate) fn tip(&self, header: &Header) -> u128 {
         self.effective_gas_price
             .saturating_sub(header.base_fee_per_gas.unwrap_or_default().into())
     }
 
-    /// `cumulative_gas_used`: of this transaction and those before it in its block.
+    /// `cumulative_gas_used`: the gas of this and all earlier transactions of the block.
     fn receipt<L>(&self, cumulative_gas_used: u64, logs: Vec<L>) -> ReceiptEnvelope<L> {
         let bloom = alloy::primitives::logs_bloom(&self.logs);
         let receipt = Receipt {
@@ -71,9 +71,9 @@ impl MinedTransaction {
 }
 
 impl Block {
-    /// Seals a block. `header` comes without the roots, which are set here.
+    /// Seals a block. `header` has no roots yet; they are set here.
     ///
-    /// The state root is that of an empty state: the chain keeps no state trie.
+    /// The state root is that of an empty state: the chain has no state trie.
     pub(crate) fn seal(mut header: Header, transactions: Vec<MinedTransaction>, before: Position) -> Self {
         header.ommers_hash = constants::EMPTY_OMMER_ROOT_HASH;
         header.withdrawals_root = Some(constants::EMPTY_WITHDRAWALS);
@@ -119,7 +119,7 @@ impl Block {
         }
     }
 
-    /// A transaction as `eth_getTransactionByHash` shows it.
+    /// Returns a transaction as `eth_getTransactionByHash` shows it.
     pub(crate) fn rpc_transaction(&self, index: usize) -> Option<types::Transaction> {
         let mined = self.transactions.get(index)?;
         Some(types::Transaction::from_transaction(
@@ -132,7 +132,8 @@ impl Block {
         (0..self.transactions.len()).filter_map(|index| self.rpc_transaction(index))
     }
 
-    /// The logs of one transaction that match, as `eth_getLogs` shows them. Its first log is the block's `first`.
+    /// Returns the matching logs of one transaction as `eth_getLogs` shows them. `first` is the index of its
+    /// first log in the block.
     fn rpc_logs_of<'a>(
         &'a self,
         index: usize,
@@ -158,7 +159,7 @@ impl Block {
             })
     }
 
-    /// The logs that match, as `eth_getLogs` shows them.
+    /// Returns the matching logs as `eth_getLogs` shows them.
     pub(crate) fn rpc_logs<'a>(
         &'a self,
         matches: impl Fn(&Log) -> bool + Copy + 'a,
@@ -173,7 +174,7 @@ impl Block {
             .flat_map(move |(index, first)| self.rpc_logs_of(index, first, matches))
     }
 
-    /// A receipt as `eth_getTransactionReceipt` shows it; its logs can be left out.
+    /// Returns a receipt as `eth_getTransactionReceipt` shows it, optionally without logs.
     pub(crate) fn rpc_receipt(&self, index: usize, with_logs: bool) -> Option<types::TransactionReceipt> {
         let mined = self.transactions.get(index)?;
         let before = &self.transactions[..index];
@@ -201,12 +202,12 @@ impl Block {
         })
     }
 
-    /// The receipts as `eth_getBlockReceipts` shows them.
+    /// Returns the receipts as `eth_getBlockReceipts` shows them.
     pub(crate) fn rpc_receipts(&self, with_logs: bool) -> impl Iterator<Item = types::TransactionReceipt> {
         (0..self.transactions.len()).filter_map(move |index| self.rpc_receipt(index, with_logs))
     }
 
-    /// Bytes of the block in RLP.
+    /// Returns the size of the block in RLP, in bytes.
     fn size(&self) -> usize {
         let transactions = self
             .transactions
@@ -221,7 +222,7 @@ impl Block {
         body.into_block(self.header.clone()).length()
     }
 
-    /// The block as `eth_getBlockByNumber` shows it.
+    /// Returns the block as `eth_getBlockByNumber` shows it.
     pub(crate) fn rpc_block(&self, kind: BlockTransactionsKind) -> types::Block {
         let transactions = match kind {
             BlockTransactionsKind::Hashes => {

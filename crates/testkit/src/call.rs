@@ -1,4 +1,4 @@
-//! Calls, gas estimates, and the environment that code runs in.
+//! Calls, gas estimates, and the EVM environment.
 
 use crate::{
     Chain, ChainError,
@@ -27,20 +27,20 @@ use revm::{
 };
 use std::borrow::Cow;
 
-/// Where and on what a call runs. By default: on the latest block, as it is.
+/// The block and overrides of a call. By default the latest block, without overrides.
 #[derive(Clone, Debug, Default)]
 pub struct CallOptions {
-    /// The block whose state and whose number, time and base fee the call sees. `pending` is the block that a transaction
-    /// sent now would be mined in.
+    /// The block whose state, number, time and base fee the call sees. `pending` is the block that a
+    /// transaction sent now would be mined in.
     pub block: BlockId,
-    /// Accounts that are to look different.
+    /// State overrides.
     pub state: StateOverride,
-    /// Properties of the block that are to look different.
+    /// Block overrides.
     pub block_overrides: BlockOverrides,
 }
 
 impl CallOptions {
-    /// A call on the state and in the environment of this block.
+    /// Calls on the state and in the environment of this block.
     #[must_use]
     pub fn at(block: impl Into<BlockId>) -> Self {
         Self {
@@ -49,31 +49,32 @@ impl CallOptions {
         }
     }
 
-    /// A call in the block that a transaction sent now would be mined in.
+    /// Calls in the block that a transaction sent now would be mined in.
     #[must_use]
     pub fn pending() -> Self {
         Self::at(BlockNumberOrTag::Pending)
     }
 }
 
-/// Gas limit of a call that asks for none or for more, in gas units: far more than a block, little enough to end soon.
+/// Maximum gas of a call, and the default, in gas units: far more than a block's, yet small enough to end
+/// soon.
 const CALL_GAS_CAP: u64 = 100_000_000;
 
 impl Chain {
-    /// Runs a call on the latest block. Nothing of it stays.
+    /// Runs a call on the latest block, without persisting changes.
     ///
     /// # Errors
     ///
-    /// [`ChainError::Reverted`] and the other ways a call fails.
+    /// [`ChainError::Reverted`], and other ways a call fails.
     pub fn call(&self, request: &TransactionRequest) -> Result<Bytes, ChainError> {
         self.call_with(request, &CallOptions::default())
     }
 
-    /// Runs a call on any block, state and environment.
+    /// Runs a call with options.
     ///
     /// # Errors
     ///
-    /// [`ChainError::Reverted`] and the other ways a call fails; [`ChainError::UnknownBlock`].
+    /// [`ChainError::Reverted`], and other ways a call fails; [`ChainError::UnknownBlock`].
     pub fn call_with(
         &self,
         request: &TransactionRequest,
@@ -82,7 +83,7 @@ impl Chain {
         self.vantage().call(request, options)
     }
 
-    /// Calls a function of a contract and decodes what it returns.
+    /// Calls a contract's function, and decodes its return data.
     ///
     /// ```
     /// use alloy::sol;
@@ -111,11 +112,11 @@ impl Chain {
         })
     }
 
-    /// The least gas, in gas units, with which the call succeeds.
+    /// Returns the least gas, in gas units, with which the call succeeds.
     ///
     /// # Errors
     ///
-    /// As for [`call`](Self::call); [`ChainError::GasAllowanceExceeded`] when no amount allowed is enough.
+    /// As for [`call`](Self::call); [`ChainError::GasAllowanceExceeded`] if no allowed amount suffices.
     pub fn estimate_gas(
         &self,
         request: &TransactionRequest,
@@ -150,7 +151,7 @@ impl Vantage<'_> {
         }
     }
 
-    /// The logs of a call.
+    /// Returns the logs of a call.
     pub(crate) fn logs_of_call(
         &self,
         request: &TransactionRequest,
@@ -201,8 +202,8 @@ impl Vantage<'_> {
         };
         let (mut enough, mut too_little) = match result {
             ExecutionResult::Success { gas, .. } => {
-                // Frames hold back a 64th of their gas (EIP-150) and refunds come last: try a little more first. What was used is
-                // 21,000 gas units or more.
+                // Frames hold back a 64th of their gas (EIP-150), and refunds come last: try a little more
+                // first. At least 21,000 gas units were used.
                 let spent = gas.total_gas_spent().max(gas.tx_gas_used());
                 let guess = (spent + 2300).saturating_mul(64) / 63;
                 match with_gas(guess.min(allowance)) {
@@ -229,7 +230,7 @@ impl Vantage<'_> {
         Ok(enough)
     }
 
-    /// The environment and the state of a block, with overrides.
+    /// Returns the environment and the state of a block, with overrides.
     pub(crate) fn environment(&self, options: &CallOptions) -> Result<(BlockEnv, Overlay), ChainError> {
         let (header, mut overlay) = if options.block.is_pending() {
             let draft = self.draft();
@@ -288,7 +289,7 @@ impl Vantage<'_> {
         Ok(())
     }
 
-    /// The transaction that a call amounts to, and the rules that do not apply to it.
+    /// Returns the transaction that a call amounts to, and the configuration that relaxes rules for it.
     pub(crate) fn call_transaction(
         &self,
         request: &TransactionRequest,
@@ -334,13 +335,13 @@ impl Vantage<'_> {
             kind: request.to.unwrap_or(TxKind::Create),
             value: request.value.unwrap_or_default(),
             data: input.cloned().unwrap_or_default(),
-            // A creation's address depends on it.
+            // The address of a created contract depends on it.
             nonce: self
                 .view(overlay)
                 .account(caller)
                 .map(|account| account.nonce)
                 .unwrap_or_default(),
-            // Authorizations are for a chain: their transaction names one.
+            // Authorizations are for one chain: their transaction names it.
             chain_id: request.chain_id.or_else(|| {
                 request
                     .authorization_list
@@ -379,7 +380,7 @@ impl Vantage<'_> {
     }
 }
 
-/// A call of `to` by `from`.
+/// Returns a request for a call from `from` to `to`.
 pub(crate) fn request(from: Address, to: Address, input: impl Into<Bytes>) -> TransactionRequest {
     TransactionRequest {
         from: Some(from),

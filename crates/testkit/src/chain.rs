@@ -1,11 +1,12 @@
-//! The chain: synchronous, deterministic, without JSON.
+//! The chain: synchronous and deterministic.
 
 use crate::{
-    StateDump, accounts,
+    LoadError, StateDump, accounts,
     block::{Block, Finality},
     error::ChainError,
     fork::{SourceAccount, StateSource},
     pool::{Funds, Pool, PooledTransaction},
+    saved::SavedChain,
     state::{Position, State, with_code},
     vantage::base_fee_after,
 };
@@ -22,7 +23,7 @@ use alloy::{
 use revm::{context::CfgEnv, primitives::hardfork::SpecId, state::AccountInfo};
 use std::{collections::BTreeMap, sync::Arc};
 
-/// What a chain starts from.
+/// The initial configuration of a chain.
 ///
 /// ```
 /// use session_key_testkit::{Chain, ChainConfig};
@@ -34,23 +35,26 @@ use std::{collections::BTreeMap, sync::Arc};
 pub struct ChainConfig {
     /// EIP-155 chain id; anvil's 31337 by default.
     pub chain_id: u64,
-    /// Number of the first block, which has no transactions; "block 0" by default, and in what is said of it elsewhere.
+    /// Number of the first block, which has no transactions; 0 by default. The rest of the documentation
+    /// calls it block 0.
     pub first_block: u64,
-    /// Unix seconds of block 0. The chain never looks at the clock of the machine.
+    /// Timestamp of block 0, in unix seconds. The chain never reads the system clock.
     pub genesis_timestamp: u64,
-    /// Seconds from one block to the next, where nothing else is asked for.
+    /// Default seconds between blocks.
     pub block_interval: u64,
     /// Gas limit of every block, in gas units.
     pub gas_limit: u64,
-    /// Base fee of block 0, in wei per gas unit, at most [`MAX_BASE_FEE`]; it then moves as EIP-1559 says.
+    /// Base fee of block 0, in wei per gas unit, at most [`MAX_BASE_FEE`]; it then follows EIP-1559.
     pub base_fee: u64,
-    /// What each of the [`dev_accounts`](crate::dev_accounts) starts with, in wei.
+    /// Initial balance of each of the [`dev_accounts`](crate::dev_accounts), in wei.
     pub dev_balance: U256,
-    /// Whether a transaction is mined at once, in a block of its own. Else it waits in the pool for [`Chain::mine`].
+    /// Whether each transaction is mined at once, in its own block. Otherwise it waits in the pool for
+    /// [`Chain::mine`].
     pub automine: bool,
-    /// How many blocks `safe` is behind the latest.
+    /// How many blocks `safe` is behind the latest block.
     pub safe_distance: u64,
-    /// How many blocks `finalized` is behind the latest, and so how deep a [reorganization](Chain::reorganize) can be.
+    /// How many blocks `finalized` is behind the latest block, and so the maximum depth of a
+    /// [reorganization](Chain::reorganize).
     pub finalized_distance: u64,
 }
 
@@ -71,14 +75,16 @@ impl Default for ChainConfig {
     }
 }
 
-/// The highest base fee, in wei per gas unit: nine ether. From here, no block moves it beyond what a `u64` holds.
+/// The maximum base fee, in wei per gas unit: about nine ether. From here, one block cannot raise it beyond a
+/// `u64`.
 pub const MAX_BASE_FEE: u64 = u64::MAX / 2;
 
-/// A simulated chain: an EVM (Prague), accounts, blocks, a pool, a clock that only moves when told.
+/// A simulated chain: an EVM (Prague), accounts, blocks, a pool, and a clock that moves only when told.
 ///
-/// Unless told otherwise, every transaction is mined at once, in a block of its own; with
-/// [`set_automine(false)`](Self::set_automine) transactions wait in a pool for [`mine`](Self::mine). There is no state trie,
-/// so the state root of every block is that of an empty state; everything else in blocks is as on a live chain.
+/// By default, every transaction is mined at once, in its own block; with
+/// [`set_automine(false)`](Self::set_automine), transactions wait in a pool for [`mine`](Self::mine). There
+/// is no state trie, so every block has the state root of an empty state; otherwise, blocks are as on a live
+/// chain.
 ///
 /// This type is synchronous and has one owner. [`Testkit`](crate::Testkit) shares it and serves it as an
 /// [`alloy` provider](alloy::providers::Provider).
@@ -91,24 +97,24 @@ pub struct Chain {
     blocks: Vec<Arc<Block>>,
     /// Block number by block hash.
     block_numbers: B256Map<u64>,
-    /// Block number, and index in the block, by transaction hash.
+    /// Block number and transaction index, by transaction hash.
     transaction_places: B256Map<(u64, usize)>,
-    /// Of the latest block.
+    /// As of the latest block.
     finality: Finality,
-    /// How often the chain was reorganized.
+    /// The number of reorganizations so far.
     fork: u64,
     /// Seconds to add to the next block's timestamp.
     time_offset: u64,
-    /// The next block's timestamp, when it was set.
+    /// The next block's timestamp, if set.
     next_timestamp: Option<u64>,
-    /// The next block's base fee, when it was set.
+    /// The next block's base fee, if set.
     next_base_fee: Option<u64>,
     impersonated: AddressSet,
     snapshots: BTreeMap<u64, Snapshot>,
     next_snapshot: u64,
 }
 
-/// What there is to go back to, apart from what the undo log holds.
+/// A snapshot, except for what the undo log holds.
 #[derive(Clone, Debug)]
 struct Snapshot {
     position: Position,
@@ -127,19 +133,21 @@ impl Default for Chain {
 }
 
 impl Chain {
-    /// A chain with block 0 and the funded [`dev_accounts`](crate::dev_accounts), and nothing else.
+    /// Creates a chain with block 0 and the funded [`dev_accounts`](crate::dev_accounts).
     #[must_use]
     pub fn new(config: ChainConfig) -> Self {
         Self::on(State::default(), config)
     }
 
-    /// A chain on the state of another one, which is fetched when it is needed. It begins with a
-    /// [first block](ChainConfig::first_block) of its own; the development accounts are new and funded, whatever they are there.
+    /// Creates a chain on another chain's state, which is fetched on demand. It begins with its own [first
+    /// block](ChainConfig::first_block); the development accounts are new and funded, whatever their state in
+    /// the source.
     ///
-    /// Whatever can fail fails with [`ChainError::Source`] when the source does, and can be tried again. [`balance`](Self::balance),
-    /// [`nonce`](Self::nonce), [`code`](Self::code), [`storage`](Self::storage), and what sets one of them, cannot fail: they
-    /// go on as if nothing were there, and [`check_source`](Self::check_source), or else the next call or transaction, says that
-    /// the source failed.
+    /// Fallible methods fail with [`ChainError::Source`] when the source does, and can be retried.
+    /// [`balance`](Self::balance), [`nonce`](Self::nonce), [`code`](Self::code), [`storage`](Self::storage)
+    /// and their setters cannot fail: they treat the missing value as empty, and
+    /// [`check_source`](Self::check_source), or else the next call or transaction, returns the source's
+    /// error.
     ///
     /// ```
     /// use session_key_testkit::{Chain, ChainConfig, Stack, dev_accounts};
@@ -149,7 +157,7 @@ impl Chain {
     /// let mut chain = Chain::default();
     /// let stack = Stack::deploy(&mut chain)?;
     /// let account = stack.create_account(&mut chain, U256::ZERO, &[dev_accounts()[0].address])?;
-    /// // From memory; a file or a node will do, too.
+    /// // A file or a node works as well as memory.
     /// let fork = Chain::fork(ChainConfig::default(), Arc::new(chain.dump()));
     /// assert_eq!(fork.code(account), chain.code(account));
     /// # Ok::<(), session_key_testkit::ChainError>(())
@@ -159,17 +167,17 @@ impl Chain {
         Self::on(State::fork(source), config)
     }
 
-    /// A failure of a [forked](Self::fork) chain's source that was not said yet.
+    /// Returns a pending error of a [forked](Self::fork) chain's source.
     ///
     /// # Errors
     ///
-    /// [`ChainError::Source`]; the next time it is gone.
+    /// [`ChainError::Source`], once per failure.
     pub fn check_source(&self) -> Result<(), ChainError> {
         self.state.failure()
     }
 
-    /// All accounts and their storage, as after the latest block; of a [forked](Self::fork) chain, as far as they were fetched or
-    /// changed. Blocks and transactions are not in it.
+    /// Returns all accounts and their storage after the latest block; for a [forked](Self::fork) chain, those
+    /// fetched or changed. Blocks and transactions are not included.
     #[must_use]
     pub fn dump(&self) -> StateDump {
         let (accounts, storage) = self.state.contents();
@@ -188,14 +196,61 @@ impl Chain {
         dump
     }
 
-    /// Number of the first block.
+    /// Returns the chain as a text that [`load`](Self::load) reads: blocks, transactions, logs, and the state with its history. Not in
+    /// it: the pool, snapshots, impersonated addresses, and what is set for the next block. `None` on a [fork](Self::fork), whose
+    /// state is elsewhere.
+    ///
+    /// ```
+    /// use session_key_testkit::{Chain, Stack};
+    ///
+    /// let mut chain = Chain::default();
+    /// let stack = Stack::deploy(&mut chain)?;
+    /// let saved = chain.save().expect("it is no fork");
+    /// let loaded = Chain::load(&saved)?;
+    /// assert_eq!(loaded.block_number(), chain.block_number());
+    /// assert_eq!(loaded.code(stack.account_factory), chain.code(stack.account_factory));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn save(&self) -> Option<String> {
+        let saved = SavedChain::new(&self.config, &self.blocks, self.state.save()?);
+        // It has no maps with keys that are not texts, and nothing else that JSON cannot hold.
+        serde_json::to_string(&saved).ok()
+    }
+
+    /// Goes on with a chain that was [saved](Self::save).
+    ///
+    /// # Errors
+    ///
+    /// [`LoadError`] if the text is not that of a saved chain.
+    pub fn load(text: &str) -> Result<Self, LoadError> {
+        let mut saved = SavedChain::parse(text)?;
+        let state = State::load(std::mem::take(&mut saved.state))?;
+        let blocks = saved.blocks(state.position().changes())?;
+        let mut chain = Self::on(State::default(), saved.config());
+        chain.state = state;
+        chain.blocks = Vec::with_capacity(blocks.len());
+        chain.block_numbers.clear();
+        for block in blocks {
+            let number = block.header.number;
+            chain.finality = block.finality;
+            chain.block_numbers.insert(block.hash, number);
+            for (index, mined) in block.transactions.iter().enumerate() {
+                chain.transaction_places.insert(mined.hash(), (number, index));
+            }
+            chain.blocks.push(Arc::new(block));
+        }
+        Ok(chain)
+    }
+
+    /// Returns the number of the first block.
     pub(crate) const fn first_block(&self) -> u64 {
         self.config.first_block
     }
 
     fn on(mut state: State, config: ChainConfig) -> Self {
         let mut cfg = CfgEnv::new_with_spec(SpecId::PRAGUE).with_chain_id(config.chain_id);
-        // As reth and anvil do: enough for anything that a block's gas can pay for, and no more.
+        // As in reth and anvil: more than a block's gas can pay for.
         cfg.memory_limit = 128 * 1024 * 1024;
         for account in accounts::dev_accounts() {
             let info = AccountInfo {
@@ -249,7 +304,7 @@ impl Chain {
         }
     }
 
-    /// EIP-155 chain id.
+    /// Returns the EIP-155 chain id.
     #[must_use]
     pub const fn chain_id(&self) -> u64 {
         self.config.chain_id
@@ -259,19 +314,19 @@ impl Chain {
         self.blocks.last().expect("block 0 always exists")
     }
 
-    /// Number of the latest block.
+    /// Returns the number of the latest block.
     #[must_use]
     pub fn block_number(&self) -> u64 {
         self.head().header.number
     }
 
-    /// Timestamp of the latest block, unix seconds.
+    /// Returns the timestamp of the latest block, in unix seconds.
     #[must_use]
     pub fn timestamp(&self) -> u64 {
         self.head().header.timestamp
     }
 
-    /// Timestamp that the next block will have, unix seconds.
+    /// Returns the timestamp that the next block will have, in unix seconds.
     #[must_use]
     pub fn next_timestamp(&self) -> u64 {
         self.next_timestamp.unwrap_or_else(|| {
@@ -281,14 +336,14 @@ impl Chain {
         })
     }
 
-    /// Base fee that the next block will have, wei per gas unit.
+    /// Returns the base fee that the next block will have, in wei per gas unit.
     #[must_use]
     pub fn next_base_fee(&self) -> u64 {
         self.next_base_fee
             .unwrap_or_else(|| base_fee_after(&self.head().header))
     }
 
-    /// Balance, in wei.
+    /// Returns a balance, in wei.
     #[must_use]
     pub fn balance(&self, address: Address) -> U256 {
         self.state
@@ -297,7 +352,8 @@ impl Chain {
             .unwrap_or_default()
     }
 
-    /// Number of transactions sent by an EOA, or of contracts made by a contract plus one.
+    /// Returns a nonce: the number of transactions sent by an EOA, or of contracts created by a contract plus
+    /// one.
     #[must_use]
     pub fn nonce(&self, address: Address) -> u64 {
         self.state
@@ -306,7 +362,7 @@ impl Chain {
             .unwrap_or_default()
     }
 
-    /// Deployed code; empty for an EOA.
+    /// Returns deployed code; empty for an EOA.
     #[must_use]
     pub fn code(&self, address: Address) -> Bytes {
         self.state
@@ -316,7 +372,7 @@ impl Chain {
             .unwrap_or_default()
     }
 
-    /// One storage slot.
+    /// Returns a storage slot.
     #[must_use]
     pub fn storage(&self, address: Address, slot: U256) -> U256 {
         self.state.storage(address, slot)
@@ -364,21 +420,22 @@ impl Chain {
         self.state.account(address).unwrap_or_default()
     }
 
-    /// Moves the clock: the next block comes so many seconds later than it would have.
+    /// Adds seconds to the next block's timestamp.
     pub const fn increase_time(&mut self, seconds: u64) {
         self.time_offset = self.time_offset.saturating_add(seconds);
     }
 
-    /// Seconds that [`increase_time`](Self::increase_time) has added to the next block's time.
+    /// Returns the seconds that [`increase_time`](Self::increase_time) has added to the next block's
+    /// timestamp.
     pub(crate) const fn time_offset(&self) -> u64 {
         self.time_offset
     }
 
-    /// Sets the timestamp of the next block, unix seconds.
+    /// Sets the timestamp of the next block, in unix seconds.
     ///
     /// # Errors
     ///
-    /// [`ChainError::TimestampNotIncreasing`] unless it is after that of the latest block.
+    /// [`ChainError::TimestampNotIncreasing`] unless it is after the latest block's.
     pub fn set_next_timestamp(&mut self, timestamp: u64) -> Result<(), ChainError> {
         let latest = self.timestamp();
         if timestamp <= latest {
@@ -392,24 +449,24 @@ impl Chain {
         Ok(())
     }
 
-    /// Sets the base fee of the next block, wei per gas unit; at most [`MAX_BASE_FEE`].
+    /// Sets the base fee of the next block, in wei per gas unit, capped at [`MAX_BASE_FEE`].
     pub fn set_next_base_fee(&mut self, base_fee: u64) {
         self.next_base_fee = Some(base_fee.min(MAX_BASE_FEE));
     }
 
-    /// [Mines](Self::mine) a block with this timestamp, unix seconds; views then see that time.
+    /// [Mines](Self::mine) a block with this timestamp, in unix seconds, so that views see that time.
     ///
     /// # Errors
     ///
-    /// [`ChainError::TimestampNotIncreasing`] unless it is after that of the latest block.
+    /// [`ChainError::TimestampNotIncreasing`] unless it is after the latest block's.
     pub fn mine_at(&mut self, timestamp: u64) -> Result<(), ChainError> {
         self.set_next_timestamp(timestamp)?;
         self.mine();
         Ok(())
     }
 
-    /// Remembers the chain as it is. The pool and what is set for the next block are remembered too; who is impersonated,
-    /// and whether transactions are mined at once, is not.
+    /// Takes a snapshot. It includes the pool and the settings of the next block, but neither impersonation
+    /// nor automining.
     pub fn snapshot(&mut self) -> u64 {
         let id = self.next_snapshot;
         self.next_snapshot += 1;
@@ -428,7 +485,7 @@ impl Chain {
         id
     }
 
-    /// Reverts to a snapshot. That snapshot and all later ones are then gone, as on other development nodes.
+    /// Reverts to a snapshot. That snapshot and all later ones become invalid, as on other development nodes.
     ///
     /// # Errors
     ///
@@ -454,7 +511,7 @@ impl Chain {
         Ok(())
     }
 
-    /// Removes the blocks from this number on, and goes back to what the state was at `position`.
+    /// Removes the blocks from this number on, and reverts the state to `position`.
     pub(crate) fn remove_blocks(&mut self, from: usize, position: Position) -> Vec<Arc<Block>> {
         self.state.revert_to(position);
         let removed = self.blocks.split_off(from);
@@ -467,7 +524,8 @@ impl Chain {
         removed
     }
 
-    /// Lets [`send`](Self::send)'s JSON-RPC twin `eth_sendTransaction` send for an address without its key.
+    /// Lets `eth_sendTransaction`, the JSON-RPC counterpart of [`send`](Self::send), send from an address
+    /// without its key.
     pub fn impersonate(&mut self, address: Address) {
         self.impersonated.insert(address);
     }
@@ -477,13 +535,13 @@ impl Chain {
         self.impersonated.remove(&address);
     }
 
-    /// Whether [`impersonate`](Self::impersonate) was called for an address.
+    /// Returns whether an address is impersonated.
     #[must_use]
     pub fn is_impersonated(&self, address: Address) -> bool {
         self.impersonated.contains(&address)
     }
 
-    /// The header of the next block, without the fields that depend on its transactions.
+    /// Returns the next block's header, without the fields that depend on its transactions.
     pub(crate) fn next_header(&self) -> Header {
         self.vantage().next_header()
     }
@@ -510,7 +568,7 @@ impl Chain {
         self.settle_pool();
     }
 
-    /// Drops from the pool what can no longer come into a block.
+    /// Drops transactions from the pool that can no longer be included.
     pub(crate) fn settle_pool(&mut self) {
         if self.pool.is_empty() {
             return;
@@ -520,7 +578,7 @@ impl Chain {
             .settle(self.config.gas_limit, |address| funds(state, address));
     }
 
-    /// All blocks, by number.
+    /// Returns all blocks, by number.
     pub(crate) fn blocks(&self) -> &[Arc<Block>] {
         &self.blocks
     }
@@ -529,7 +587,7 @@ impl Chain {
         self.block_numbers.get(&hash).copied()
     }
 
-    /// Block number, and index in the block.
+    /// Returns a transaction's block number and index.
     pub(crate) fn place_of_transaction(&self, hash: B256) -> Option<(u64, usize)> {
         self.transaction_places.get(&hash).copied()
     }
@@ -542,35 +600,36 @@ impl Chain {
         self.finality = finality;
     }
 
-    /// Forgets the snapshots that hold this block.
+    /// Invalidates the snapshots that include this block.
     pub(crate) fn forget_snapshots_with(&mut self, block: usize) {
         self.snapshots.retain(|_, snapshot| snapshot.blocks <= block);
     }
 
-    /// Makes the blocks to come differ from all that there were.
+    /// Makes future blocks differ from all earlier ones.
     pub(crate) const fn next_fork(&mut self) {
         self.fork += 1;
     }
 
-    /// How often the chain was reorganized.
+    /// Returns the number of reorganizations so far.
     pub(crate) const fn reorganizations(&self) -> u64 {
         self.fork
     }
 
-    /// Changes how many blocks `safe` and `finalized` are behind the latest, from the next block on. Final blocks stay final.
+    /// Sets how many blocks `safe` and `finalized` are behind the latest, from the next block on. Final
+    /// blocks stay final.
     pub const fn set_finality_distances(&mut self, safe: u64, finalized: u64) {
         self.config.safe_distance = safe;
         self.config.finalized_distance = finalized;
     }
 
-    /// Whether a transaction is mined at once, in a block of its own.
+    /// Returns whether transactions are mined at once, each in its own block.
     #[must_use]
     pub const fn automine(&self) -> bool {
         self.config.automine
     }
 
-    /// Says whether a transaction is mined at once, in a block of its own, or waits in the pool for [`mine`](Self::mine).
-    /// Transactions that wait already go on waiting.
+    /// Sets whether a transaction is mined at once, in its own block, or waits in the pool for
+    /// [`mine`](Self::mine). Already pending transactions stay pending.
     ///
     /// ```
     /// use alloy::{primitives::U256, providers::Provider, rpc::types::TransactionRequest};
@@ -595,20 +654,20 @@ impl Chain {
         self.config.automine = automine;
     }
 
-    /// The transactions in the pool, by sender and nonce.
+    /// Returns the transactions in the pool, by sender and nonce.
     #[must_use]
     pub fn pool(&self) -> Vec<PooledTransaction> {
         self.vantage().pooled()
     }
 
-    /// The nonce that a sender's next transaction needs: as [`nonce`](Self::nonce), with what waits in the pool counted up to
-    /// the first gap.
+    /// Returns the nonce of a sender's next transaction: [`nonce`](Self::nonce) plus the pending transactions
+    /// up to the first gap.
     #[must_use]
     pub fn pending_nonce(&self, address: Address) -> u64 {
         self.vantage().pending_nonce(address)
     }
 
-    /// Takes a transaction out of the pool, as if every node had forgotten it. It can be sent again.
+    /// Removes a transaction from the pool, as if all nodes had dropped it. It can be sent again.
     ///
     /// # Errors
     ///
@@ -620,7 +679,7 @@ impl Chain {
         }
     }
 
-    /// Keeps a transaction in the pool and out of blocks, and with it the sender's later ones, until it is
+    /// Keeps a transaction in the pool and out of blocks, along with the sender's later ones, until it is
     /// [released](Self::release_pooled).
     ///
     /// # Errors
@@ -639,23 +698,23 @@ impl Chain {
         self.pool.set_held(transaction_hash, false)
     }
 
-    /// A block, as `eth_getBlockByNumber` shows it.
+    /// Returns a block, as `eth_getBlockByNumber` shows it.
     #[must_use]
     pub fn block_at(&self, id: BlockId) -> Option<types::Block> {
         self.vantage().rpc_block(id, BlockTransactionsKind::Full)
     }
 
-    /// A receipt, as `eth_getTransactionReceipt` shows it.
+    /// Returns a receipt, as `eth_getTransactionReceipt` shows it.
     #[must_use]
     pub fn receipt(&self, transaction_hash: B256) -> Option<types::TransactionReceipt> {
         self.vantage().receipt(transaction_hash)
     }
 
-    /// The logs that a filter matches, oldest first.
+    /// Returns the logs that match a filter, oldest first.
     ///
     /// # Errors
     ///
-    /// [`ChainError::UnknownBlock`] for a block hash that is not there.
+    /// [`ChainError::UnknownBlock`] for an unknown block hash.
     pub fn logs(&self, filter: &Filter) -> Result<Vec<types::Log>, ChainError> {
         self.vantage().logs(filter)
     }
@@ -671,7 +730,7 @@ fn funds(state: &State, address: Address) -> Funds {
         .unwrap_or_default()
 }
 
-/// The deployed code of an account.
+/// Returns an account's deployed code.
 pub(crate) fn code_of(account: &AccountInfo) -> Bytes {
     account
         .code

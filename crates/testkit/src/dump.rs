@@ -1,15 +1,15 @@
-//! The state of a chain in a file.
+//! A chain's state in a file.
 
 use crate::fork::{SourceAccount, SourceError, StateSource};
 use alloy::primitives::{Address, B256, Bytes, U256};
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, btree_map::Entry};
 
-/// Accounts and their storage, read from the files that nodes write, or from a [`Chain`](crate::Chain::dump).
+/// Accounts and their storage, from a node's dump file or a [`Chain`](crate::Chain::dump).
 ///
-/// Forms: `anvil --dump-state` (what `anvil_dumpState` returns is that, compressed, in hex: decompress it first), geth's
-/// `dump`, and `alloc` of geth's genesis files, with or without what is around it. Of these, accounts are read: balance, nonce,
-/// code and storage; blocks are not.
+/// Accepts the formats of `anvil --dump-state` (`anvil_dumpState` returns it compressed, in hex: decompress
+/// it first), geth's `dump`, and the `alloc` of geth's genesis files, alone or in the whole file. Only
+/// accounts are read: balance, nonce, code and storage.
 ///
 /// ```
 /// use alloy::primitives::{U256, address};
@@ -30,40 +30,40 @@ pub struct StateDump {
     storage: BTreeMap<(Address, U256), U256>,
 }
 
-/// Why a file is no [`StateDump`].
+/// Why a file is not a valid [`StateDump`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DumpError {
     /// It is not JSON.
     #[error("the dump is not json: {0}")]
     NotJson(String),
-    /// It is JSON of another form.
+    /// It is JSON without accounts.
     #[error("the dump has no accounts: expected an object of accounts, or one with `accounts` or `alloc`")]
     NoAccounts,
-    /// The name of an account is not an address.
+    /// An account's name is not an address.
     #[error("{0:?} is not an address")]
     NotAnAddress(String),
-    /// An account is there twice.
-    #[error("account {0} is there twice")]
+    /// An account occurs twice.
+    #[error("account {0} occurs twice")]
     Twice(Address),
-    /// A member of an account is not what it has to be.
+    /// A member of an account is invalid.
     #[error("account {account}: {member} {problem}")]
     InvalidMember {
         /// The account.
         account: Address,
         /// The member's name.
         member: String,
-        /// What is wrong with it.
+        /// The problem.
         problem: String,
     },
 }
 
 impl StateDump {
-    /// Reads a dump. An account needs none of its members; one that is not known is not looked at.
+    /// Parses a dump. All members of an account are optional; unknown ones are ignored.
     ///
     /// # Errors
     ///
-    /// What is wrong with the file, and where.
+    /// The problem and its location in the file.
     pub fn parse(text: &str) -> Result<Self, DumpError> {
         let file: Value =
             serde_json::from_str(text).map_err(|error| DumpError::NotJson(error.to_string()))?;
@@ -77,7 +77,7 @@ impl StateDump {
         };
         let mut dump = Self::default();
         for (name, members) in accounts {
-            // In genesis files, 0x is left out at times.
+            // Genesis files may omit the 0x.
             let address: Address = name.parse().map_err(|_| DumpError::NotAnAddress(name.clone()))?;
             dump.read_account(address, members)?;
         }
@@ -129,14 +129,14 @@ impl StateDump {
                 .and_then(word)
                 .ok_or_else(|| invalid(&member(), "has a value that is not a word in hex"))?;
             if self.storage.contains_key(&(address, slot)) {
-                return Err(invalid(&member(), "is there twice"));
+                return Err(invalid(&member(), "occurs twice"));
             }
             self.insert_slot(address, slot, value);
         }
         Ok(())
     }
 
-    /// Puts an account in, in place of the one with this address. Its storage stays.
+    /// Inserts an account, replacing one with this address. Its storage stays.
     pub fn insert(&mut self, address: Address, account: SourceAccount) {
         self.accounts.insert(address, account);
     }
@@ -146,12 +146,12 @@ impl StateDump {
         self.storage.insert((address, slot), value);
     }
 
-    /// The accounts, by address.
+    /// Returns the accounts, by address.
     pub fn accounts(&self) -> impl Iterator<Item = (Address, &SourceAccount)> {
         self.accounts.iter().map(|(address, account)| (*address, account))
     }
 
-    /// The file that [`parse`](Self::parse) reads, as a genesis file's `alloc` has it; anvil and geth read that.
+    /// Formats the dump as a genesis file's `alloc`, which [`parse`](Self::parse), anvil and geth read.
     #[must_use]
     pub fn to_json(&self) -> Value {
         let mut accounts = Map::new();
@@ -176,7 +176,7 @@ impl StateDump {
     }
 }
 
-/// A number in JSON, in hex with `0x`, or in decimal.
+/// Parses a JSON number, hex with `0x`, or decimal.
 fn quantity(value: &Value) -> Option<U256> {
     match value {
         Value::Number(number) => number.as_u64().map(U256::from),
@@ -189,7 +189,7 @@ fn quantity(value: &Value) -> Option<U256> {
     }
 }
 
-/// A word in hex; `0x` and zeros before it may be missing, as in geth's dumps.
+/// Parses a word in hex, with or without `0x` and leading zeros, as in geth's dumps.
 fn word(text: &str) -> Option<U256> {
     hex_number(text.strip_prefix("0x").unwrap_or(text))
 }

@@ -1,4 +1,4 @@
-//! What can go wrong on the chain.
+//! Errors of the chain.
 
 use alloy::{
     eips::BlockId,
@@ -14,22 +14,22 @@ pub enum ChainError {
     /// The call reverted; `output` is the revert data.
     #[error("execution reverted{}", reason(.output).map(|reason| format!(": {reason}")).unwrap_or_default())]
     Reverted {
-        /// The revert data, as the contract gave it.
+        /// The revert data.
         output: Bytes,
     },
-    /// The call came to an exceptional halt (out of gas, invalid opcode), which uses up all of its gas.
+    /// The call halted exceptionally (out of gas, invalid opcode), which uses up all of its gas.
     #[error("execution halted: {0}")]
     Halted(HaltReason),
     /// The call needs more gas than it may use.
     #[error("gas required exceeds allowance ({allowance})")]
     GasAllowanceExceeded {
-        /// Gas units: the call's gas limit, or what the sender can pay for, or the block's gas limit.
+        /// In gas units: the call's gas limit, what the sender can pay for, or the block's gas limit.
         allowance: u64,
     },
-    /// The transaction breaks a rule that makes it impossible to include.
+    /// The transaction breaks a rule and cannot be included.
     #[error("transaction refused: {0}")]
     Refused(InvalidTransaction),
-    /// The sender cannot pay for the value and the gas that the transaction asks for.
+    /// The sender cannot pay for the transaction's value and gas.
     #[error("insufficient funds for gas * price + value: {address} has {balance} wei, needs {needed}")]
     InsufficientFunds {
         /// The sender.
@@ -47,10 +47,10 @@ pub enum ChainError {
         /// Blocks that can be undone.
         deepest: u64,
     },
-    /// The pool holds this very transaction.
+    /// The transaction is already in the pool.
     #[error("already known: {0}")]
     AlreadyKnown(B256),
-    /// Another transaction of the sender has used the nonce.
+    /// The nonce was used by another transaction of the sender.
     #[error("nonce too low: next nonce {next}, tx nonce {transaction}")]
     NonceTooLow {
         /// The transaction's nonce.
@@ -58,13 +58,13 @@ pub enum ChainError {
         /// The sender's next nonce.
         next: u64,
     },
-    /// The pool holds a transaction with the same nonce, and at least one of the new one's two fees is not a tenth higher.
+    /// The pool holds a transaction with the same nonce, and the new one does not raise both fees by 10%.
     #[error("replacement transaction underpriced: {pooled} is in the pool")]
     ReplacementUnderpriced {
         /// Hash of the transaction in the pool.
         pooled: B256,
     },
-    /// The sender cannot pay for the transaction on top of what it has in the pool.
+    /// The sender cannot pay for the transaction in addition to its pending ones.
     #[error(
         "insufficient funds for gas * price + value: balance {balance}, queued cost {pooled}, tx cost {cost}, \
          overshot {}",
@@ -73,10 +73,10 @@ pub enum ChainError {
     Unaffordable {
         /// In wei.
         balance: U256,
-        /// The most that the sender's other transactions in the pool can cost, in wei. Zero if it cannot even pay for this
-        /// one alone.
+        /// The maximum cost of the sender's other pending transactions, in wei. Zero if the sender cannot pay
+        /// for this transaction alone.
         pooled: U256,
-        /// The most that the transaction can cost, in wei.
+        /// The maximum cost of the transaction, in wei.
         cost: U256,
     },
     /// There is no such block.
@@ -90,7 +90,7 @@ pub enum ChainError {
     /// There is no such transaction.
     #[error("there is no transaction {0}")]
     UnknownTransaction(B256),
-    /// There is no such snapshot, or it was reverted to already, or one before it was.
+    /// The snapshot does not exist, or it or an earlier one was already reverted to.
     #[error("unknown snapshot {0:#x}")]
     UnknownSnapshot(u64),
     /// Time only moves forward.
@@ -101,52 +101,52 @@ pub enum ChainError {
         /// Unix seconds.
         latest: u64,
     },
-    /// The bytes are no signed transaction of a known type.
+    /// The bytes are not a signed transaction of a known type.
     #[error("failed to decode signed transaction: {0}")]
     UndecodableTransaction(String),
     /// No sender can be recovered from the transaction's signature.
     #[error("invalid transaction signature")]
     InvalidSignature,
-    /// Blobs have no meaning on this chain.
+    /// Blobs are not supported.
     #[error("blob transactions (EIP-4844) are not supported by the simulated chain")]
     BlobsNotSupported,
-    /// The fields of a request contradict each other.
+    /// The request's fields contradict each other.
     #[error("invalid transaction request: {0}")]
     InvalidRequest(String),
     /// This is neither a development account nor impersonated.
     #[error("no signer available for {0}: impersonate it, or send a signed transaction")]
     NoSigner(Address),
-    /// The transaction passed over an account's authorization to delegate (EIP-7702).
+    /// The transaction skipped an account's authorization to delegate (EIP-7702).
     #[error("the delegation of {0} was skipped: it has the code of a contract, or has used the nonce")]
     DelegationSkipped(Address),
-    /// The code cannot be an account's code.
+    /// The code is not valid for an account.
     #[error("invalid code: {0}")]
     InvalidCode(String),
-    /// A contract returned what its interface does not say.
+    /// The return data does not match the interface.
     #[error("return data of {signature} does not decode: {reason} ({} bytes)", output.len())]
     InvalidReturnData {
         /// The function.
         signature: &'static str,
-        /// What is wrong.
+        /// The problem.
         reason: String,
         /// The return data.
         output: Bytes,
     },
-    /// The source of a forked chain cannot say what the state is; see [`StateSource`](crate::StateSource).
+    /// The source of a forked chain did not return the state; see [`StateSource`](crate::StateSource).
     #[error("cannot fetch {what}: {reason}")]
     Source {
-        /// What was asked for.
+        /// The data requested.
         what: String,
-        /// Why there is no answer.
+        /// The reason.
         reason: String,
     },
-    /// The EVM gave up for a reason that no transaction should be able to cause.
+    /// The EVM failed for a reason that no transaction should cause.
     #[error("evm failure: {0}")]
     Evm(String),
 }
 
 impl ChainError {
-    /// The revert data, if the call reverted.
+    /// Returns the revert data, if the call reverted.
     #[must_use]
     pub const fn revert_data(&self) -> Option<&Bytes> {
         match self {
@@ -156,7 +156,7 @@ impl ChainError {
     }
 }
 
-/// Text of an `Error(string)` or a `Panic(uint256)`.
+/// Decodes the text of an `Error(string)` or a `Panic(uint256)`.
 pub(crate) fn reason(output: &[u8]) -> Option<String> {
     match GenericContractError::abi_decode(output).ok()? {
         GenericContractError::Revert(revert) => Some(revert.reason),

@@ -1,4 +1,4 @@
-//! State that is somewhere else, and is fetched when it is asked for.
+//! State that is fetched on demand.
 
 use crate::{ChainError, state::with_code};
 use alloy::primitives::{
@@ -12,49 +12,49 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-/// Where the state of a [forked](crate::Chain::fork) chain comes from: a node, or a file.
+/// The source of a [forked](crate::Chain::fork) chain's state: a node, or a file.
 ///
-/// Everything must be of one block: what was asked for once is not asked for again.
+/// All data must be of one block: every item is fetched only once.
 pub trait StateSource: fmt::Debug + Send + Sync {
-    /// An account. One that is not there has no balance, nonce zero and no code.
+    /// Returns an account. A missing one has balance zero, nonce zero and no code.
     ///
     /// # Errors
     ///
-    /// Why the source cannot say.
+    /// The reason why the source cannot answer.
     fn account(&self, address: Address) -> Result<SourceAccount, SourceError>;
 
-    /// A storage slot. One that was never written is zero.
+    /// Returns a storage slot; zero if it was never written.
     ///
     /// # Errors
     ///
-    /// Why the source cannot say.
+    /// The reason why the source cannot answer.
     fn storage(&self, address: Address, slot: U256) -> Result<U256, SourceError>;
 
-    /// The hash of a block up to the one of the state; zero if it is not known.
+    /// Returns the hash of a block up to the state's block; zero if it is unknown.
     ///
     /// # Errors
     ///
-    /// Why the source cannot say.
+    /// The reason why the source cannot answer.
     fn block_hash(&self, number: u64) -> Result<B256, SourceError>;
 }
 
-/// An account as a [`StateSource`] has it.
+/// An account in a [`StateSource`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SourceAccount {
     /// In wei.
     pub balance: U256,
-    /// Number of transactions sent, or of contracts made plus one.
+    /// The number of transactions sent, or of contracts created plus one.
     pub nonce: u64,
     /// Deployed code; empty if there is none.
     pub code: Bytes,
 }
 
-/// Why a [`StateSource`] cannot say what it is asked for. The text must not hold the address of a node: that can hold a secret.
+/// Why a [`StateSource`] cannot answer. The text must not contain a node's URL, which may hold a secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct SourceError(pub String);
 
-/// The state below the changes of a chain.
+/// The state beneath a chain's changes.
 #[derive(Clone, Debug)]
 pub(crate) struct Fork {
     source: Arc<dyn StateSource>,
@@ -66,7 +66,7 @@ struct Known {
     accounts: AddressMap<Option<AccountInfo>>,
     storage: HashMap<(Address, U256), U256>,
     block_hashes: HashMap<u64, B256>,
-    /// A failure that nobody could be told of yet.
+    /// A failure not reported yet.
     failure: Option<ChainError>,
 }
 
@@ -79,7 +79,7 @@ impl Fork {
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
-        // Whatever is in there is whole.
+        // The content is consistent even after a panic.
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -133,7 +133,7 @@ impl Fork {
         Ok(hash)
     }
 
-    /// Keeps a failure for [`take_failure`](Self::take_failure); the first one, if there are several.
+    /// Stores a failure for [`take_failure`](Self::take_failure); the first one is kept.
     pub(crate) fn keep_failure(&self, failure: ChainError) {
         self.known().failure.get_or_insert(failure);
     }
@@ -142,7 +142,7 @@ impl Fork {
         self.known().failure.take()
     }
 
-    /// Adds what was fetched so far.
+    /// Adds the data fetched so far.
     pub(crate) fn fetched(
         &self,
         accounts: &mut BTreeMap<Address, AccountInfo>,

@@ -1,4 +1,4 @@
-//! The state of a node, over HTTP.
+//! A node's state, over HTTP.
 
 use crate::{
     ChainConfig, ChainError,
@@ -9,15 +9,15 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use std::{fmt, time::Duration};
 
-/// How long a node may take for an answer.
+/// Time limit of a request.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// The longest answer that is read, in bytes: far more than the longest code, in hex.
+/// Maximum size of an answer, in bytes: far more than the longest code in hex.
 const MAX_BODY: u64 = 1024 * 1024;
 
-/// A node's state after one block, asked for over HTTP without TLS: for a node on this machine or behind a proxy on it.
-/// The node must have that state: an old block needs an archive node.
+/// A node's state after one block, fetched over HTTP without TLS: for a node on this machine, or behind a
+/// local proxy. Old blocks need an archive node.
 ///
-/// Neither its errors nor its `Debug` hold the URL, which can hold a key.
+/// Neither its errors nor its `Debug` contain the URL, which may hold an API key.
 ///
 /// ```no_run
 /// use session_key_testkit::{Chain, HttpState};
@@ -43,8 +43,9 @@ impl fmt::Debug for HttpState {
 }
 
 impl HttpState {
-    /// Asks a node for its chain id and for a block, the latest if none is named. What the chain on top should start from comes
-    /// with it: the chain id, and a first block that follows on that block, with its base fee and gas limit.
+    /// Connects to a node, and reads its chain id and a block, the latest by default. Also returns a
+    /// configuration for a chain on top: the chain id, and a first block that follows this one, with its base
+    /// fee and gas limit.
     ///
     /// # Errors
     ///
@@ -97,7 +98,7 @@ impl HttpState {
         Ok((state, config))
     }
 
-    /// Number of the block whose state it is.
+    /// Returns the number of the state's block.
     #[must_use]
     pub const fn block(&self) -> u64 {
         self.block
@@ -107,7 +108,7 @@ impl HttpState {
         let failed = |problem: &str| SourceError(format!("{method}: {problem}"));
         let request = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
         let answer = self.agent.post(&self.url).send_json(request);
-        // An error of the client may hold the URL: only its kind is said.
+        // The client's error may contain the URL: report only its kind.
         let mut answer = answer.map_err(|error| match error {
             ureq::Error::StatusCode(status) => failed(&format!("http status {status}")),
             ureq::Error::Timeout(_) => failed("no answer in time"),

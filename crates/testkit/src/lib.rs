@@ -15,6 +15,7 @@ mod node;
 mod pool;
 mod reorganization;
 mod rpc;
+mod saved;
 #[cfg(feature = "serve")]
 mod serve;
 mod stack;
@@ -29,8 +30,8 @@ mod vantage;
 pub use accounts::{DevAccount, dev_accounts};
 pub use bundler::{
     AbsentForm, Bundle, Bundler, BundlerOptions, BundlerStyle, BundlerWords, Duplicates, EntryPointVersion,
-    NumberForm, PooledOperation, ReasonForm, RevertDataForm, SuccessForm, VerificationGasName,
-    VersionedOperation,
+    NumberForm, PooledOperation, ReasonForm, Reputation, ReputationRules, ReputationStatus, RevertDataForm,
+    SuccessForm, VerificationGasName, VersionedOperation,
 };
 pub use call::CallOptions;
 pub use chain::{Chain, ChainConfig, MAX_BASE_FEE};
@@ -45,6 +46,7 @@ pub use node::{
 pub use pool::PooledTransaction;
 pub use reorganization::{Fate, Reorganization};
 pub use rpc::ErrorAnswer;
+pub use saved::LoadError;
 #[cfg(feature = "serve")]
 pub use serve::Server;
 pub use stack::{

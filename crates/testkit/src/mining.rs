@@ -1,4 +1,4 @@
-//! Making blocks.
+//! Builds blocks.
 
 use crate::{
     Chain,
@@ -15,22 +15,22 @@ use alloy::{
 };
 use std::{cmp::Reverse, collections::BTreeMap};
 
-/// Length of the two rings of past blocks in the state, that of EIP-2935 and that of EIP-4788.
+/// Length of the ring buffers of EIP-2935 and EIP-4788.
 const RING: u64 = 8191;
 
-/// A block to come.
+/// A block in preparation.
 #[derive(Debug)]
 pub(crate) struct Draft {
-    /// Without the roots.
+    /// The header, without roots.
     pub(crate) header: Header,
     pub(crate) transactions: Vec<MinedTransaction>,
-    /// Makes the present look like the state after the block.
+    /// Overlays the current state with that after the block.
     pub(crate) overlay: Overlay,
 }
 
 impl Chain {
-    /// Mines a block with what the pool holds for it: an empty one, if that is nothing. Higher tips come first, then who came
-    /// first; each sender's nonces in order.
+    /// Mines a block of pending transactions, or an empty one. Higher tips come first, then earlier arrivals;
+    /// each sender's nonces stay in order.
     pub fn mine(&mut self) {
         let before = self.state.position();
         if self.pool.is_empty() {
@@ -47,8 +47,8 @@ impl Chain {
         self.append(Block::seal(header, transactions, before));
     }
 
-    /// A block's own writes, before its transactions: the parent's hash (EIP-2935) and the root of the parent's beacon block
-    /// (EIP-4788), each if its contract is there.
+    /// Returns a block's own writes before its transactions: the parent's hash (EIP-2935), and the root of
+    /// the parent's beacon block (EIP-4788), each if its contract exists.
     fn block_writes(&self, header: &Header) -> impl Iterator<Item = (Address, U256, U256)> + use<> {
         let is_there = |contract| {
             self.state
@@ -75,14 +75,14 @@ impl Chain {
         history.into_iter().chain(beacon.into_iter().flatten())
     }
 
-    /// Makes the block's own writes.
+    /// Applies the block's own writes.
     pub(crate) fn begin_block(&mut self, header: &Header) {
         for (contract, slot, value) in self.block_writes(header) {
             self.state.set_storage(contract, slot, value);
         }
     }
 
-    /// The same under an overlay.
+    /// Applies the block's own writes to an overlay.
     pub(crate) fn begin_block_under(&self, overlay: &mut Overlay, header: &Header) {
         for (contract, slot, value) in self.block_writes(header) {
             overlay.set_storage(contract, slot, value);
@@ -91,7 +91,7 @@ impl Chain {
 }
 
 impl Vantage<'_> {
-    /// The block that would be mined now.
+    /// Builds the block that would be mined now.
     pub(crate) fn draft(&self) -> Draft {
         let header = self.next_header();
         let mut overlay = self.overlay_after(self.head());
@@ -109,7 +109,7 @@ impl Vantage<'_> {
 
         let base_fee = header.base_fee_per_gas.unwrap_or_default();
         let env = block_env(&header);
-        // The transactions of each sender that follow on the state without a gap, next one last.
+        // Each sender's transactions that follow the state without a gap; the next one is last.
         let mut lanes: BTreeMap<Address, Vec<(u128, &Waiting)>> = pool
             .senders()
             .map(|sender| {
@@ -143,7 +143,7 @@ impl Vantage<'_> {
                     &overlay,
                 )
             });
-            // A transaction that does not fit, or cannot be included, keeps those behind it out, too.
+            // A transaction that does not fit, or cannot be included, also blocks the sender's later ones.
             let Some(Ok(outcome)) = outcome else {
                 lanes.remove(&sender);
                 continue;

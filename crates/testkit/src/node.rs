@@ -1,4 +1,4 @@
-//! Nodes: how others see the chain.
+//! Nodes with their own view of the chain.
 
 use crate::{
     Testkit,
@@ -18,10 +18,11 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-/// A node in front of the chain of a [`Testkit`], with a view of its own. Clones are handles on the same node.
+/// A node on the chain of a [`Testkit`], with its own view. Clones are handles on the same node.
 ///
-/// It answers as geth does, and has none of the methods that change the chain (`evm_mine` and the like). What it shows is of
-/// one piece: a node that is two blocks late answers blocks, receipts, logs, calls, nonces and fees as of two blocks ago.
+/// It answers as geth does, without methods that change the chain (such as `evm_mine`). Its view is
+/// consistent: a node that is two blocks behind answers with blocks, receipts, logs, calls, nonces and fees
+/// of two blocks ago.
 ///
 /// ```
 /// use alloy::providers::Provider;
@@ -46,24 +47,25 @@ pub struct Node {
     options: Arc<Mutex<NodeOptions>>,
 }
 
-/// How a [`Node`] sees the chain, and how it behaves. By default: it sees everything, and everything works.
+/// The view and behaviour of a [`Node`]. The default sees everything, and works.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NodeOptions {
-    /// How many blocks it is late. Of the blocks since it knows nothing; their transactions wait in its pool.
+    /// How many blocks it is behind. It does not know those blocks; their transactions are pending in its
+    /// pool.
     pub lag: u64,
-    /// Whether it shows the pool. Else `pending` is what `latest` is, and a transaction that waits is unknown.
+    /// Whether it shows the pool. Otherwise `pending` equals `latest`, and pending transactions are unknown.
     pub sees_pool: bool,
-    /// The fate of transactions that clients send to it.
+    /// What happens to submitted transactions.
     pub submission: Submission,
     /// Limits of `eth_getLogs`.
     pub logs: LogLimits,
-    /// Methods that it does not have: -32601.
+    /// Methods that answer with -32601.
     pub missing_methods: BTreeSet<String>,
-    /// How it answers to the tags `safe` and `finalized`.
+    /// Its answers to the tags `safe` and `finalized`.
     pub finality_tags: FinalityTags,
-    /// The state that it does not have any more. `None`: it has all.
+    /// The pruned state. `None`: it has all state.
     pub pruned_state: Option<PrunedState>,
-    /// How many of its latest blocks have logs that it has not indexed: receipts have their status and no logs, and
+    /// How many of its latest blocks have unindexed logs: their receipts have a status but no logs, and
     /// `eth_getLogs` finds none.
     pub unindexed_blocks: u64,
 }
@@ -83,63 +85,63 @@ impl Default for NodeOptions {
     }
 }
 
-/// The fate of transactions that clients send to a [`Node`], and of operations that they send to a
+/// What happens to transactions submitted to a [`Node`], and operations submitted to a
 /// [`Bundler`](crate::Bundler).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Submission {
-    /// They are taken. Transactions go to the pool that all nodes share, or are mined at once with
+    /// Accepted. Transactions go to the pool shared by all nodes, or are mined at once with
     /// [`automine`](crate::Chain::automine).
     #[default]
     Accepted,
-    /// They go nowhere, and the answer is this error.
+    /// Dropped, with this error.
     Refused(ErrorAnswer),
-    /// They are taken, and the answer is this error all the same.
+    /// Accepted, but answered with this error.
     PassedOn(ErrorAnswer),
-    /// They go nowhere, and the answer is the hash all the same.
+    /// Dropped, but answered with the hash.
     Lost,
 }
 
-/// How a [`Node`] answers to the tags `safe` and `finalized`.
+/// A [`Node`]'s answers to the tags `safe` and `finalized`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FinalityTags {
-    /// It knows the blocks.
+    /// The blocks are known.
     #[default]
     Known,
-    /// It answers this block, or null before there is one, whatever comes after it.
+    /// The tags stay at this block, or null before it exists.
     Stuck(u64),
-    /// `eth_getBlockByNumber` answers null; what needs the block fails with -32000 "header not found".
+    /// `eth_getBlockByNumber` returns null; methods that need the block fail with -32000 "header not found".
     Null,
     /// -32000 "finalized block not found".
     NotFound,
-    /// -32602, as nodes of before the merge answer to any text that they do not know.
+    /// -32602, as pre-merge nodes answer to unknown tags.
     Unsupported,
 }
 
 /// Limits of `eth_getLogs`. By default there are none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LogLimits {
-    /// The most blocks in a range, both ends counted.
+    /// The maximum number of blocks in a range, inclusive.
     pub blocks: Option<u64>,
-    /// The most logs in an answer.
+    /// The maximum number of logs in an answer.
     pub results: Option<u64>,
-    /// Whether a range that ends beyond the node's latest block is refused (-32602 "block range extends beyond current head
-    /// block"). Else it ends there.
+    /// Whether a range beyond the node's latest block is refused (-32602 "block range extends beyond current
+    /// head block"). Otherwise it is truncated.
     pub refuses_future_blocks: bool,
-    /// How it says that a limit is exceeded.
+    /// The wording of its limit errors.
     pub words: LimitWords,
 }
 
-/// How nodes say that `eth_getLogs` asks for too much.
+/// The wording of `eth_getLogs` limit errors.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LimitWords {
     /// -32602 "query exceeds max block range 10", "query exceeds max results 20000, retry with the range 1-2".
     #[default]
     Reth,
-    /// -32600 "Under the Free tier plan, you can make eth_getLogs requests with up to a 10 block range. …" and
-    /// -32602 "Log response size exceeded. …", each with a range that should work.
+    /// -32600 "Under the Free tier plan, you can make eth_getLogs requests with up to a 10 block range. …"
+    /// and -32602 "Log response size exceeded. …", each with a range that works.
     Alchemy,
     /// -32602 "range 1000000 exceeds limit of 10000", -32005 "query returned more than 10000 results. …" with data.
     Infura,
@@ -153,20 +155,20 @@ pub enum LimitWords {
     Erigon,
     /// -32005 "limit exceeded".
     LimitExceeded,
-    /// Anything else.
+    /// Any other error.
     Other(ErrorAnswer),
 }
 
-/// The state that a [`Node`] does not have any more.
+/// The pruned state of a [`Node`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PrunedState {
-    /// Of how many of its latest blocks it has the state; at least 1.
+    /// The number of latest blocks whose state it has; at least 1.
     pub blocks: u64,
-    /// How it says that it does not have the state of older ones.
+    /// The wording of its errors for older blocks.
     pub words: PrunedWords,
 }
 
-/// How nodes say that they do not have the state of a block.
+/// The wording of errors about pruned state.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PrunedWords {
@@ -179,7 +181,7 @@ pub enum PrunedWords {
     StateIsPruned,
     /// 4444 "pruned history unavailable".
     PrunedHistoryUnavailable,
-    /// Anything else.
+    /// Any other error.
     Other(ErrorAnswer),
 }
 
@@ -202,7 +204,7 @@ impl PrunedState {
 }
 
 impl LogLimits {
-    /// `range` holds what was asked for, also beyond the latest block.
+    /// `range` is the requested range, even beyond the latest block.
     pub(crate) fn check_range(&self, range: &Range<u64>, latest: u64) -> Result<(), ErrorAnswer> {
         if self.refuses_future_blocks && range.end > latest + 1 {
             return Err(ErrorAnswer::new(
@@ -264,7 +266,7 @@ impl LogLimits {
     }
 
     fn too_many_results(&self, range: &Range<u64>, logs: &[Log], limit: u64) -> ErrorAnswer {
-        // All blocks before that of the first log that is one too many.
+        // All blocks before the first log beyond the limit.
         let beyond = usize::try_from(limit).ok().and_then(|limit| logs.get(limit));
         let last = beyond
             .and_then(|log| log.block_number)
@@ -306,7 +308,7 @@ fn suggestion(from: u64, to: u64) -> String {
     format!("[{from:#x}, {to:#x}]")
 }
 
-/// `10000` as `10,000`.
+/// Formats `10000` as `10,000`.
 fn with_commas(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
@@ -327,7 +329,7 @@ impl Node {
         }
     }
 
-    /// How the node sees the chain now.
+    /// Returns the current options.
     #[must_use]
     pub fn options(&self) -> NodeOptions {
         self.options
@@ -336,18 +338,18 @@ impl Node {
             .clone()
     }
 
-    /// Changes how the node sees the chain, and how it behaves, from the next request on.
+    /// Changes the options, from the next request on.
     pub fn change(&self, change: impl FnOnce(&mut NodeOptions)) {
         change(&mut self.options.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
-    /// The JSON-RPC transport, for `alloy`'s [`RpcClient`].
+    /// Returns the JSON-RPC transport for `alloy`'s [`RpcClient`].
     #[must_use]
     pub fn transport(&self) -> Transport {
         Transport::new(self.clone())
     }
 
-    /// Answers over HTTP, on a port of the loopback interface; see [`Transport::serve`].
+    /// Serves HTTP on a port of the loopback interface; see [`Transport::serve`].
     ///
     /// # Errors
     ///
@@ -357,19 +359,19 @@ impl Node {
         self.transport().serve()
     }
 
-    /// A JSON-RPC client. It polls every millisecond.
+    /// Returns a JSON-RPC client that polls every millisecond.
     #[must_use]
     pub fn client(&self) -> RpcClient {
         self.transport().client()
     }
 
-    /// A provider.
+    /// Returns a provider.
     #[must_use]
     pub fn provider(&self) -> DynProvider {
         self.transport().provider()
     }
 
-    /// A provider that signs the transactions sent through it.
+    /// Returns a provider that signs the transactions sent through it.
     #[must_use]
     pub fn provider_with_signer(&self, signer: PrivateKeySigner) -> DynProvider {
         self.transport().provider_with_signer(signer)
@@ -393,7 +395,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_have_a_comma_before_every_three_digits() {
+    fn numbers_have_thousands_separators() {
         for (number, text) in [
             (0, "0"),
             (999, "999"),

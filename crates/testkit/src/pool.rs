@@ -1,4 +1,4 @@
-//! The pool: transactions that wait for a block, kept as geth keeps them.
+//! The transaction pool, with geth's rules.
 
 use crate::{ChainError, transaction::Candidate};
 use alloy::{
@@ -8,17 +8,17 @@ use alloy::{
 };
 use std::{collections::BTreeMap, sync::Arc};
 
-/// By how much each of the two fees must rise for a transaction to take another one's place, in percent.
+/// The minimum increase of both fees for a replacement, in percent.
 const PRICE_BUMP: u128 = 10;
 
-/// A transaction that waits in the pool.
+/// A pending transaction.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PooledTransaction {
-    /// As `eth_getTransactionByHash` shows it: in no block.
+    /// The transaction as `eth_getTransactionByHash` shows it, without a block.
     pub transaction: types::Transaction,
-    /// Whether it waits for a lower nonce that is neither used nor in the pool.
+    /// Whether it waits for a lower nonce that is neither used nor pending.
     pub queued: bool,
-    /// Whether no block takes it; see [`Chain::hold_pooled`](crate::Chain::hold_pooled).
+    /// Whether blocks skip it; see [`Chain::hold_pooled`](crate::Chain::hold_pooled).
     pub held: bool,
 }
 
@@ -27,11 +27,11 @@ pub struct PooledTransaction {
 pub(crate) struct Waiting {
     pub(crate) candidate: Arc<Candidate>,
     pub(crate) held: bool,
-    /// Which came first, where two pay the same.
+    /// Breaks ties between equal payments: the earlier one wins.
     pub(crate) arrival: u64,
 }
 
-/// All that wait. Each sender has at most one transaction for a nonce.
+/// All pending transactions, at most one per sender and nonce.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Pool {
     senders: BTreeMap<Address, BTreeMap<u64, Waiting>>,
@@ -39,7 +39,7 @@ pub(crate) struct Pool {
     arrivals: u64,
 }
 
-/// An account as far as the pool needs it.
+/// The parts of an account that the pool needs.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Funds {
     pub(crate) nonce: u64,
@@ -57,7 +57,7 @@ impl Pool {
         self.senders.get(sender)?.get(nonce)
     }
 
-    /// The transactions of one sender, by nonce.
+    /// Returns the transactions of one sender, by nonce.
     pub(crate) fn of(&self, sender: Address) -> impl Iterator<Item = (u64, &Waiting)> {
         self.senders
             .get(&sender)
@@ -70,7 +70,7 @@ impl Pool {
         self.senders.keys().copied()
     }
 
-    /// The first nonce from `nonce` on that no transaction of the sender has.
+    /// Returns the first nonce from `nonce` on without a pending transaction.
     pub(crate) fn next_nonce(&self, sender: Address, nonce: u64) -> u64 {
         let mut next = nonce;
         for (taken, _) in self.of(sender).skip_while(|(taken, _)| *taken < nonce) {
@@ -82,7 +82,7 @@ impl Pool {
         next
     }
 
-    /// Whether a transaction may come in, by nonce, funds and what is there already.
+    /// Checks whether a transaction can be accepted, by nonce, funds and pending transactions.
     pub(crate) fn admit(&self, candidate: &Candidate, funds: Funds) -> Result<(), ChainError> {
         let hash = candidate.hash();
         if self.places.contains_key(&hash) {
@@ -103,7 +103,8 @@ impl Pool {
             .fold(U256::ZERO, |sum, (_, waiting)| {
                 sum.saturating_add(waiting.candidate.highest_cost())
             });
-        // The others count only where the transaction alone could be paid: each of the two cases has its own words.
+        // Pending transactions count only if this one alone is affordable: the two cases have different
+        // errors.
         let pooled = if cost > funds.balance { U256::ZERO } else { pooled };
         if pooled.saturating_add(cost) > funds.balance {
             return Err(ChainError::Unaffordable {
@@ -120,7 +121,7 @@ impl Pool {
         }
     }
 
-    /// Takes a transaction in, in place of the one with its nonce; answers that one.
+    /// Inserts a transaction, and returns the one it replaces.
     pub(crate) fn insert(&mut self, candidate: Arc<Candidate>) -> Option<Arc<Candidate>> {
         let (hash, sender, nonce) = (
             candidate.hash(),
@@ -157,8 +158,8 @@ impl Pool {
         Ok(())
     }
 
-    /// Drops what no block can take any more: used nonces, what its sender can no longer pay, what no block is large enough
-    /// for.
+    /// Drops transactions that can no longer be included: their nonce is used, their sender cannot pay, or
+    /// they exceed the block gas limit.
     pub(crate) fn settle(&mut self, gas_limit: u64, funds: impl Fn(Address) -> Funds) {
         let places = &mut self.places;
         self.senders.retain(|sender, waiting| {
@@ -178,7 +179,7 @@ impl Pool {
     }
 }
 
-/// Whether a transaction pays enough more than another one to take its place.
+/// Whether a transaction pays enough more than another to replace it.
 pub(crate) fn outbids(new: &Candidate, old: &Candidate) -> bool {
     let enough = |new: u128, old: u128| {
         let threshold = U256::from(old) * U256::from(100 + PRICE_BUMP) / U256::from(100);

@@ -1,4 +1,4 @@
-//! Undoes blocks: others can take their place.
+//! Undoes blocks.
 
 use crate::{Chain, ChainError, block::Finality};
 use alloy::{
@@ -6,32 +6,33 @@ use alloy::{
     rpc::types,
 };
 
-/// The fate of a transaction whose block is undone.
+/// What happens to a transaction whose block is undone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Fate {
-    /// It waits in the pool again, if its sender can still pay it.
+    /// It returns to the pool, if its sender can still pay.
     Pooled,
-    /// It is gone, until somebody sends it again.
+    /// It is dropped until someone sends it again.
     Dropped,
 }
 
-/// The blocks and transactions that a reorganization undid, in the order of the chain.
+/// The blocks and transactions undone by a reorganization, in chain order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reorganization {
-    /// Hashes of the blocks that are gone.
+    /// Hashes of the undone blocks.
     pub blocks: Vec<B256>,
-    /// Hashes of their transactions that wait in the pool again.
+    /// Hashes of the transactions that returned to the pool.
     pub pooled: Vec<B256>,
-    /// Hashes of their other transactions.
+    /// Hashes of the dropped transactions.
     pub dropped: Vec<B256>,
 }
 
 impl Chain {
-    /// Undoes the last `depth` blocks: state, receipts and logs are what they were before. Then others can be
-    /// [mined](Self::mine) in their place; they have other hashes, even with the same transactions at the same time. What was
-    /// set by hand (balances, code, storage) since the first of the blocks is undone, too, and snapshots taken since are gone.
+    /// Undoes the last `depth` blocks: state, receipts and logs revert. New blocks can then be
+    /// [mined](Self::mine); they have different hashes, even with the same transactions and times. Changes by
+    /// hand (balances, code, storage) since the first undone block are undone as well, and snapshots taken
+    /// since become invalid.
     ///
-    /// `fate` says of each transaction what becomes of it. One that its sender can no longer pay is dropped, as on geth.
+    /// `fate` decides for each transaction. One that its sender can no longer pay is dropped, as on geth.
     ///
     /// ```
     /// use session_key_testkit::{Chain, ChainConfig, Fate};
@@ -48,8 +49,8 @@ impl Chain {
     ///
     /// # Errors
     ///
-    /// [`ChainError::BeyondFinality`] if the last of the blocks is final. The latest block always is, unless
-    /// [`ChainConfig::finalized_distance`](crate::ChainConfig::finalized_distance) says otherwise.
+    /// [`ChainError::BeyondFinality`] if one of the blocks is final. By default, all blocks are; see
+    /// [`ChainConfig::finalized_distance`](crate::ChainConfig::finalized_distance).
     pub fn reorganize(
         &mut self,
         depth: u64,
@@ -95,7 +96,7 @@ impl Chain {
     }
 }
 
-/// The mark of a fork in its headers; empty before there was another.
+/// Returns the extra data that marks a fork's headers; empty before the first reorganization.
 pub(crate) fn fork_mark(fork: u64) -> Bytes {
     U64::from(fork).to_be_bytes_trimmed_vec().into()
 }

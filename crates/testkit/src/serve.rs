@@ -28,16 +28,16 @@ use tokio::{
     sync::oneshot,
 };
 
-/// The longest body that is read, in bytes: geth's limit.
+/// Maximum size of a body, in bytes: geth's limit.
 const MAX_BODY: usize = 5 * 1024 * 1024;
-/// The most requests in a batch: geth's limit.
+/// Maximum number of requests in a batch: geth's limit.
 const MAX_BATCH: usize = 1000;
-/// How long a client may take to send the head of a request, or its body.
+/// Time limit for receiving a request's head, and its body.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A server on the loopback interface. It stops, and closes its connections, when it is dropped.
+/// A server on the loopback interface. Dropping it stops it and closes its connections.
 ///
-/// Dropping it waits for the request that it answers at that moment. Do not hold [`Testkit::chain`](crate::Testkit::chain)
+/// Dropping it waits for a request in progress. Do not hold [`Testkit::chain`](crate::Testkit::chain)
 /// meanwhile.
 #[derive(Debug)]
 pub struct Server {
@@ -48,8 +48,8 @@ pub struct Server {
 }
 
 impl Server {
-    fn start(transport: Transport) -> io::Result<Self> {
-        let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    fn start(transport: Transport, port: u16) -> io::Result<Self> {
+        let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -66,7 +66,7 @@ impl Server {
                 runtime.block_on(async {
                     tokio::select! {
                         () = accept(listener, transport) => {}
-                        // Dropped without a word is stopped, too.
+                        // A dropped sender stops it as well.
                         _ = stopped => {}
                     }
                 });
@@ -79,13 +79,13 @@ impl Server {
         })
     }
 
-    /// Where it answers: `http://127.0.0.1:` and a port that was free.
+    /// Returns its URL: `http://127.0.0.1:` and the port.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// The address that it listens on.
+    /// Returns the address that it listens on.
     #[must_use]
     pub const fn address(&self) -> SocketAddr {
         self.address
@@ -95,7 +95,7 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         if let Some(stop) = self.stop.take() {
-            // It has stopped already, if nobody listens.
+            // Sending fails if it has already stopped.
             let _ = stop.send(());
         }
         if let Some(thread) = self.thread.take() {
@@ -105,14 +105,23 @@ impl Drop for Server {
 }
 
 impl Transport {
-    /// Answers JSON-RPC over HTTP (POST; single requests and batches) on 127.0.0.1, at a port that is free, until the server is
-    /// dropped. Clients that are slow do not keep others waiting.
+    /// Serves JSON-RPC over HTTP (POST; single requests and batches) on 127.0.0.1, at a free port, until the
+    /// server is dropped. Slow clients do not delay others.
     ///
     /// # Errors
     ///
-    /// The operating system's, from listening or from starting a thread.
+    /// If the operating system cannot listen or start a thread.
     pub fn serve(self) -> io::Result<Server> {
-        Server::start(self)
+        self.serve_on(0)
+    }
+
+    /// As [`serve`](Self::serve), at this port.
+    ///
+    /// # Errors
+    ///
+    /// The operating system's: the port is taken, for example.
+    pub fn serve_on(self, port: u16) -> io::Result<Server> {
+        Server::start(self, port)
     }
 }
 
@@ -122,20 +131,20 @@ async fn accept(listener: TcpListener, transport: Transport) {
             Ok((stream, _)) => {
                 tokio::spawn(converse(stream, transport.clone()));
             }
-            // Too many open files, or a client that is gone already.
+            // Too many open files, or a client that has already disconnected.
             Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
         }
     }
 }
 
 async fn converse(stream: TcpStream, transport: Transport) {
-    // Answers are small and wait for nothing.
+    // Answers are small and sent at once.
     let _ = stream.set_nodelay(true);
     let service = service_fn(move |request| {
         let transport = transport.clone();
         async move { Ok::<_, Infallible>(respond(&transport, request).await) }
     });
-    // However it ends, there is nobody to tell.
+    // There is no one to report an error to.
     let _ = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(PATIENCE)
@@ -171,7 +180,7 @@ fn empty(status: StatusCode) -> hyper::Response<Full<Bytes>> {
     response
 }
 
-/// The rest of the body is not read: the connection cannot go on.
+/// The rest of the body is not read, so the connection must close.
 fn closing(status: StatusCode) -> hyper::Response<Full<Bytes>> {
     let mut response = empty(status);
     response
@@ -180,10 +189,10 @@ fn closing(status: StatusCode) -> hyper::Response<Full<Bytes>> {
     response
 }
 
-/// A request as it came.
+/// A received request.
 #[derive(Debug)]
 struct Asked<'a> {
-    /// `None`: a notification.
+    /// `None` for a notification.
     id: Option<&'a str>,
     method: String,
     params: Option<&'a RawValue>,
@@ -207,7 +216,7 @@ struct AnsweredError {
     data: Option<serde_json::Value>,
 }
 
-/// The answer to a body; `None` if there is nothing to say, because it holds notifications only.
+/// Answers a body; `None` if it contains only notifications.
 fn answer(endpoint: &dyn Endpoint, body: &[u8]) -> Option<String> {
     let invalid = |message: &str| ErrorAnswer::new(-32600, message);
     let Ok(body) = serde_json::from_slice::<&RawValue>(body) else {
@@ -227,7 +236,7 @@ fn answer(endpoint: &dyn Endpoint, body: &[u8]) -> Option<String> {
     (!answers.is_empty()).then(|| format!("[{}]", answers.join(",")))
 }
 
-/// The answers to requests that have an id, in order.
+/// Answers the requests that have an id, in order.
 fn answer_all(endpoint: &dyn Endpoint, requests: &[&RawValue]) -> Vec<String> {
     let asked: Vec<Option<Asked<'_>>> = requests.iter().map(|request| read(request)).collect();
     let valid: Vec<Request<'_>> = asked
@@ -267,7 +276,7 @@ fn read(request: &RawValue) -> Option<Asked<'_>> {
     })
 }
 
-/// `id` is null where none could be read.
+/// `id` is null if it could not be parsed.
 fn write(id: Option<&str>, answer: Result<Box<RawValue>, ErrorAnswer>) -> Option<String> {
     let id: &RawValue = serde_json::from_str(id.unwrap_or("null")).ok()?;
     let (result, error) = match answer {
@@ -308,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_request_is_told_so() {
+    fn an_invalid_request_gets_an_error() {
         let code = |body: &str| {
             let answer = ask(body);
             assert_eq!(answer["id"], Value::Null, "{body}");
@@ -333,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_is_answered_in_order_with_an_error_for_each_that_is_none() {
+    fn a_batch_is_answered_in_order_with_an_error_for_each_invalid_request() {
         let batch = json!([
             {"jsonrpc": "2.0", "id": 1, "method": "evm_mine"},
             1,
@@ -343,7 +352,7 @@ mod tests {
         ]);
         let answers = ask(&batch.to_string());
         let answers = answers.as_array().unwrap();
-        assert_eq!(answers.len(), 4, "none to the notification");
+        assert_eq!(answers.len(), 4, "no answer to the notification");
         assert_eq!(answers[1]["error"]["code"], -32600);
         assert_eq!(answers[2], json!({"jsonrpc": "2.0", "id": "b", "result": "0x2"}));
         assert_eq!(answers[3]["error"]["code"], -32601);

@@ -1,10 +1,12 @@
-//! The contracts of ERC-6900 v0.8: EntryPoint v0.7, the session key module, accounts of three kinds, their factory, and a token
-//! and a paymaster to test with.
+//! The contracts of ERC-6900 v0.8: EntryPoint v0.7, the session key module, accounts of three kinds and their
+//! factory, with a token and a paymaster for tests.
 
 use crate::{
     Chain, ChainError, DevAccount, PlannedContract, TestToken,
     call::request,
-    stack::{DEPLOYER, V08_ACCOUNT_CODE, V08_DELEGATE_CODE, deploy_all, test_token},
+    stack::{
+        DEPLOYER, FACTORY_STAKE, UNSTAKE_DELAY, V08_ACCOUNT_CODE, V08_DELEGATE_CODE, deploy_all, test_token,
+    },
 };
 use alloy::{
     eips::eip7702::{Authorization, constants::EIP7702_DELEGATION_DESIGNATOR},
@@ -46,16 +48,12 @@ static TEST_PAYMASTER_V07: CreationCode = CreationCode::new(
     include_str!("../bytecode/TestPaymasterV07.hex"),
 );
 
-/// What the factory has staked with EntryPoint v0.7, in wei.
-const FACTORY_STAKE: U256 = U256::from_limbs([10u64.pow(18), 0, 0, 0]);
-/// For how long, in seconds: a day, the least that bundlers ask for.
-const UNSTAKE_DELAY: u32 = 24 * 60 * 60;
-
 /// The addresses of all the contracts of ERC-6900 v0.8. They depend on nothing but bytecode, so they are the same on every chain.
 ///
-/// The EntryPoint and the session key module are the real ones. The accounts, their factory and the owner's module are stand-ins
-/// that behave as Modular Account v2 and its factory do: validations selected in the nonce, hooks read at execution, callbacks
-/// skipped without data. They are not at the addresses of the deployed ones, and their `accountId` and `moduleId` are their own.
+/// The EntryPoint and the session key module are the real ones. The accounts, their factory and the owner's
+/// module are stand-ins that behave like Modular Account v2 and its factory: validations are selected in the
+/// nonce, hooks are read at execution, and callbacks without data are skipped. They are not at the deployed
+/// addresses, and have their own `accountId` and `moduleId`.
 ///
 /// ```
 /// use alloy::primitives::U256;
@@ -67,14 +65,14 @@ const UNSTAKE_DELAY: u32 = 24 * 60 * 60;
 /// let [owner, other] = [dev_accounts()[0], dev_accounts()[1]];
 /// let account = stack.create_semi_modular_account(&mut chain, owner.address, U256::ZERO)?;
 ///
-/// // The fallback signer may make the account call; anyone else may not.
+/// // The fallback signer may make the account call; no one else may.
 /// let call = IAccountV08::executeCall { target: other.address, value: U256::from(5), data: Default::default() };
 /// chain.set_balance(account, U256::from(5));
 /// assert!(chain.transact(other.address, account, &call).is_err());
 /// chain.transact(owner.address, account, &call)?;
 /// assert_eq!(chain.balance(account), 0);
 ///
-/// // An externally owned account is a smart account, too, from here on.
+/// // From here on, an externally owned account is a smart account as well.
 /// stack.delegate_account(&mut chain, &other)?;
 /// assert_eq!(chain.read(owner.address, other.address, &IAccountV08::entryPointCall {})?, stack.entry_point);
 /// # Ok::<(), session_key_testkit::ChainError>(())
@@ -83,30 +81,33 @@ const UNSTAKE_DELAY: u32 = 24 * 60 * 60;
 pub struct StackV08 {
     /// EntryPoint v0.7, at its canonical address.
     pub entry_point: Address,
-    /// Session key module, at its planned address.
+    /// The session key module, at its planned address.
     pub session_key_module: Address,
-    /// Validates by one signer without code, per entity id: the owner's module in accounts of [`create_account`](Self::create_account).
+    /// Validates one signer without code per entity id: the owner's module in accounts of
+    /// [`create_account`](Self::create_account).
     pub single_signer_module: Address,
-    /// What the proxies of accounts with an owner's module point to.
+    /// The implementation behind proxies of accounts with an owner's module.
     pub account_implementation: Address,
-    /// What the proxies of accounts with a fallback signer point to.
+    /// The implementation behind proxies of accounts with a fallback signer.
     pub semi_modular_implementation: Address,
-    /// What externally owned accounts delegate to (EIP-7702). It behaves as version 1.1 of the deployed one: the account's own
-    /// contract signature is not taken for its owner's, and it takes the key's plain signature of a hash.
+    /// The contract that externally owned accounts delegate to (EIP-7702). It behaves like version 1.1 of the
+    /// deployed one: it does not accept the account's own contract signature as its owner's, and accepts the
+    /// key's plain signature of a hash.
     pub delegate: Address,
-    /// Makes accounts of the first two kinds. Staked with the EntryPoint, as the deployed one is.
+    /// Creates accounts of the first two kinds. Staked with the EntryPoint, like the deployed one.
     pub account_factory: Address,
-    /// An ERC-20 token with 6 decimals that anyone may mint: [`TestToken`]. The one of [`Stack`](crate::Stack).
+    /// [`TestToken`], an ERC-20 token with 6 decimals that anyone may mint; the same as in
+    /// [`Stack`](crate::Stack).
     pub token: Address,
-    /// A paymaster that pays for every operation, once it has a deposit with EntryPoint v0.7.
+    /// A paymaster that pays for every operation, if it has a deposit with EntryPoint v0.7.
     pub paymaster: Address,
 }
 
 impl StackV08 {
-    /// The contracts in the order they must be created in, and the addresses that they lead to. EntryPoint and module are those of
-    /// [`deployment::plan`].
+    /// Returns the contracts in order of creation, and the resulting addresses. EntryPoint and module are
+    /// those of [`deployment::plan`].
     ///
-    /// On a live chain: send [`PlannedContract::transaction`] for each whose address has no code yet.
+    /// On a live chain, send [`PlannedContract::transaction`] for each address without code.
     #[must_use]
     pub fn plan() -> (Self, Vec<PlannedContract>) {
         let parameters = DeploymentParameters::default();
@@ -157,12 +158,12 @@ impl StackV08 {
         (stack, plan)
     }
 
-    /// Deploys everything, and stakes one ether for the factory, for a day. What is there already is left as it is.
-    /// [`Stack`](crate::Stack) may be on the same chain.
+    /// Deploys what is missing, and stakes one ether for the factory, for a day. [`Stack`](crate::Stack) may
+    /// be on the same chain.
     ///
     /// # Errors
     ///
-    /// [`ChainError::Reverted`] when a constructor reverts.
+    /// [`ChainError::Reverted`] if a constructor reverts.
     pub fn deploy(chain: &mut Chain) -> Result<Self, ChainError> {
         let (stack, plan) = Self::plan();
         deploy_all(chain, &plan)?;
@@ -186,13 +187,13 @@ impl StackV08 {
         Ok(stack)
     }
 
-    /// Makes an account through the factory, and returns its address; or just that, if it is there already. Its owner is the signer
-    /// under this entity id in [`single_signer_module`](Self::single_signer_module): a global validation, for user operations and
-    /// signatures.
+    /// Creates an account through the factory unless it exists, and returns its address. Its owner is the
+    /// signer under this entity id in [`single_signer_module`](Self::single_signer_module): a global
+    /// validation, for user operations and signatures.
     ///
     /// # Errors
     ///
-    /// [`ChainError::Reverted`] when the account cannot be made.
+    /// [`ChainError::Reverted`] if the account cannot be created.
     pub fn create_account(
         &self,
         chain: &mut Chain,
@@ -208,12 +209,12 @@ impl StackV08 {
         chain.transact(DEPLOYER, self.account_factory, &call)
     }
 
-    /// Makes an account whose owner is a fallback signer, through the factory, and returns its address; or just that, if it is there
-    /// already.
+    /// Creates an account with a fallback signer through the factory unless it exists, and returns its
+    /// address.
     ///
     /// # Errors
     ///
-    /// [`ChainError::Reverted`] when the account cannot be made.
+    /// [`ChainError::Reverted`] if the account cannot be created.
     pub fn create_semi_modular_account(
         &self,
         chain: &mut Chain,
@@ -224,13 +225,13 @@ impl StackV08 {
         chain.transact(DEPLOYER, self.account_factory, &call)
     }
 
-    /// Makes a development account delegate to [`delegate`](Self::delegate), by a transaction of somebody else that holds the
-    /// account's authorization (EIP-7702). Its nonce goes up by one.
+    /// Makes a development account delegate to [`delegate`](Self::delegate), in another sender's transaction
+    /// with the account's authorization (EIP-7702). Its nonce increases by one.
     ///
     /// # Errors
     ///
-    /// [`ChainError::NoSigner`] when the private key is not the address's; [`ChainError::DelegationSkipped`] when the account has a
-    /// contract's code.
+    /// [`ChainError::NoSigner`] if the private key does not match the address;
+    /// [`ChainError::DelegationSkipped`] if the account has a contract's code.
     pub fn delegate_account(&self, chain: &mut Chain, account: &DevAccount) -> Result<(), ChainError> {
         let signer = account.signer();
         if signer.address() != account.address {
@@ -249,7 +250,7 @@ impl StackV08 {
             ..request(DEPLOYER, DEPLOYER, [])
         };
         chain.send(delegation)?.ok()?;
-        // A transaction passes over an authorization that does not hold.
+        // A transaction skips an invalid authorization without failing.
         let designator = [&EIP7702_DELEGATION_DESIGNATOR[..], self.delegate.as_slice()].concat();
         if chain.code(account.address) != designator {
             return Err(ChainError::DelegationSkipped(account.address));
@@ -257,11 +258,11 @@ impl StackV08 {
         Ok(())
     }
 
-    /// Gives an address some of the test token, in base units (6 decimals).
+    /// Mints test tokens to an address, in base units (6 decimals).
     ///
     /// # Errors
     ///
-    /// [`ChainError::Reverted`] when the total supply would overflow.
+    /// [`ChainError::Reverted`] if the total supply would overflow.
     pub fn mint(&self, chain: &mut Chain, to: Address, amount: U256) -> Result<(), ChainError> {
         chain.transact(DEPLOYER, self.token, &TestToken::mintCall { to, amount })?;
         Ok(())

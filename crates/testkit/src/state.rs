@@ -1,7 +1,8 @@
-//! The world state, with an undo log: what makes snapshots, reverts and reads at past blocks cheap.
+//! The world state with an undo log, which makes snapshots, reverts and reads at past blocks cheap.
 
 use crate::{
-    ChainError,
+    ChainError, LoadError,
+    chain::code_of,
     fork::{Fork, StateSource},
 };
 use alloy::primitives::{
@@ -15,53 +16,139 @@ use revm::{
     primitives::KECCAK_EMPTY,
     state::{AccountInfo, EvmState},
 };
+use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, sync::Arc};
 
-/// An account with its storage, as far as it is not in the fork below.
+/// An account with its storage, except for what is in the fork beneath.
 #[derive(Clone, Debug, Default)]
 struct Account {
-    /// `None`: as in the fork below; there is no such account if there is no fork.
+    /// `None`: as in the fork, or no such account without a fork.
     info: Option<AccountInfo>,
     storage: U256Map<U256>,
-    /// Whether no slot of the fork below shows through.
+    /// Whether all slots of the fork are hidden.
     whole: bool,
 }
 
-/// One change, kept as what was there before.
+/// A change, stored as the previous value.
 #[derive(Clone, Debug)]
 enum Undo {
-    /// Balance, nonce and code; `None`: there was no such account, or it was as in the fork below.
+    /// Balance, nonce and code; `None`: no such account, or as in the fork.
     Account {
         address: Address,
         before: Option<AccountInfo>,
     },
-    /// One storage slot; `None`: it was zero, or as in the fork below.
+    /// A storage slot; `None`: zero, or as in the fork.
     Storage {
         address: Address,
         slot: U256,
         before: Option<U256>,
     },
-    /// Slots of the fork below showed through.
+    /// The fork's slots were visible.
     Whole { address: Address },
 }
 
-/// A place in the history of the state, in changes since its creation.
+/// A position in the state's history: the number of changes since its creation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Position(usize);
 
-/// All accounts, and how to get back to any earlier state.
+impl Position {
+    /// The number of changes before it.
+    pub(crate) const fn changes(self) -> usize {
+        self.0
+    }
+
+    pub(crate) const fn from_changes(changes: usize) -> Self {
+        Self(changes)
+    }
+}
+
+/// A state with its history, as a file holds it.
+#[derive(Debug, Default, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct SavedState {
+    /// Every code once; accounts name it by its index.
+    codes: Vec<Bytes>,
+    accounts: Vec<SavedAccount>,
+    history: Vec<SavedChange>,
+}
+
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct SavedAccount {
+    address: Address,
+    info: Option<SavedInfo>,
+    storage: BTreeMap<U256, U256>,
+}
+
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct SavedInfo {
+    balance: U256,
+    nonce: u64,
+    code: Option<usize>,
+}
+
+/// One change, as what there was before.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+enum SavedChange {
+    Account(Address, Option<SavedInfo>),
+    Storage(Address, U256, Option<U256>),
+}
+
+/// The codes of a state that is being saved.
+#[derive(Default)]
+struct Codes {
+    codes: Vec<Bytes>,
+    indices: BTreeMap<B256, usize>,
+}
+
+impl Codes {
+    fn saved(&mut self, info: &AccountInfo) -> SavedInfo {
+        let code = (info.code_hash != KECCAK_EMPTY && info.code_hash != B256::ZERO).then(|| {
+            *self.indices.entry(info.code_hash).or_insert_with(|| {
+                self.codes.push(code_of(info));
+                self.codes.len() - 1
+            })
+        });
+        SavedInfo {
+            balance: info.balance,
+            nonce: info.nonce,
+            code,
+        }
+    }
+}
+
+impl SavedInfo {
+    fn info(&self, codes: &[Bytes]) -> Result<AccountInfo, LoadError> {
+        let info = AccountInfo {
+            balance: self.balance,
+            nonce: self.nonce,
+            ..Default::default()
+        };
+        let Some(index) = self.code else {
+            return Ok(info);
+        };
+        let code = codes
+            .get(index)
+            .ok_or(LoadError::Damaged("an account's code is missing"))?;
+        with_code(info, code.clone()).map_err(|_| LoadError::Damaged("an account's code is malformed"))
+    }
+}
+
+/// All accounts, and the changes needed to return to any earlier state.
 ///
-/// Reading the past and reverting to it cost as much as what changed since then; memory grows with every change.
+/// Reading or restoring a past state costs as much as the changes since; memory grows with every change.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct State {
     accounts: AddressMap<Account>,
     undo: Vec<Undo>,
-    /// What shows where nothing was changed.
+    /// Visible where nothing was changed.
     fork: Option<Fork>,
 }
 
 impl State {
-    /// A state that begins as another one.
+    /// Creates a state on top of a source.
     pub(crate) fn fork(source: Arc<dyn StateSource>) -> Self {
         Self {
             fork: Some(Fork::new(source)),
@@ -69,11 +156,95 @@ impl State {
         }
     }
 
+    /// Returns the state with its history; `None` above a fork, whose own state is elsewhere.
+    pub(crate) fn save(&self) -> Option<SavedState> {
+        if self.fork.is_some() {
+            return None;
+        }
+        let mut codes = Codes::default();
+        let mut accounts: Vec<SavedAccount> = self
+            .accounts
+            .iter()
+            .map(|(address, account)| SavedAccount {
+                address: *address,
+                info: account.info.as_ref().map(|info| codes.saved(info)),
+                storage: account
+                    .storage
+                    .iter()
+                    .map(|(slot, value)| (*slot, *value))
+                    .collect(),
+            })
+            .collect();
+        accounts.sort_by_key(|account| account.address);
+        let history = self
+            .undo
+            .iter()
+            .filter_map(|undo| match undo {
+                Undo::Account { address, before } => {
+                    let before = before.as_ref().map(|info| codes.saved(info));
+                    Some(SavedChange::Account(*address, before))
+                }
+                Undo::Storage {
+                    address,
+                    slot,
+                    before,
+                } => Some(SavedChange::Storage(*address, *slot, *before)),
+                // Only above a fork.
+                Undo::Whole { .. } => None,
+            })
+            .collect();
+        Some(SavedState {
+            codes: codes.codes,
+            accounts,
+            history,
+        })
+    }
+
+    /// Returns a state that was saved.
+    pub(crate) fn load(saved: SavedState) -> Result<Self, LoadError> {
+        let SavedState {
+            codes,
+            accounts,
+            history,
+        } = saved;
+        let info = |info: Option<SavedInfo>| info.map(|info| info.info(&codes)).transpose();
+        let mut state = Self::default();
+        for SavedAccount {
+            address,
+            info: of_account,
+            storage,
+        } in accounts
+        {
+            let account = Account {
+                info: info(of_account)?,
+                storage: storage.into_iter().collect(),
+                whole: false,
+            };
+            if state.accounts.insert(address, account).is_some() {
+                return Err(LoadError::Damaged("an account is there twice"));
+            }
+        }
+        for change in history {
+            state.undo.push(match change {
+                SavedChange::Account(address, before) => Undo::Account {
+                    address,
+                    before: info(before)?,
+                },
+                SavedChange::Storage(address, slot, before) => Undo::Storage {
+                    address,
+                    slot,
+                    before,
+                },
+            });
+        }
+        Ok(state)
+    }
+
     pub(crate) const fn position(&self) -> Position {
         Position(self.undo.len())
     }
 
-    /// Takes back everything since `position`.
+    /// Reverts all changes since `position`.
     pub(crate) fn revert_to(&mut self, position: Position) {
         for undo in self.undo.drain(position.0..).rev() {
             match undo {
@@ -100,7 +271,7 @@ impl State {
         }
     }
 
-    /// What has to be laid over the state as it is to see it as it was at `position`.
+    /// Returns the overlay that shows the current state as of `position`.
     pub(crate) fn overlay_at(&self, position: Position) -> Overlay {
         let mut overlay = Overlay::default();
         for undo in self.undo[position.0..].iter().rev() {
@@ -129,7 +300,7 @@ impl State {
         overlay
     }
 
-    /// What there is without changes; `None`: no such account.
+    /// Returns an account without changes; `None` if it does not exist.
     fn base_account(&self, address: Address) -> Result<Option<AccountInfo>, ChainError> {
         self.fork.as_ref().map_or(Ok(None), |fork| fork.account(address))
     }
@@ -139,14 +310,14 @@ impl State {
         fork.map_or(Ok(U256::ZERO), |fork| fork.storage(address, slot))
     }
 
-    /// The hash of a block of the fork below; zero if it is not known, or there is no fork.
+    /// Returns a block hash from the fork; zero if it is unknown, or there is no fork.
     pub(crate) fn block_hash(&self, number: u64) -> Result<B256, ChainError> {
         self.fork
             .as_ref()
             .map_or(Ok(B256::ZERO), |fork| fork.block_hash(number))
     }
 
-    /// Keeps the failure of a fork's source for [`failure`](Self::failure).
+    /// Stores the error of a fork's source for [`failure`](Self::failure).
     pub(crate) fn kept<T: Default>(&self, result: Result<T, ChainError>) -> T {
         result.unwrap_or_else(|failure| {
             if let Some(fork) = &self.fork {
@@ -156,7 +327,7 @@ impl State {
         })
     }
 
-    /// A failure of a fork's source that nobody was told of, since the last time that this was asked.
+    /// Returns a fork source's error, if one was not reported yet.
     pub(crate) fn failure(&self) -> Result<(), ChainError> {
         let failure = self.fork.as_ref().and_then(Fork::take_failure);
         failure.map_or(Ok(()), Err)
@@ -180,12 +351,13 @@ impl State {
         }
     }
 
-    /// An account; `None` if there is no such account, or if a fork's source fails, which [`failure`](Self::failure) then says.
+    /// Returns an account; `None` if it does not exist, or if a fork's source fails: then
+    /// [`failure`](Self::failure) returns the error.
     pub(crate) fn account(&self, address: Address) -> Option<AccountInfo> {
         self.kept(self.read_account(address))
     }
 
-    /// A slot; zero if a fork's source fails, which [`failure`](Self::failure) then says.
+    /// Returns a slot; zero if a fork's source fails: then [`failure`](Self::failure) returns the error.
     pub(crate) fn storage(&self, address: Address, slot: U256) -> U256 {
         self.kept(self.read_storage(address, slot))
     }
@@ -201,7 +373,7 @@ impl State {
             self.set_account(address, AccountInfo::default());
         }
         let storage = &mut self.accounts.entry(address).or_default().storage;
-        // Above a fork, zero hides what is there.
+        // Above a fork, zero hides the fork's value.
         let before = if value.is_zero() && !is_fork {
             storage.remove(&slot)
         } else {
@@ -214,7 +386,7 @@ impl State {
         });
     }
 
-    /// Removes an account and its storage. Above a fork, an empty account stays in its place.
+    /// Removes an account and its storage. Above a fork, an empty account replaces it.
     fn remove(&mut self, address: Address) {
         self.clear_storage(address);
         if self.fork.is_some() {
@@ -228,7 +400,7 @@ impl State {
         }
     }
 
-    /// Makes every slot of an account zero.
+    /// Sets every slot of an account to zero.
     fn clear_storage(&mut self, address: Address) {
         let is_fork = self.fork.is_some();
         if is_fork {
@@ -249,7 +421,7 @@ impl State {
         }
     }
 
-    /// Everything that there is: accounts, then slots that are not zero. Of a fork, what was fetched or changed.
+    /// Returns all accounts, and all nonzero slots. Of a fork, those fetched or changed.
     pub(crate) fn contents(&self) -> (BTreeMap<Address, AccountInfo>, BTreeMap<(Address, U256), U256>) {
         let (mut accounts, mut storage) = (BTreeMap::new(), BTreeMap::new());
         if let Some(fork) = &self.fork {
@@ -273,7 +445,7 @@ impl State {
         (accounts, storage)
     }
 
-    /// Makes the state look as it does under an overlay.
+    /// Applies an overlay to the state.
     pub(crate) fn apply(&mut self, overlay: Overlay) {
         for address in overlay.replaced_storage.into_keys() {
             self.clear_storage(address);
@@ -293,21 +465,21 @@ impl State {
         }
     }
 
-    /// Applies what a transaction changed.
+    /// Applies the changes of a transaction.
     pub(crate) fn commit(&mut self, changes: EvmState) {
         for (address, account) in changes {
             if !account.is_touched() {
                 continue;
             }
-            // EIP-161: an account left empty is no account. EIP-6780: only what was created in the same transaction
-            // destroys itself entirely.
+            // EIP-161: an account left empty does not exist. EIP-6780: only contracts created in the same
+            // transaction are removed by self-destruction.
             if account.is_selfdestructed() || account.is_empty() {
                 self.remove(address);
                 continue;
             }
             if self.account(address).as_ref() != Some(&account.info) {
                 let mut info = account.info;
-                // The EVM leaves the code out when it did not need it.
+                // The EVM omits code that it did not load.
                 if info.code.is_none() {
                     info.code = self.account(address).and_then(|account| account.code);
                 }
@@ -322,16 +494,16 @@ impl State {
     }
 }
 
-/// Values that hide those of the state: the past, or the state overrides of a call.
+/// Values that hide the state's: a past state, or a call's state overrides.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Overlay {
-    /// `None`: no such account, or as in the fork below the state.
+    /// `None`: no such account, or as in the fork.
     accounts: AddressMap<Option<AccountInfo>>,
-    /// `None`: zero, or as in the fork below the state.
+    /// `None`: zero, or as in the fork.
     storage: HashMap<(Address, U256), Option<U256>>,
-    /// Accounts of which no slot of the state shows through.
+    /// Accounts whose slots in the state are all hidden.
     replaced_storage: AddressMap<()>,
-    /// Accounts whose slots were as in the fork below, where nothing else is said.
+    /// Accounts whose slots are as in the fork, unless set here.
     forked_storage: AddressMap<()>,
 }
 
@@ -344,13 +516,13 @@ impl Overlay {
         self.storage.insert((address, slot), Some(value));
     }
 
-    /// Makes every slot of an account zero, but those set afterwards.
+    /// Sets every slot of an account to zero, except those set afterwards.
     pub(crate) fn clear_storage(&mut self, address: Address) {
         self.storage.retain(|(of, _), _| *of != address);
         self.replaced_storage.insert(address, ());
     }
 
-    /// Takes in what a transaction changed that ran on `state` under this overlay. See [`State::commit`].
+    /// Applies the changes of a transaction that ran on `state` under this overlay. See [`State::commit`].
     pub(crate) fn commit(&mut self, state: &State, changes: EvmState) {
         for (address, account) in changes {
             if !account.is_touched() {
@@ -358,7 +530,7 @@ impl Overlay {
             }
             if account.is_selfdestructed() || account.is_empty() {
                 self.clear_storage(address);
-                // Above a fork, an empty account hides what is there.
+                // Above a fork, an empty account hides the fork's.
                 let nothing = state.fork.is_some().then(AccountInfo::default);
                 self.accounts.insert(address, nothing);
                 continue;
@@ -382,7 +554,7 @@ impl Overlay {
     }
 }
 
-/// Makes an account's code from its bytes.
+/// Sets an account's code.
 pub(crate) fn with_code(mut info: AccountInfo, code: Bytes) -> Result<AccountInfo, BytecodeDecodeError> {
     let code = if code.is_empty() {
         Bytecode::default()
@@ -398,12 +570,12 @@ pub(crate) fn with_code(mut info: AccountInfo, code: Bytes) -> Result<AccountInf
     Ok(info)
 }
 
-/// The state as the EVM reads it: with an overlay, and with the hashes of past blocks.
+/// The state as the EVM reads it: with an overlay, and with past block hashes.
 #[derive(Debug)]
 pub(crate) struct View<'a, F> {
     pub(crate) state: &'a State,
     pub(crate) overlay: &'a Overlay,
-    /// Hash of the block with this number.
+    /// Returns the hash of a block by number.
     pub(crate) block_hash: F,
 }
 
@@ -428,18 +600,18 @@ impl<F> View<'_, F> {
         }
     }
 
-    /// As [`State::account`].
+    /// Like [`State::account`].
     pub(crate) fn account(&self, address: Address) -> Option<AccountInfo> {
         self.state.kept(self.read_account(address))
     }
 
-    /// As [`State::storage`].
+    /// Like [`State::storage`].
     pub(crate) fn storage(&self, address: Address, slot: U256) -> U256 {
         self.state.kept(self.read_storage(address, slot))
     }
 }
 
-/// The failure of a fork's source, for the EVM.
+/// The error of a fork's source, for the EVM.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(transparent)]
 pub(crate) struct ReadError(pub(crate) ChainError);
@@ -454,7 +626,7 @@ impl<F: Fn(u64) -> Result<B256, ChainError>> Database for View<'_, F> {
     }
 
     fn code_by_hash(&mut self, code_hash: B256) -> Result<Bytecode, ReadError> {
-        // Not reached: every account carries its code.
+        // Unreachable: every account carries its code.
         let account = self
             .state
             .accounts
@@ -496,7 +668,7 @@ mod tests {
     }
 
     #[test]
-    fn revert_takes_back_accounts_and_slots() {
+    fn revert_restores_accounts_and_slots() {
         let mut state = State::default();
         state.set_account(ADDRESS, info(1));
         state.set_storage(ADDRESS, U256::from(7), U256::from(70));
@@ -567,7 +739,7 @@ mod tests {
         );
     }
 
-    /// Slot 7 of the account is 70 below, slot 9 is 90.
+    /// The account's slot 7 is 70 in the fork, slot 9 is 90.
     fn forked() -> State {
         let mut below = StateDump::default();
         let account = SourceAccount {
@@ -586,7 +758,7 @@ mod tests {
     }
 
     #[test]
-    fn changes_hide_the_fork_below_and_come_off_again() {
+    fn changes_hide_the_fork_until_reverted() {
         let mut state = forked();
         let now = Overlay::default();
         assert_eq!(slots(&view(&state, &now)), [70, 0, 90]);

@@ -7,9 +7,12 @@ use crate::{
 };
 use alloy::{providers::DynProvider, rpc::client::RpcClient, signers::local::PrivateKeySigner};
 use serde_json::value::RawValue;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{SystemTime, UNIX_EPOCH},
+};
 
-/// A [`Chain`] that many can hold, and that speaks JSON-RPC. Clones are handles on the same chain.
+/// A shared [`Chain`] that speaks JSON-RPC. Clones are handles on the same chain.
 ///
 /// ```
 /// use alloy::providers::Provider;
@@ -39,38 +42,49 @@ impl From<Chain> for Testkit {
 }
 
 impl Testkit {
-    /// A new chain; see [`Chain::new`].
+    /// Creates a new chain; see [`Chain::new`].
     #[must_use]
     pub fn new(config: ChainConfig) -> Self {
         Chain::new(config).into()
     }
 
-    /// Direct access to the chain. It answers nobody else while the guard lives: drop the guard before awaiting a
-    /// provider of the same chain.
+    /// Locks the chain for direct access. It answers no requests while the guard lives: drop the guard before
+    /// awaiting a provider of the same chain.
     pub fn chain(&self) -> MutexGuard<'_, Chain> {
-        // A panic elsewhere leaves the chain whole: it changes state only after the EVM is done.
+        // The chain is consistent even after a panic elsewhere: it changes state only after the EVM has
+        // finished.
         self.chain.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Another node on the same chain, with a view of its own.
+    /// Creates another node on the same chain, with its own view.
     #[must_use]
     pub fn node(&self, options: NodeOptions) -> Node {
         Node::new(self.clone(), options)
     }
 
-    /// A bundler on the chain, for the EntryPoints that the chain has; see [`BundlerOptions::entry_points`].
+    /// Creates a bundler on the chain, for the EntryPoints on it; see [`BundlerOptions::entry_points`].
     #[must_use]
     pub fn bundler(&self, options: BundlerOptions) -> Bundler {
         Bundler::new(self.clone(), options)
     }
 
-    /// The JSON-RPC transport, for `alloy`'s [`RpcClient`].
+    /// Returns the JSON-RPC transport for `alloy`'s [`RpcClient`].
     #[must_use]
     pub fn transport(&self) -> Transport {
         Transport::new(self.clone())
     }
 
-    /// Answers over HTTP, on a port of the loopback interface; see [`Transport::serve`].
+    /// Another transport, for which the chain follows the machine's clock: before it answers anything, it sees to it that the next
+    /// block is no earlier than the clock says. A chain that is ahead of the clock stays ahead.
+    #[must_use]
+    pub fn by_the_clock(&self, transport: Transport) -> Transport {
+        Transport::new(Clocked {
+            testkit: self.clone(),
+            transport,
+        })
+    }
+
+    /// Serves HTTP on a port of the loopback interface; see [`Transport::serve`].
     ///
     /// # Errors
     ///
@@ -80,19 +94,19 @@ impl Testkit {
         self.transport().serve()
     }
 
-    /// A JSON-RPC client. It polls every millisecond, because everything has happened already when it asks.
+    /// Returns a JSON-RPC client that polls every millisecond, since everything has already happened.
     #[must_use]
     pub fn client(&self) -> RpcClient {
         self.transport().client()
     }
 
-    /// A provider: everything that works on a live node works on it.
+    /// Returns a provider, with everything that works on a live node.
     #[must_use]
     pub fn provider(&self) -> DynProvider {
         self.transport().provider()
     }
 
-    /// A provider that signs the transactions sent through it.
+    /// Returns a provider that signs the transactions sent through it.
     #[must_use]
     pub fn provider_with_signer(&self, signer: PrivateKeySigner) -> DynProvider {
         self.transport().provider_with_signer(signer)
@@ -107,5 +121,28 @@ impl Endpoint for Testkit {
             .iter()
             .map(|request| desk.answer(request.method, request.params))
             .collect()
+    }
+}
+
+/// A transport to a chain that follows the machine's clock.
+#[derive(Debug)]
+struct Clocked {
+    testkit: Testkit,
+    transport: Transport,
+}
+
+impl Endpoint for Clocked {
+    fn answer(&self, requests: &[Request<'_>]) -> Vec<Result<Box<RawValue>, ErrorAnswer>> {
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |since| since.as_secs());
+        {
+            let mut chain = self.testkit.chain();
+            if chain.next_timestamp() < now {
+                // It is later than the latest block, which is all that can be wrong with it.
+                let _ = chain.set_next_timestamp(now);
+            }
+        }
+        self.transport.answer(requests)
     }
 }

@@ -1,4 +1,4 @@
-//! What calls a call makes: geth's `callTracer`.
+//! Call traces, as geth's `callTracer` shows them.
 
 use crate::{
     CallOptions, Chain, ChainError,
@@ -21,7 +21,7 @@ use revm::{
 };
 use serde::Serialize;
 
-/// How a frame was entered.
+/// The kind of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "UPPERCASE")]
 #[non_exhaustive]
@@ -42,25 +42,25 @@ pub enum CallKind {
     SelfDestruct,
 }
 
-/// A call, and the calls within it. Serializes as the result of geth's `callTracer`.
+/// A call and its nested calls. Serializes as the result of geth's `callTracer`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CallTrace {
-    /// How it was entered.
+    /// The kind of the frame.
     #[serde(rename = "type")]
     pub kind: CallKind,
-    /// Whose code made the call.
+    /// The caller.
     pub from: Address,
-    /// Whose code ran; for a creation that failed, nobody's.
+    /// The callee; absent for a failed creation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub to: Option<Address>,
-    /// Wei. None in a static call.
+    /// The value in wei; absent in static calls.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub value: Option<U256>,
-    /// Gas units that it was given.
+    /// The gas limit.
     #[serde(with = "alloy::serde::quantity")]
     pub gas: u64,
-    /// Gas units that it used; for the whole transaction, as in the receipt.
+    /// The gas used; for the whole transaction, as in the receipt.
     #[serde(with = "alloy::serde::quantity")]
     pub gas_used: u64,
     /// Call data or init code.
@@ -68,25 +68,25 @@ pub struct CallTrace {
     /// Return data, revert data or deployed code.
     #[serde(skip_serializing_if = "<[u8]>::is_empty")]
     pub output: Bytes,
-    /// Why it failed: `execution reverted`, `out of gas` and the like.
+    /// The error, such as `execution reverted` or `out of gas`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
     /// Text of an `Error(string)` or a `Panic(uint256)`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub revert_reason: Option<String>,
-    /// In order.
+    /// Nested calls, in order.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub calls: Vec<Self>,
 }
 
 impl CallTrace {
-    /// Whether this call failed (its caller may have gone on all the same).
+    /// Whether this call failed. Its caller may have continued.
     #[must_use]
     pub const fn failed(&self) -> bool {
         self.error.is_some()
     }
 
-    /// This call and all calls within it, each before the calls it makes.
+    /// Iterates over this call and all nested calls, each before the calls it makes.
     pub fn iter(&self) -> impl Iterator<Item = &Self> {
         let mut ahead = vec![self];
         std::iter::from_fn(move || {
@@ -117,11 +117,11 @@ impl CallTrace {
 }
 
 impl Chain {
-    /// Runs a call and shows what it calls. A failing call is part of the trace, not an error.
+    /// Traces a call. A failing call is part of the trace, not an error.
     ///
     /// # Errors
     ///
-    /// Whatever keeps it from running at all.
+    /// Whatever keeps the call from running at all.
     pub fn trace(
         &self,
         request: &TransactionRequest,
@@ -130,7 +130,7 @@ impl Chain {
         self.vantage().trace(request, options)
     }
 
-    /// Runs a mined transaction again, on the state that it met, and shows what it calls.
+    /// Traces a mined transaction, on the state that it ran on.
     ///
     /// # Errors
     ///
@@ -194,10 +194,10 @@ impl Vantage<'_> {
     }
 }
 
-/// Collects the frames as they begin and end.
+/// Collects frames as they begin and end.
 #[derive(Debug, Default)]
 struct CallTracer {
-    /// Calls that have not ended, outermost first.
+    /// Unfinished calls, outermost first.
     open: Vec<CallTrace>,
     /// The transaction's own call.
     finished: Option<CallTrace>,
@@ -220,7 +220,7 @@ impl<C: ContextTr> Inspector<C, EthInterpreter> for CallTracer {
         let (kind, from, to) = match inputs.scheme {
             CallScheme::Call => (CallKind::Call, inputs.caller, inputs.target_address),
             CallScheme::StaticCall => (CallKind::StaticCall, inputs.caller, inputs.target_address),
-            // The frame runs as the caller: that is its target.
+            // The code runs in the caller's frame.
             CallScheme::CallCode => (CallKind::CallCode, inputs.target_address, inputs.bytecode_address),
             CallScheme::DelegateCall => (
                 CallKind::DelegateCall,

@@ -23,25 +23,25 @@ use revm::context::{
 };
 use std::sync::Arc;
 
-/// How a transaction ended.
+/// The outcome of a transaction.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Status {
-    /// It did what it was to do.
+    /// It succeeded.
     Success,
     /// It reverted; the revert data is [`Execution::output`].
     Reverted,
-    /// It came to an exceptional halt.
+    /// It halted exceptionally.
     Halted(HaltReason),
 }
 
-/// A mined transaction and what came of it.
+/// A mined transaction and its outcome.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Execution {
     /// Hash of the transaction.
     pub transaction_hash: B256,
     /// Number of its block.
     pub block_number: u64,
-    /// How it ended.
+    /// The outcome.
     pub status: Status,
     /// Gas units, after refunds.
     pub gas_used: u64,
@@ -49,18 +49,18 @@ pub struct Execution {
     pub output: Bytes,
     /// Events, in order.
     pub logs: Vec<Log>,
-    /// The contract that a creation made.
+    /// The address of the created contract.
     pub created: Option<Address>,
 }
 
 impl Execution {
-    /// Whether the transaction did what it was to do.
+    /// Whether the transaction succeeded.
     #[must_use]
     pub const fn is_success(&self) -> bool {
         matches!(self.status, Status::Success)
     }
 
-    /// The return data, or why there is none.
+    /// Returns the execution if it succeeded.
     ///
     /// # Errors
     ///
@@ -74,13 +74,13 @@ impl Execution {
     }
 }
 
-/// A transaction that may come into a block.
+/// A transaction that may be included.
 #[derive(Clone, Debug)]
 pub(crate) struct Candidate {
     pub(crate) transaction: Recovered<TxEnvelope>,
     /// Sent without a signature; the sender may be a contract.
     pub(crate) unsigned: bool,
-    /// Pays nothing, whatever the base fee.
+    /// Free of charge, whatever the base fee.
     pub(crate) free: bool,
 }
 
@@ -93,7 +93,7 @@ impl Candidate {
         }
     }
 
-    /// A signed transaction from its EIP-2718 encoding.
+    /// Decodes a signed transaction from its EIP-2718 encoding.
     pub(crate) fn decode(encoded: &[u8]) -> Result<Self, ChainError> {
         let transaction = TxEnvelope::decode_2718_exact(encoded)
             .map_err(|error| ChainError::UndecodableTransaction(error.to_string()))?;
@@ -114,14 +114,15 @@ impl Candidate {
         self.transaction.signer()
     }
 
-    /// The most that it can cost its sender, in wei.
+    /// Returns its maximum cost to the sender, in wei.
     pub(crate) fn highest_cost(&self) -> U256 {
         let gas = U256::from(self.transaction.gas_limit());
         let fees = gas.saturating_mul(U256::from(self.transaction.max_fee_per_gas()));
         fees.saturating_add(self.transaction.value())
     }
 
-    /// Its payment above this base fee, in wei per gas unit; `None` if it does not pay the base fee.
+    /// Returns its payment above this base fee, in wei per gas unit; `None` if it does not cover the base
+    /// fee.
     pub(crate) fn tip(&self, base_fee: u64) -> Option<u128> {
         if self.free {
             Some(0)
@@ -130,7 +131,7 @@ impl Candidate {
         }
     }
 
-    /// The chain's rules, less those that do not apply to it.
+    /// Returns the chain's configuration, without the rules that do not apply.
     pub(crate) fn rules(&self, cfg: &CfgEnv) -> CfgEnv {
         let mut cfg = cfg.clone();
         cfg.disable_eip3607 = self.unsigned;
@@ -163,7 +164,7 @@ impl Candidate {
         }
     }
 
-    /// Splits the result into the block's part and the sender's. `block` is the header of the block that it comes into.
+    /// Splits the result for the block and for the sender. `block` is the header of the including block.
     pub(crate) fn mined(
         self: Arc<Self>,
         result: ExecutionResult,
@@ -185,7 +186,7 @@ impl Candidate {
             ExecutionResult::Halt { reason, .. } => (Status::Halted(reason), Bytes::new(), Vec::new(), None),
         };
         let transaction = &self.transaction;
-        // A receipt names the address of a creation that failed, too.
+        // A receipt names the address of a failed creation as well.
         let contract_address = transaction
             .is_create()
             .then(|| transaction.signer().create(transaction.nonce()));
@@ -211,25 +212,26 @@ impl Candidate {
 }
 
 impl Chain {
-    /// Sends a transaction as whoever `from` names, needing no signature, and mines it in a block of its own, past the pool.
+    /// Sends a transaction from any sender without a signature, and mines it in its own block, bypassing the
+    /// pool.
     ///
-    /// What the request leaves out: the nonce is the next one, the gas limit the block's; without any fee field the
-    /// transaction is free, whatever the base fee. A revert is not an error of `send`: see [`Execution::ok`].
+    /// Defaults: the next nonce, and the block's gas limit; without any fee field, the transaction is free,
+    /// whatever the base fee. A revert is not an error of `send`: see [`Execution::ok`].
     ///
     /// # Errors
     ///
-    /// Whatever keeps it out of a block.
+    /// If the transaction cannot be included.
     pub fn send(&mut self, request: TransactionRequest) -> Result<Execution, ChainError> {
         let candidate = self.unsigned(request)?;
         self.mine_candidate(candidate)
     }
 
-    /// Sends a call of a contract's function, as [`send`](Self::send) does, and decodes what it returns.
+    /// Sends a contract call, as [`send`](Self::send) does, and decodes its return data.
     ///
     /// # Errors
     ///
-    /// As for [`send`](Self::send), and [`Execution::ok`]; [`ChainError::InvalidReturnData`] when the return data does not
-    /// decode.
+    /// As for [`send`](Self::send) and [`Execution::ok`]; [`ChainError::InvalidReturnData`] if the return
+    /// data does not decode.
     pub fn transact<C: SolCall>(
         &mut self,
         from: Address,
@@ -262,26 +264,27 @@ impl Chain {
             .expect("a creation that succeeded made a contract"))
     }
 
-    /// Sends a signed transaction in its EIP-2718 encoding, and mines it in a block of its own, past the pool.
-    ///
-    /// # Errors
-    ///
-    /// Whatever keeps it out of a block: it does not decode, the signature is invalid, it is for another chain, the nonce
-    /// is not the next one, the sender cannot pay, a fee or the gas limit is too low.
-    pub fn send_raw(&mut self, encoded: &[u8]) -> Result<Execution, ChainError> {
-        self.mine_candidate(Candidate::decode(encoded)?)
-    }
-
-    /// Sends a signed transaction in its EIP-2718 encoding as a client does with `eth_sendRawTransaction`, and answers its
-    /// hash. With [`automine`](Self::automine) it is mined at once, as by [`send_raw`](Self::send_raw); else it goes to the
+    /// Sends a signed transaction in its EIP-2718 encoding, and mines it in its own block, bypassing the
     /// pool.
     ///
     /// # Errors
     ///
-    /// With automine, as for [`send_raw`](Self::send_raw). Else whatever keeps it out of the pool:
+    /// If the transaction cannot be included: it does not decode, the signature is invalid, it is for another
+    /// chain, the nonce is not the next one, the sender cannot pay, or a fee or the gas limit is too low.
+    pub fn send_raw(&mut self, encoded: &[u8]) -> Result<Execution, ChainError> {
+        self.mine_candidate(Candidate::decode(encoded)?)
+    }
+
+    /// Submits a signed transaction in its EIP-2718 encoding, like `eth_sendRawTransaction`, and returns its
+    /// hash. With [`automine`](Self::automine) it is mined at once, as by [`send_raw`](Self::send_raw);
+    /// otherwise it goes to the pool.
+    ///
+    /// # Errors
+    ///
+    /// With automine, as for [`send_raw`](Self::send_raw). Otherwise if the pool refuses it:
     /// [`ChainError::AlreadyKnown`], [`ChainError::NonceTooLow`], [`ChainError::Unaffordable`],
-    /// [`ChainError::ReplacementUnderpriced`], or what no block could take. A nonce that is too high, and a fee below the base
-    /// fee, can wait.
+    /// [`ChainError::ReplacementUnderpriced`], or if no block could include it. A nonce that is too high, or
+    /// a fee below the base fee, is accepted.
     pub fn submit_raw(&mut self, encoded: &[u8]) -> Result<B256, ChainError> {
         self.submit(Candidate::decode(encoded)?)
     }
@@ -296,7 +299,7 @@ impl Chain {
         Ok(hash)
     }
 
-    /// A candidate as [`send`](Self::send) describes.
+    /// Builds a candidate as described at [`send`](Self::send).
     pub(crate) fn unsigned(&self, mut request: TransactionRequest) -> Result<Candidate, ChainError> {
         let free = request.gas_price.is_none()
             && request.max_fee_per_gas.is_none()
@@ -305,7 +308,7 @@ impl Chain {
             .from
             .ok_or_else(|| ChainError::InvalidRequest("a transaction needs a sender (`from`)".into()))?;
         let typed = self.typed_transaction(&mut request, from)?;
-        // Nobody signed: a signature that names the sender keeps transactions of different senders apart.
+        // A placeholder signature with the sender's address keeps transactions of different senders distinct.
         let signature = Signature::new(U256::from_be_bytes(from.into_word().0), U256::from(1), false);
         Ok(Candidate {
             transaction: Recovered::new_unchecked(typed.into_signed(signature).into(), from),
@@ -314,7 +317,7 @@ impl Chain {
         })
     }
 
-    /// The transaction that a request describes, with everything that it leaves out filled in.
+    /// Builds the transaction of a request, with defaults filled in.
     pub(crate) fn typed_transaction(
         &self,
         request: &mut TransactionRequest,
@@ -358,7 +361,7 @@ impl Chain {
     fn mine_candidate(&mut self, candidate: Candidate) -> Result<Execution, ChainError> {
         let header = self.next_header();
         let before = self.state.position();
-        // What the block itself writes comes first; a candidate that cannot be included takes it back.
+        // The block's own writes come first; a candidate that cannot be included reverts them.
         self.begin_block(&header);
         let cfg = candidate.rules(&self.cfg);
         let outcome = match self.run(block_env(&header), cfg, candidate.env(), &Overlay::default()) {

@@ -1,4 +1,4 @@
-//! JSON-RPC without a socket: what `alloy` takes as a transport.
+//! JSON-RPC without a socket, as an `alloy` transport.
 
 use crate::rpc::{ErrorAnswer, code};
 use alloy::{
@@ -22,7 +22,7 @@ use std::{
     time::Duration,
 };
 
-/// A request, as far as it matters for the answer.
+/// The parts of a request that determine its answer.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Request<'a> {
     pub(crate) method: &'a str,
@@ -31,12 +31,12 @@ pub(crate) struct Request<'a> {
 
 /// Answers JSON-RPC.
 pub(crate) trait Endpoint: Send + Sync {
-    /// Answers requests in order, none of anybody else in between.
+    /// Answers requests in order, without others in between.
     fn answer(&self, requests: &[Request<'_>]) -> Vec<Result<Box<RawValue>, ErrorAnswer>>;
 }
 
-/// JSON-RPC to a [`Testkit`](crate::Testkit), a [`Node`](crate::Node) or a [`Bundler`](crate::Bundler), without a socket: a
-/// [`tower::Service`] that `alloy` takes as a transport.
+/// JSON-RPC to a [`Testkit`](crate::Testkit), a [`Node`](crate::Node) or a [`Bundler`](crate::Bundler),
+/// without a socket: a [`tower::Service`] that `alloy` takes as a transport.
 #[derive(Clone)]
 pub struct Transport {
     endpoint: Arc<dyn Endpoint>,
@@ -55,19 +55,19 @@ impl Transport {
         }
     }
 
-    /// A JSON-RPC client. It polls every millisecond, because what can happen has happened already when it asks.
+    /// Returns a JSON-RPC client that polls every millisecond, since everything has already happened.
     #[must_use]
     pub fn client(&self) -> RpcClient {
         RpcClient::new(self.clone(), true).with_poll_interval(Duration::from_millis(1))
     }
 
-    /// A provider.
+    /// Returns a provider.
     #[must_use]
     pub fn provider(&self) -> DynProvider {
         ProviderBuilder::new().connect_client(self.client()).erased()
     }
 
-    /// A provider that signs the transactions sent through it.
+    /// Returns a provider that signs the transactions sent through it.
     #[must_use]
     pub fn provider_with_signer(&self, signer: PrivateKeySigner) -> DynProvider {
         let wallet = EthereumWallet::from(signer);
@@ -77,9 +77,10 @@ impl Transport {
             .erased()
     }
 
-    /// The same, with some requests answered in its place: those for which `answer` has an answer. They reach nobody else.
+    /// Returns a transport that answers some requests itself: those for which `answer` returns an answer.
+    /// They are not passed on.
     ///
-    /// `answer` gets method and parameters, and is asked about each request once, in order.
+    /// `answer` receives method and parameters of each request once, in order.
     ///
     /// ```
     /// use alloy::providers::Provider;
@@ -109,9 +110,9 @@ impl Transport {
         })
     }
 
-    /// The same, with answers changed on their way: what was asked for has happened by then.
+    /// Returns a transport that changes answers; the requests themselves have taken effect by then.
     ///
-    /// `change` gets method, parameters and answer of each request, in order.
+    /// `change` receives method, parameters and answer of each request, in order.
     ///
     /// ```
     /// use alloy::providers::Provider;
@@ -181,7 +182,7 @@ struct Rewritten<F> {
 }
 
 impl Request<'_> {
-    /// The parameters; null if there are none.
+    /// Returns the parameters; null if there are none.
     fn params(&self) -> Value {
         let params = self.params.map(RawValue::get);
         params
@@ -250,7 +251,7 @@ impl tower::Service<RequestPacket> for Transport {
 
     fn call(&mut self, packet: RequestPacket) -> Self::Future {
         let transport = self.clone();
-        // Lazy, so that a request that is never awaited is never made.
+        // Lazy: a request that is never awaited is never made.
         Box::pin(async move {
             match packet {
                 RequestPacket::Single(request) => transport

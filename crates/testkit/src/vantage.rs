@@ -1,4 +1,4 @@
-//! The chain as one sees it who knows its blocks up to some height. Nodes answer from there.
+//! A view of the chain up to some block, as nodes have it.
 
 use crate::{
     Chain, ChainError,
@@ -30,22 +30,22 @@ use revm::{
 };
 use std::{borrow::Cow, ops::Range, sync::Arc};
 
-/// A chain up to a block, with or without its pool.
+/// The chain up to a block, with or without the pool.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Vantage<'a> {
     chain: &'a Chain,
-    /// Number of the latest block; there is such a block.
+    /// Number of the latest visible block, which exists.
     head: u64,
     sees_pool: bool,
 }
 
 impl Chain {
-    /// The whole chain.
+    /// Returns a view of the whole chain.
     pub(crate) fn vantage(&self) -> Vantage<'_> {
         self.vantage_behind(0, true)
     }
 
-    /// The chain as one sees it who is so many blocks late.
+    /// Returns a view that is this many blocks behind.
     pub(crate) fn vantage_behind(&self, lag: u64, sees_pool: bool) -> Vantage<'_> {
         Vantage {
             chain: self,
@@ -64,7 +64,7 @@ impl<'a> Vantage<'a> {
         self.head
     }
 
-    /// Whether this is the chain as it is: settings for the next block then apply to this vantage as well.
+    /// Whether it sees the whole chain: settings for the next block then apply to it as well.
     fn is_latest(&self) -> bool {
         self.head == self.chain.block_number()
     }
@@ -73,7 +73,7 @@ impl<'a> Vantage<'a> {
         &self.blocks(self.head..self.head + 1)[0]
     }
 
-    /// The blocks in a range that ends within the chain.
+    /// Returns the blocks of a range, which must end within the chain.
     fn blocks(&self, range: Range<u64>) -> &'a [Arc<Block>] {
         let index = |number: u64| number.saturating_sub(self.chain.first_block()) as usize;
         &self.chain.blocks()[index(range.start)..index(range.end)]
@@ -87,7 +87,7 @@ impl<'a> Vantage<'a> {
         }
     }
 
-    /// The block that an id names; `None` if it does not exist. Pending does not count as a block.
+    /// Returns the block with this id; `None` if it does not exist. Pending does not count as a block.
     pub(crate) fn block(&self, id: BlockId) -> Option<&'a Block> {
         let number = match id {
             BlockId::Hash(hash) => self.chain.number_of_block(hash.block_hash)?,
@@ -104,7 +104,7 @@ impl<'a> Vantage<'a> {
             .then(|| &*self.chain.blocks()[(number - first) as usize])
     }
 
-    /// The block that an id names.
+    /// Returns the block with this id.
     pub(crate) fn existing_block(&self, id: BlockId) -> Result<&'a Block, ChainError> {
         self.block(id).ok_or(ChainError::UnknownBlock {
             asked: id,
@@ -112,13 +112,13 @@ impl<'a> Vantage<'a> {
         })
     }
 
-    /// The block that holds a transaction, and where in it.
+    /// Returns the block of a transaction, and its index.
     pub(crate) fn place_of_transaction(&self, hash: B256) -> Option<(&'a Block, usize)> {
         let (number, index) = self.chain.place_of_transaction(hash)?;
         Some((self.block(number.into())?, index))
     }
 
-    /// The transactions that wait as far as this vantage knows. Those in blocks that it has not seen wait still.
+    /// Returns the visible pending transactions. Those in blocks not seen yet are still pending.
     pub(crate) fn pool(&self) -> Cow<'a, Pool> {
         if !self.sees_pool {
             return Cow::Owned(Pool::default());
@@ -135,7 +135,7 @@ impl<'a> Vantage<'a> {
         Cow::Owned(pool)
     }
 
-    /// The transactions that wait, by sender and nonce.
+    /// Returns the pending transactions, by sender and nonce.
     pub(crate) fn pooled(&self) -> Vec<PooledTransaction> {
         let pool = self.pool();
         let pooled = pool.senders().flat_map(|sender| {
@@ -149,7 +149,7 @@ impl<'a> Vantage<'a> {
         pooled.collect()
     }
 
-    /// A transaction in a block or in the pool, as `eth_getTransactionByHash` shows it.
+    /// Returns a mined or pending transaction, as `eth_getTransactionByHash` shows it.
     pub(crate) fn transaction(&self, hash: B256) -> Option<types::Transaction> {
         if let Some((block, index)) = self.place_of_transaction(hash) {
             return block.rpc_transaction(index);
@@ -162,7 +162,7 @@ impl<'a> Vantage<'a> {
         block.rpc_receipt(index, true)
     }
 
-    /// Timestamp of the block to come, unix seconds.
+    /// Returns the next block's timestamp, in unix seconds.
     pub(crate) fn next_timestamp(&self) -> u64 {
         if self.is_latest() {
             self.chain.next_timestamp()
@@ -172,7 +172,7 @@ impl<'a> Vantage<'a> {
         }
     }
 
-    /// Base fee of the block to come, wei per gas unit.
+    /// Returns the next block's base fee, in wei per gas unit.
     pub(crate) fn next_base_fee(&self) -> u64 {
         if self.is_latest() {
             self.chain.next_base_fee()
@@ -181,14 +181,14 @@ impl<'a> Vantage<'a> {
         }
     }
 
-    /// The header of the next block, without the fields that depend on its transactions.
+    /// Returns the next block's header, without the fields that depend on its transactions.
     pub(crate) fn next_header(&self) -> Header {
         let parent = self.head_block();
         Header {
             parent_hash: parent.hash,
-            // PREVRANDAO has to be something, and the same in every run.
+            // PREVRANDAO must be set, and reproducible.
             mix_hash: parent.hash,
-            // So has the root of a beacon chain that is not there.
+            // So must the parent beacon block root; there is no beacon chain.
             parent_beacon_block_root: Some(keccak256(parent.hash)),
             number: parent.header.number + 1,
             timestamp: self.next_timestamp(),
@@ -199,7 +199,7 @@ impl<'a> Vantage<'a> {
         }
     }
 
-    /// A block, as `eth_getBlockByNumber` shows it.
+    /// Returns a block, as `eth_getBlockByNumber` shows it.
     pub(crate) fn rpc_block(&self, id: BlockId, kind: BlockTransactionsKind) -> Option<types::Block> {
         if id.is_pending() {
             let Draft {
@@ -211,7 +211,8 @@ impl<'a> Vantage<'a> {
         Some(self.block(id)?.rpc_block(kind))
     }
 
-    /// The blocks that a filter is about, by number, whether they are there or not. The first may come after the last.
+    /// Returns the block range of a filter, whether the blocks exist or not. The first may come after the
+    /// last.
     pub(crate) fn log_range(&self, filter: &Filter) -> Result<Range<u64>, ChainError> {
         match filter.block_option {
             FilterBlockOption::AtBlockHash(hash) => {
@@ -231,7 +232,7 @@ impl<'a> Vantage<'a> {
         }
     }
 
-    /// The logs that a filter matches, oldest first.
+    /// Returns the logs that match a filter, oldest first.
     pub(crate) fn logs(&self, filter: &Filter) -> Result<Vec<types::Log>, ChainError> {
         let Range { start, end } = self.log_range(filter)?;
         let end = end.min(self.head + 1);
@@ -242,8 +243,8 @@ impl<'a> Vantage<'a> {
             .collect())
     }
 
-    /// The latest log of a contract that begins with these topics, in the last `blocks` blocks: with its block, and the index of
-    /// its transaction there.
+    /// Finds the latest log of a contract that begins with these topics, in the last `blocks` blocks: returns
+    /// its block, and its transaction's index.
     pub(crate) fn find_log(
         &self,
         contract: Address,
@@ -272,7 +273,7 @@ impl<'a> Vantage<'a> {
             })
     }
 
-    /// Makes the present look like the state after the block with this number.
+    /// Returns an overlay of the current state with that after this block.
     pub(crate) fn overlay_after(&self, number: u64) -> Overlay {
         let next = (number - self.chain.first_block()) as usize + 1;
         match self.chain.blocks().get(next) {
@@ -281,7 +282,7 @@ impl<'a> Vantage<'a> {
         }
     }
 
-    /// Makes the present look like the state after a block; for `pending`, after the block to come.
+    /// Returns an overlay of the current state with that after a block; for `pending`, after the next block.
     pub(crate) fn overlay(&self, block: BlockId) -> Result<Overlay, ChainError> {
         if block.is_pending() {
             return Ok(self.draft().overlay);
@@ -306,7 +307,7 @@ impl<'a> Vantage<'a> {
         }
     }
 
-    /// An account as it was after a block.
+    /// Returns an account as of a block.
     pub(crate) fn account_at(
         &self,
         address: Address,
@@ -318,7 +319,7 @@ impl<'a> Vantage<'a> {
         Ok(account)
     }
 
-    /// A storage slot as it was after a block.
+    /// Returns a storage slot as of a block.
     pub(crate) fn storage_at(
         &self,
         address: Address,
@@ -331,7 +332,7 @@ impl<'a> Vantage<'a> {
         Ok(value)
     }
 
-    /// The nonce that a sender's next transaction needs, those that wait without a gap counted.
+    /// Returns the nonce of a sender's next transaction, counting pending ones without a gap.
     pub(crate) fn pending_nonce(&self, address: Address) -> u64 {
         self.pool().next_nonce(address, self.funds(address).nonce)
     }
@@ -345,7 +346,7 @@ impl<'a> Vantage<'a> {
         }
     }
 
-    /// Whether the pool takes a transaction in.
+    /// Checks whether the pool accepts a transaction.
     pub(crate) fn admit(&self, candidate: &Candidate) -> Result<(), ChainError> {
         let pool = self.pool();
         let hash = candidate.hash();
@@ -353,7 +354,7 @@ impl<'a> Vantage<'a> {
             return Err(ChainError::AlreadyKnown(hash));
         }
         let mut cfg = candidate.rules(&self.chain.cfg);
-        // Its time may come.
+        // The base fee may fall.
         cfg.disable_base_fee = true;
         let env = candidate.env();
         let gas = validate_initial_tx_gas(&env, SpecId::PRAGUE, false, false, u64::MAX, None);
@@ -384,7 +385,7 @@ impl<'a> Vantage<'a> {
         pool.admit(candidate, funds)
     }
 
-    /// The fees of past blocks as `eth_feeHistory` shows them. `percentiles` ascend from 0 to 100.
+    /// Returns the fees of past blocks, as `eth_feeHistory` shows them. `percentiles` ascend from 0 to 100.
     pub(crate) fn fee_history(
         &self,
         count: u64,
@@ -396,7 +397,7 @@ impl<'a> Vantage<'a> {
         } else {
             self.existing_block(newest.into())?.header.number
         };
-        // As nodes do, at most 1024 blocks.
+        // At most 1024 blocks, as on real nodes.
         let oldest = (newest + 1)
             .saturating_sub(count.min(1024))
             .max(self.chain.first_block());
@@ -432,7 +433,7 @@ impl<'a> Vantage<'a> {
     }
 }
 
-/// The base fee that EIP-1559 says comes after a block, wei per gas unit.
+/// Returns the base fee of the next block by EIP-1559, in wei per gas unit.
 pub(crate) fn base_fee_after(header: &Header) -> u64 {
     let next = calc_next_block_base_fee(
         header.gas_used,
@@ -443,7 +444,7 @@ pub(crate) fn base_fee_after(header: &Header) -> u64 {
     next.min(MAX_BASE_FEE)
 }
 
-/// A transaction that is in no block yet.
+/// Formats a pending transaction.
 fn pending_transaction(candidate: &Candidate) -> types::Transaction {
     let info = TransactionInfo {
         hash: Some(candidate.hash()),
@@ -452,7 +453,8 @@ fn pending_transaction(candidate: &Candidate) -> types::Transaction {
     types::Transaction::from_transaction(candidate.transaction.clone(), info)
 }
 
-/// For each percentile, the tip that so much of the block's gas paid at most; zero in an empty block.
+/// Returns, for each percentile, the tip at or below which that share of the block's gas paid; zero in an
+/// empty block.
 fn tips(block: &Block, percentiles: &[f64]) -> Vec<u128> {
     let mut tips: Vec<(u128, u64)> = block
         .transactions

@@ -9,14 +9,14 @@ import {IValidationModule, PackedUserOperation} from "../../../src/interfaces/IM
 import {IAccountV07} from "../../../src/interfaces/IEntryPointV07.sol";
 import {IExecutionHookModule, IValidationHookModule} from "../interfaces/IHookModules.sol";
 
-/// @notice What an account stores, how it selects a validation, what a validation may be used for, and how it speaks to modules.
+/// @notice An account's storage, selection and scope of validations, and calls to modules.
 ///
-/// The accounts here do what deployed ERC-6900 v0.8 accounts were seen to do, the unkind parts included. They are for tests:
-/// small rather than cheap.
+/// These accounts behave like deployed ERC-6900 v0.8 accounts, quirks included. They are for tests: small rather than
+/// gas-efficient.
 abstract contract AccountCore is IAccountV08 {
     /* Storage */
 
-    /// @dev The first word is the module (bits 0 to 159) and the flags (bits 160 to 167).
+    /// @dev The first word holds the module (bits 0 to 159) and the flags (bits 160 to 167).
     struct Validation {
         address module;
         uint8 flags;
@@ -45,12 +45,12 @@ abstract contract AccountCore is IAccountV08 {
     address internal constant ENTRY_POINT = 0x0000000071727De22E5E9d8BAf0edAc6f37da032;
     uint32 internal constant DIRECT_CALL = type(uint32).max;
 
-    /// @dev Flags of a validation.
+    /// @dev Validation flags.
     uint8 internal constant USER_OP = 1;
     uint8 internal constant SIGNATURE = 2;
     uint8 internal constant GLOBAL = 4;
 
-    /// @dev Flags of a hook; the last two of execution hooks.
+    /// @dev Hook flags; the last two apply to execution hooks.
     uint8 internal constant VALIDATION_HOOK = 1;
     uint8 internal constant POST_HOOK = 2;
     uint8 internal constant PRE_HOOK = 4;
@@ -60,41 +60,41 @@ abstract contract AccountCore is IAccountV08 {
 
     /* Selection of a validation */
 
-    /// @notice Which functions a validation is asked for.
+    /// @notice Which functions the validation must apply to.
     enum Applies {
         TO_ITS_SELECTORS,
         TO_ALL,
         TO_EITHER
     }
 
-    /// @notice The validation that a call is to pass.
+    /// @notice The validation that a call must pass.
     struct Selection {
         uint256 key;
         uint32 entityId;
         Applies applies;
     }
 
-    /// @dev Where the validation of a module entity is stored.
+    /// @dev Returns the storage key of a module entity's validation.
     function _keyOf(bytes24 moduleEntity) internal pure virtual returns (uint256);
 
-    /// @dev The validation that a user operation names, and what is left of its signature. A deferred action is run here.
-    /// The deadline is that of the deferred action; zero without.
+    /// @dev Returns the validation selected by a user operation, and the rest of its signature. Runs a deferred action.
+    /// The deadline is that of the deferred action; zero without one.
     function _selectForUserOp(PackedUserOperation calldata userOp)
         internal
         virtual
         returns (Selection memory by, bytes calldata signature, uint48 deadline);
 
-    /// @dev The validation that a user operation names, in execution.
+    /// @dev Returns the validation selected by a user operation, during execution.
     function _selectForExecution(PackedUserOperation calldata userOp) internal view virtual returns (Selection memory);
 
-    /// @dev The validation that a signature or an authorization names, and what is left of it.
+    /// @dev Returns the validation selected by a signature or an authorization, and the rest of it.
     function _selectIn(bytes calldata signature, bool isRuntime)
         internal
         view
         virtual
         returns (Selection memory by, bytes calldata rest);
 
-    /// @dev The validation of one who calls the account directly.
+    /// @dev Returns the validation of a direct caller.
     function _selectForCaller(address caller) internal view virtual returns (Selection memory) {
         return Selection(_keyOf(bytes24(abi.encodePacked(caller, DIRECT_CALL))), DIRECT_CALL, Applies.TO_EITHER);
     }
@@ -113,7 +113,7 @@ abstract contract AccountCore is IAccountV08 {
 
     /* What a validation may be used for */
 
-    /// @dev Reverts unless the validation applies to the call, and to the account's own calls in a batch.
+    /// @dev Reverts unless the validation applies to the call, and to self-calls in a batch.
     function _requireApplies(Selection memory by, bytes calldata callData) internal view {
         if (callData.length < 4) revert UnrecognizedFunction(bytes4(callData));
         if (bytes4(callData) == IAccountV07.executeUserOp.selector) callData = callData[4:];
@@ -246,7 +246,7 @@ abstract contract AccountCore is IAccountV08 {
         return _word(_ask(_entity(by), question, UserOpValidationFunctionReverted.selector));
     }
 
-    /// @dev Valid when both are. No end is written as the last second.
+    /// @dev Intersects two validation data. No end is encoded as the last second.
     function _intersect(uint256 a, uint256 b) private pure returns (uint256) {
         uint256 authorizer = uint160(a) == 0 ? uint160(b) : uint160(a);
         uint256 untilA = uint48(a >> 160) == 0 ? type(uint48).max : uint48(a >> 160);
@@ -258,7 +258,7 @@ abstract contract AccountCore is IAccountV08 {
 
     /* Runtime calls and signatures */
 
-    /// @dev The validation's hooks are asked; `authorization` is empty for direct calls.
+    /// @dev Runs the validation's runtime hooks; `authorization` is empty for direct calls.
     function _askRuntimeHooks(Selection memory by, bytes calldata data, bytes calldata authorization)
         internal
         returns (bytes calldata rest)
@@ -325,8 +325,8 @@ abstract contract AccountCore is IAccountV08 {
 
     /* Execution hooks */
 
-    /// @dev Asks the hooks before execution, in order of installation.
-    /// @return answers Of each hook, for itself afterwards.
+    /// @dev Runs hooks before execution, in order of installation.
+    /// @return answers Each hook's return data, passed to it afterwards.
     function _before(bytes25[] memory hooks, address sender, uint256 value, bytes memory data)
         internal
         returns (bytes[] memory answers)
@@ -343,7 +343,7 @@ abstract contract AccountCore is IAccountV08 {
         }
     }
 
-    /// @dev Asks the hooks after execution, in reverse.
+    /// @dev Runs hooks after execution, in reverse order.
     function _after(bytes25[] memory hooks, bytes[] memory answers) internal {
         for (uint256 i = hooks.length; i > 0; --i) {
             if (uint8(hooks[i - 1][24]) & POST_HOOK == 0) continue;

@@ -6,7 +6,7 @@ import {LibClone} from "solady/utils/LibClone.sol";
 import {IEntryPointV07} from "../../../src/interfaces/IEntryPointV07.sol";
 import {IInitializable} from "../../../src/interfaces/IAccountV08.sol";
 
-/// @notice Creates accounts at addresses that can be known before.
+/// @notice Creates accounts at predictable addresses.
 contract AccountFactory {
     address private immutable MODULAR;
     address private immutable SEMI_MODULAR;
@@ -16,7 +16,7 @@ contract AccountFactory {
         (MODULAR, SEMI_MODULAR, OWNER_MODULE) = (modular, semiModular, ownerModule);
     }
 
-    /// @notice An account with one owner by a validation module, global and for everything.
+    /// @notice Creates an account with one owner by a global validation module.
     function createAccount(address owner, uint256 salt, uint32 entityId) external returns (address account) {
         bool exists;
         (exists, account) = LibClone.createDeterministicERC1967(MODULAR, _salt(owner, salt, entityId));
@@ -26,7 +26,7 @@ contract AccountFactory {
             .initializeWithValidation(config, new bytes4[](0), abi.encode(entityId, owner), new bytes[](0));
     }
 
-    /// @notice An account with a fallback signer.
+    /// @notice Creates an account with a fallback signer.
     function createSemiModularAccount(address owner, uint256 salt) external returns (address account) {
         (, account) = LibClone.createDeterministicERC1967(
             SEMI_MODULAR, abi.encodePacked(owner), _salt(owner, salt, type(uint32).max)

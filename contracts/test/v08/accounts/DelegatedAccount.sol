@@ -7,9 +7,9 @@ import {IAccountV08} from "../../../src/interfaces/IAccountV08.sol";
 import {ModuleAccount} from "./ModuleAccount.sol";
 import {SemiModularAccount} from "./SemiModularAccount.sol";
 
-/// @notice The account of an externally owned account that delegates to it (EIP-7702): its own key is the fallback signer.
+/// @notice An account for EIP-7702 delegation: the delegating key is the fallback signer.
 ///
-/// There are two versions of it on chains. In the earlier one the account is asked for its own contract signature.
+/// Two versions are deployed on chains. The earlier one accepts the account's own contract signature.
 contract DelegatedAccount is SemiModularAccount {
     bool private immutable IS_EARLIER;
 
@@ -25,7 +25,7 @@ contract DelegatedAccount is SemiModularAccount {
         return address(this);
     }
 
-    /// @dev Nobody but the key's holder says what the account runs.
+    /// @dev Only the key's holder decides what code the account runs.
     function upgradeToAndCall(address, bytes calldata) public payable override(IAccountV08, ModuleAccount) {
         revert UpgradeNotAllowed();
     }
@@ -34,7 +34,7 @@ contract DelegatedAccount is SemiModularAccount {
         return IS_EARLIER || signer != address(this);
     }
 
-    /// @dev The later version also takes the key's plain signature, over the hash itself.
+    /// @dev The later version also accepts the key's plain signature of the hash itself.
     function isValidSignature(bytes32 hash, bytes calldata signature)
         public
         view

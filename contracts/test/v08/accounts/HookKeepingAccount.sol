@@ -3,8 +3,9 @@ pragma solidity ^0.8.30;
 
 import {SignatureAccount} from "./SignatureAccount.sol";
 
-/// @notice An account that clears the hooks of a validation only if it is told what to tell them: an uninstallation without data for
-/// hooks leaves them in place, and the next installation of the validation finds them there. A deployed account does that.
+/// @notice An account that removes a validation's hooks only if it gets data for them: an uninstallation without hook
+/// data leaves them in place, and the next installation of the validation has them again. A deployed account behaves
+/// like this.
 contract HookKeepingAccount is SignatureAccount {
     function _uninstallValidation(
         bytes24 moduleEntity,

@@ -19,12 +19,12 @@ import {IAccountV07} from "../../../src/interfaces/IEntryPointV07.sol";
 import {IExecutionHookModule, IValidationHookModule} from "../interfaces/IHookModules.sol";
 import {AccountCore} from "./AccountCore.sol";
 
-/// @notice What all accounts of the tests have in common: execution, installation, views.
+/// @notice What all test accounts share: execution, installation, views.
 abstract contract ModuleAccount is AccountCore, IAccountV07 {
     /// @dev ERC-1967.
     bytes32 private constant IMPLEMENTATION = 0x360894a13ba1a3210667c828492db98dca3e2076cc3735a920a3ca505d382bbc;
 
-    /// @dev The implementation itself is nobody's account.
+    /// @dev The implementation itself cannot be used as an account.
     constructor() {
         _layout().isInitialized = true;
     }
@@ -38,7 +38,7 @@ abstract contract ModuleAccount is AccountCore, IAccountV07 {
 
     /* Who may call */
 
-    /// @notice The hooks of one execution, and what they answered before it.
+    /// @notice The hooks of one execution, and their return data.
     struct Hooked {
         bytes25[] ofValidation;
         bytes[] answersToValidation;
@@ -46,8 +46,8 @@ abstract contract ModuleAccount is AccountCore, IAccountV07 {
         bytes[] answersToSelector;
     }
 
-    /// @dev The EntryPoint and the account itself have passed validation. Everyone else needs a direct-call validation. Hooks are
-    /// read now: before the execution, after everything that came earlier.
+    /// @dev Calls from the EntryPoint and the account itself have passed validation. All others need a direct-call
+    /// validation. Hooks are read here: before the execution, after everything earlier.
     modifier hooked() {
         Hooked memory hooks = _begin();
         _;
@@ -132,7 +132,7 @@ abstract contract ModuleAccount is AccountCore, IAccountV07 {
         if (!success) LowLevelCall.bubbleRevert(answer);
     }
 
-    /// @dev ERC-1822. The implementation answers.
+    /// @dev ERC-1822. Only the implementation answers.
     function proxiableUUID() external pure returns (bytes32) {
         return IMPLEMENTATION;
     }
@@ -157,7 +157,7 @@ abstract contract ModuleAccount is AccountCore, IAccountV07 {
         return _runHooked(by, msg.value, data);
     }
 
-    /// @dev A call of the account's own, between the execution hooks of the validation.
+    /// @dev Makes a self-call, between the execution hooks of the validation.
     function _runHooked(Selection memory by, uint256 value, bytes calldata data)
         internal
         returns (bytes memory answer)
@@ -241,7 +241,7 @@ abstract contract ModuleAccount is AccountCore, IAccountV07 {
         }
     }
 
-    /// @dev A hook is its configuration (25 bytes) and the data of its callback.
+    /// @dev A hook is its configuration (25 bytes), followed by its callback's data.
     function _addHooks(Validation storage validation, bytes[] calldata hooks) internal {
         for (uint256 i = 0; i < hooks.length; ++i) {
             bytes25 hook = bytes25(hooks[i][:25]);
@@ -261,7 +261,7 @@ abstract contract ModuleAccount is AccountCore, IAccountV07 {
         }
     }
 
-    /// @dev Hooks are told while the validation is whole, its module when nothing is left of it.
+    /// @dev Hooks are called while the validation is complete, its module after everything is removed.
     function _uninstallValidation(
         bytes24 moduleEntity,
         bytes calldata uninstallData,
@@ -273,7 +273,7 @@ abstract contract ModuleAccount is AccountCore, IAccountV07 {
         succeeded = succeeded && _callOnUninstall(address(bytes20(moduleEntity)), uninstallData);
     }
 
-    /// @dev Validation hooks, then execution hooks; the newest of each first. Nobody is told after one has failed.
+    /// @dev Validation hooks, then execution hooks, newest first. After one fails, no other is called.
     function _callHooksOnUninstall(Validation storage validation, bytes[] calldata data)
         internal
         returns (bool succeeded)
@@ -363,7 +363,7 @@ abstract contract ModuleAccount is AccountCore, IAccountV07 {
 
     /* Callbacks */
 
-    /// @dev Without data a module is neither asked what it is nor told anything.
+    /// @dev Without data, a module is neither checked nor called.
     function _callOnInstall(address module, bytes4 interfaceId, bytes calldata data) internal {
         if (data.length == 0) return;
         if (!_isModule(module, interfaceId)) revert InterfaceNotSupported(module);
@@ -371,13 +371,13 @@ abstract contract ModuleAccount is AccountCore, IAccountV07 {
         if (!success) revert ModuleInstallCallbackFailed(module, answer);
     }
 
-    /// @dev A revert is swallowed.
+    /// @dev Swallows reverts.
     function _callOnUninstall(address module, bytes calldata data) private returns (bool succeeded) {
         if (data.length == 0) return true;
         (succeeded,) = module.call(abi.encodeCall(IModule.onUninstall, (data)));
     }
 
-    /// @dev Only this one question is asked.
+    /// @dev Makes only this one query.
     function _isModule(address module, bytes4 interfaceId) internal view virtual returns (bool) {
         return _answersTrue(module, interfaceId);
     }

@@ -4,7 +4,7 @@ pragma solidity ^0.8.30;
 import {IInitializable} from "../../../src/interfaces/IAccountV08.sol";
 import {NonceAccount} from "./NonceAccount.sol";
 
-/// @notice An account whose owner is what its first validation module says.
+/// @notice An account whose owner is defined by its first validation module.
 contract ModuleOwnedAccount is NonceAccount, IInitializable {
     function accountId() external pure returns (string memory) {
         return "session-keys.test-account.1.0.0";

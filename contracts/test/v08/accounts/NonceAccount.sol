@@ -7,12 +7,12 @@ import {IAccountV08, INonceAccount} from "../../../src/interfaces/IAccountV08.so
 import {IValidationModule, PackedUserOperation} from "../../../src/interfaces/IModule.sol";
 import {ModuleAccount} from "./ModuleAccount.sol";
 
-/// @notice An account that selects the validation of a user operation in its nonce, as Modular Account v2 does.
+/// @notice An account whose nonce selects the validation of a user operation, as in Modular Account v2.
 ///
 ///     key of the nonce = lane (19 bytes), entity id (4 bytes), options (1 byte)
 ///                     or lane (3 bytes), module of a direct-call validation (20 bytes), options (1 byte)
 abstract contract NonceAccount is ModuleAccount, INonceAccount {
-    /// @dev Options; the other bits are not looked at.
+    /// @dev Options; other bits are ignored.
     uint8 internal constant AS_GLOBAL = 1;
     uint8 internal constant HAS_DEFERRED_ACTION = 2;
     uint8 internal constant AS_DIRECT_CALL = 4;
@@ -22,7 +22,8 @@ abstract contract NonceAccount is ModuleAccount, INonceAccount {
 
     /* Selection */
 
-    /// @dev An entity id names one validation of the account, whatever the module; direct-call validations go by module.
+    /// @dev An entity id identifies one validation of the account, whatever the module; direct-call validations are
+    /// identified by module.
     function _keyOf(bytes24 moduleEntity) internal pure override returns (uint256) {
         uint32 entityId = _entityIdOf(moduleEntity);
         if (entityId == DIRECT_CALL) return uint256(uint160(bytes20(moduleEntity))) << 8 | AS_DIRECT_CALL;
@@ -61,7 +62,7 @@ abstract contract NonceAccount is ModuleAccount, INonceAccount {
         }
     }
 
-    /// @dev options (1 byte), then an entity id (4 bytes) or a module (20 bytes).
+    /// @dev Options (1 byte), then an entity id (4 bytes) or a module (20 bytes).
     function _selectIn(bytes calldata signature, bool)
         internal
         pure
@@ -78,7 +79,7 @@ abstract contract NonceAccount is ModuleAccount, INonceAccount {
         }
     }
 
-    /* Deferred actions: a call of the account's own, before the operation is validated */
+    /* Deferred actions: a self-call before the operation is validated */
 
     struct DeferredAction {
         Selection by;
@@ -86,7 +87,8 @@ abstract contract NonceAccount is ModuleAccount, INonceAccount {
         bytes32 hash;
     }
 
-    /// @dev length (4 bytes), locator (21 bytes), deadline (6 bytes), call; length (4 bytes), signature; the operation's own.
+    /// @dev Length (4 bytes), locator (21 bytes), deadline (6 bytes), call; length (4 bytes), signature; the
+    /// operation's signature.
     function _runDeferredAction(bytes calldata signature, uint256 nonce)
         private
         returns (bytes calldata rest, uint48 deadline)
@@ -111,7 +113,7 @@ abstract contract NonceAccount is ModuleAccount, INonceAccount {
         return (data[4:end], data[end:]);
     }
 
-    /// @dev The nonce of the one operation is in it: who validates that operation, and that it is for once.
+    /// @dev Includes the operation's nonce: this binds the action to one validation, and to one use.
     function _deferredHash(uint256 nonce, uint48 deadline, bytes calldata action) private view returns (bytes32) {
         return _typedDataHash(keccak256(abi.encode(DEFERRED_ACTION, nonce, deadline, keccak256(action))));
     }

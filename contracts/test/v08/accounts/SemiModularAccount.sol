@@ -11,10 +11,10 @@ import {IAccountV08, ISemiModularAccount} from "../../../src/interfaces/IAccount
 import {PackedUserOperation} from "../../../src/interfaces/IModule.sol";
 import {NonceAccount} from "./NonceAccount.sol";
 
-/// @notice An account whose owner, the fallback signer, needs no module: validation 0 is the account's own. The owner is an
-/// argument of the proxy until another is stored.
+/// @notice An account whose owner, the fallback signer, needs no module: validation 0 is built in. The owner is an
+/// argument of the proxy until another one is stored.
 contract SemiModularAccount is NonceAccount, ISemiModularAccount {
-    /// @dev The signer in bits 0 to 159, then whether it is disabled.
+    /// @dev The signer in bits 0 to 159, then the disabled flag.
     struct FallbackSigner {
         address signer;
         bool isDisabled;
@@ -120,7 +120,7 @@ contract SemiModularAccount is NonceAccount, ISemiModularAccount {
         return _answerFor(_typedDataHash(keccak256(abi.encode(REPLAY_SAFE_HASH, hash))), signature);
     }
 
-    /// @dev The hash is the account's own typed data: it is signed as it is.
+    /// @dev The hash is already the account's own typed data: it is signed as is.
     function _askDeferredSignature(Selection memory by, bytes32 hash, bytes calldata signature)
         internal
         view
@@ -136,7 +136,7 @@ contract SemiModularAccount is NonceAccount, ISemiModularAccount {
         return isGood ? IAccountV08.isValidSignature.selector : bytes4(0xffffffff);
     }
 
-    /// @dev type (1 byte): 0 is ECDSA over `signedHash`, 1 a contract's signature of `hash`.
+    /// @dev Type (1 byte): 0 is ECDSA over `signedHash`, 1 a contract's signature of `hash`.
     function _isSignedBy(address signer, bytes32 hash, bytes32 signedHash, bytes memory signature)
         private
         view

@@ -7,9 +7,9 @@ import {IValidationModule, PackedUserOperation} from "../../../src/interfaces/IM
 import {IInitializable} from "../../../src/interfaces/IAccountV08.sol";
 import {ModuleAccount} from "./ModuleAccount.sol";
 
-/// @notice An account that selects the validation of a user operation in its signature, as the standard's reference does:
-/// module and entity id (24 bytes), whether it is used as a global validation (1 byte), then what every account has. The nonce is
-/// free. There are no deferred actions.
+/// @notice An account whose signature selects the validation of a user operation, as in the standard's reference:
+/// module and entity id (24 bytes), whether it is used as a global validation (1 byte), then the common format. The
+/// nonce is free. There are no deferred actions.
 contract SignatureAccount is ModuleAccount, IInitializable {
     function accountId() external pure returns (string memory) {
         return "session-keys.test-signature-account.1.0.0";
@@ -50,7 +50,7 @@ contract SignatureAccount is ModuleAccount, IInitializable {
         deadline = 0;
     }
 
-    /// @dev A signature (ERC-1271) has no byte for whether the validation is global.
+    /// @dev A signature (ERC-1271) has no byte for global validation.
     function _selectIn(bytes calldata signature, bool hasOption)
         internal
         pure
@@ -64,7 +64,7 @@ contract SignatureAccount is ModuleAccount, IInitializable {
         rest = signature[hasOption ? 25 : 24:];
     }
 
-    /* Installation: what a hook is told, it is told before the validation has selectors and flags */
+    /* Installation: hooks are called before the validation has selectors and flags */
 
     function _installValidation(
         bytes25 config,
@@ -92,7 +92,7 @@ contract SignatureAccount is ModuleAccount, IInitializable {
         return super._uninstallValidation(moduleEntity, uninstallData, hookUninstallData);
     }
 
-    /// @dev ERC-165 in full.
+    /// @dev Full ERC-165 detection.
     function _isModule(address module, bytes4 interfaceId) internal view override returns (bool) {
         return _answersTrue(module, type(IERC165).interfaceId) && !_answersTrue(module, 0xffffffff)
             && _answersTrue(module, interfaceId);

@@ -20,12 +20,13 @@ import {
 } from "../utils/PermissionUpdates.sol";
 import {SessionKeyAccountTest} from "../utils/SessionKeyAccountTest.sol";
 
-/// @notice Gas of whole `handleOps` transactions with one operation each, in the steady state (second use), on the tests' own
-/// account. That account is small rather than cheap: the figures show what a change of the module does to a transaction, not what
-/// a transaction costs on a deployed account. Recorded in `contracts/test/gas/snapshots/SessionKeysOnAccountGas.json`.
+/// @notice Gas of whole `handleOps` transactions with one operation each, in the steady state (second use), on the
+/// tests' own account. That account is not gas-efficient: the figures show how a change of the module affects a
+/// transaction, not what a transaction costs on a deployed account. Recorded in
+/// `contracts/test/gas/snapshots/SessionKeysOnAccountGas.json`.
 ///
-/// "P" is a key with everything: a time range, one contract with one function on the allowlist, a native and a gas limit that
-/// refresh, and an ERC-20 limit.
+/// "P" is a key with every kind of permission: a time range, one contract with one function on the allowlist, a native
+/// and a gas limit that refresh, and an ERC-20 limit.
 /// forge-config: default.isolate = true
 contract SessionKeysOnAccountGasTest is SessionKeyAccountTest {
     function test_gas_installation() public {
@@ -93,7 +94,7 @@ contract SessionKeysOnAccountGasTest is SessionKeyAccountTest {
 
     /* Measuring */
 
-    /// @dev Uses the key twice; the second use is measured.
+    /// @dev Uses the key twice, and measures the second use.
     function _measureUse(Call[] memory calls, string memory name) private {
         runs(calls);
         vm.warp(block.timestamp + 60);

@@ -18,8 +18,8 @@ import {
 } from "../utils/PermissionUpdates.sol";
 import {SessionKeyAccountTest} from "../utils/SessionKeyAccountTest.sol";
 
-/// @notice All operations of a bundle are validated before the first is executed. What an owner's operation takes away, an
-/// operation of a key that is validated already does not do.
+/// @notice All operations of a bundle are validated before the first is executed. If an owner's operation takes a
+/// permission away, an already validated operation of the key cannot use it.
 contract SessionKeyBundlesTest is SessionKeyAccountTest {
     modifier withKey() {
         for (uint256 i = 0; i <= uint256(type(Kind).max); ++i) {
@@ -54,13 +54,13 @@ contract SessionKeyBundlesTest is SessionKeyAccountTest {
         refusedAfter(updateCall(timeRange(uint48(block.timestamp + 1), 0)), ping(1), denied());
     }
 
-    function test_loweredGasLimit_bindsWhatIsCharged() public withKey {
+    function test_loweredGasLimit_appliesToChargesInExecution() public withKey {
         update(gasLimit(1 ether, 0));
         refusedAfter(updateCall(gasLimit(0.007 ether, 0)), ping(1), denied());
     }
 
-    /// @dev Execution cannot know who pays, or what a limit would have been charged that was not there.
-    function test_laterGasLimitAndPaymaster_bindTheNextBundle() public withKey {
+    /// @dev Execution cannot know who pays, or what a limit added later would have been charged.
+    function test_laterGasLimitAndPaymaster_applyFromTheNextBundle() public withKey {
         Outcome[] memory outcomes = sendBundle(ownerOp(updateCall(gasLimit(1, 0))), keyOp(ping(1)));
         assertTrue(outcomes[0].success && outcomes[1].success);
         refusesToValidate(ping(1));
@@ -101,7 +101,7 @@ contract SessionKeyBundlesTest is SessionKeyAccountTest {
         );
     }
 
-    /* The module: with the callback that ends all keys, and without */
+    /* The module, removed with and without the callback that ends all keys */
 
     function test_uninstalledFunctions_doNothing() public withKey {
         bytes memory reason = err(IAccountV08.UnrecognizedFunction.selector, USE);
@@ -129,15 +129,15 @@ contract SessionKeyBundlesTest is SessionKeyAccountTest {
         refusedAfter(uninstallCall(entity(address(module), ENTITY), hex"01"), ping(1), keyIsGone());
     }
 
-    /// @dev Execution does not ask which validation let an operation in: what runs is within the key's permissions.
+    /// @dev Execution does not check which validation admitted an operation: what runs is within the key's permissions.
     function test_removedValidation_withoutItsCallback_letsTheValidatedOperationRun() public withKey {
         bytes memory removal = uninstallCall(entity(address(module), ENTITY), "");
         uint256 state = vm.snapshotState();
         Outcome[] memory outcomes = sendBundle(ownerOp(removal), keyOp(ping(1)));
         assertTrue(outcomes[0].success && outcomes[1].success);
-        // It was the last one.
+        // It was the last operation.
         refusedInValidation(keyOp(ping(1)), err(IAccountV08.ValidationFunctionMissing.selector, USE));
-        // And nothing runs that the key may not.
+        // Nothing beyond the key's permissions runs.
         vm.revertToState(state);
         PackedUserOperation[] memory ops = new PackedUserOperation[](3);
         ops[0] = ownerOp(selfCalls(listOf(removal, updateCall(entry(address(target), false, false)))));
@@ -157,14 +157,14 @@ contract SessionKeyBundlesTest is SessionKeyAccountTest {
         refusedAfter(selfCalls(silentUninstallCalls()), ping(1), reason);
     }
 
-    /// @dev The account's code is another: it does not know the function.
+    /// @dev The account's new code does not know the function.
     function test_upgradedAccount_doesNothing() public withKey {
         bytes memory upgrade = abi.encodeCall(IAccountV08.upgradeToAndCall, (address(new OtherImplementation()), ""));
-        // Delegated accounts are not upgraded.
+        // Delegated accounts cannot be upgraded.
         if (kind != Kind.DELEGATED && kind != Kind.EARLIER_DELEGATED) refusedAfter(upgrade, ping(1), "");
     }
 
-    /// @dev An uninstallation and an installation in one operation: of the old keys, none is left.
+    /// @dev Uninstalled and reinstalled in one operation: no old key is left.
     function test_reinstalledModule_hasNoneOfItsKeys() public withKey {
         bytes[] memory off = uninstallCalls();
         bytes[] memory on = installCalls(noKeys());

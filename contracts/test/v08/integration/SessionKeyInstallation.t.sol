@@ -8,7 +8,7 @@ import {ExecutionData, IAccountV08, ValidationData} from "../../../src/interface
 import {allow, gasLimit, nativeLimit, tokenLimit} from "../utils/PermissionUpdates.sol";
 import {SessionKeyAccountTest} from "../utils/SessionKeyAccountTest.sol";
 
-/// @notice How the module comes to an account and goes, in one operation, by a deferred action, and twice.
+/// @notice Installing and removing the module: in one operation, by a deferred action, and repeatedly.
 contract SessionKeyInstallationTest is SessionKeyAccountTest {
     bytes4[5] private functions = [
         ISessionKeyPlugin.executeWithSessionKey.selector,
@@ -20,7 +20,7 @@ contract SessionKeyInstallationTest is SessionKeyAccountTest {
 
     /* One operation */
 
-    function test_installation_isWhatAccountsAreAskedFor() public onEveryAccount {
+    function test_installation_matchesTheExpectedState() public onEveryAccount {
         for (uint256 i = 0; i < functions.length; ++i) {
             ExecutionData memory data = account.getExecutionData(functions[i]);
             assertEq(data.module, address(module));
@@ -39,13 +39,13 @@ contract SessionKeyInstallationTest is SessionKeyAccountTest {
         assertEq(module.sessionKeysOf(address(account)).length, 0);
     }
 
-    function test_firstKey_comesWithTheInstallation() public onEveryAccount {
+    function test_firstKey_isAddedByTheInstallation() public onEveryAccount {
         uninstallModule();
         installModule(oneKey(listOf(allow(address(target)))));
         runs(ping());
     }
 
-    /// @dev The owner's global validation manages: no part of the module is asked.
+    /// @dev The owner's global validation manages keys: no part of the module is involved.
     function test_nextKey_isOneCall() public onEveryAccount {
         passes(ownerOp(addCall(key.addr, listOf(allow(address(target))))));
         runs(ping());
@@ -53,8 +53,8 @@ contract SessionKeyInstallationTest is SessionKeyAccountTest {
         refusesToValidate(ping());
     }
 
-    /// @dev The account checks a batch's calls of itself before anything of it is installed.
-    function test_keyAddedByItsFunctionInTheInstallingBatch_isRefused() public onEveryAccount {
+    /// @dev The account checks a batch's self-calls before any of it is installed.
+    function test_addingAKeyInTheInstallingBatch_isRefused() public onEveryAccount {
         uninstallModule();
         bytes[] memory parts = installCalls(noKeys());
         bytes[] memory withKey = new bytes[](4);
@@ -79,7 +79,7 @@ contract SessionKeyInstallationTest is SessionKeyAccountTest {
         runs(ping());
     }
 
-    /// @dev Keys are the account's, whatever the entity id.
+    /// @dev Keys belong to the account, whatever the entity id.
     function test_secondValidation_servesTheSameKeys() public onEveryAccount {
         grant(listOf(allow(address(target))));
         callAsOwner(installCall(validation(address(module), ENTITY + 1, USER_OP), selectors(USE)));
@@ -107,7 +107,7 @@ contract SessionKeyInstallationTest is SessionKeyAccountTest {
         refusedInValidation(keyOp(ping()), err(IAccountV08.ValidationFunctionMissing.selector, USE));
     }
 
-    /// @dev With any one of its callbacks.
+    /// @dev Any one of its callbacks suffices.
     function test_everyCallback_endsAllKeys() public onEveryAccount {
         bytes[] memory parts = uninstallCalls();
         parts[2] = uninstallCall(entity(address(module), DIRECT_CALL), hex"01");
@@ -121,7 +121,7 @@ contract SessionKeyInstallationTest is SessionKeyAccountTest {
         }
     }
 
-    function test_manifestThatIsNotTheInstalledOne_removesNothing() public onEveryAccount {
+    function test_differentManifest_removesNothing() public onEveryAccount {
         ExecutionManifest memory another = manifest();
         another.executionFunctions[0].allowGlobalValidation = true;
         refusedInExecution(
@@ -142,7 +142,7 @@ contract SessionKeyInstallationTest is SessionKeyAccountTest {
         refusesToValidate(ping());
     }
 
-    /// @dev Without data the module does not hear of its installation either: what it has of the account is as it was.
+    /// @dev Without data, the module is not called at installation either: its state of the account stays.
     function test_installationWithoutData_revivesKeysThatNoCallbackEnded() public onEveryAccount {
         grant(listOf(allow(address(target)), nativeLimit(5, 0)));
         passes(ownerOp(selfCalls(silentUninstallCalls())));
@@ -151,7 +151,7 @@ contract SessionKeyInstallationTest is SessionKeyAccountTest {
         refusesToValidate(ping(1));
     }
 
-    /// @dev Installed validation or not: what a key's operations cost is the account's.
+    /// @dev Whether the validation is installed or not, the account pays for a key's operations.
     function test_silentRemovalOfFunctions_letsKeysBurnTheDeposit() public onEveryAccount {
         grant(listOf(allow(address(target))));
         passes(ownerOp(uninstallExecutionCall(address(module), manifest(), "")));
@@ -164,7 +164,7 @@ contract SessionKeyInstallationTest is SessionKeyAccountTest {
 
     uint256 private constant MANY = 300;
 
-    /// @dev Installs the module anew, with `MANY` keys.
+    /// @dev Reinstalls the module, with `MANY` keys.
     function _installMany() private {
         uninstallModule();
         address[] memory many = new address[](MANY);
@@ -180,7 +180,7 @@ contract SessionKeyInstallationTest is SessionKeyAccountTest {
         signAsOwner(op);
     }
 
-    /// @dev The callback ends all keys with one write, then emits events as long as there is gas: some, but not for all.
+    /// @dev The callback ends all keys with one write, then emits events while gas lasts: some, but not for all keys.
     function test_uninstallation_whoseCallbackIsLast_needsNoGasForEveryKey() public onEveryAccount {
         _installMany();
         bytes[] memory calls = listOf(
@@ -195,7 +195,7 @@ contract SessionKeyInstallationTest is SessionKeyAccountTest {
         assertLt(_removals(), MANY);
     }
 
-    /// @dev Nothing is left for what comes after it: all of the batch is undone.
+    /// @dev No gas is left for the calls after it: the whole batch reverts.
     function test_uninstallation_whoseCallbackIsFirst_needsGasForEveryKey() public onEveryAccount {
         _installMany();
         refusedInExecution(_opWithLittleGas(uninstallCalls()), "");
@@ -224,7 +224,7 @@ contract SessionKeyInstallationTest is SessionKeyAccountTest {
 
     uint48 private constant DEADLINE = 1_700_000_100;
 
-    /// @dev An operation of the key, before which the account runs what the owner signed.
+    /// @dev Builds an operation of the key, with the owner's signed action before it.
     function _deferredOp(bytes memory action) private view returns (PackedUserOperation memory op) {
         op = buildUserOp(useCall(ping()), nonceKey(laneOf(key.addr), ENTITY, HAS_DEFERRED_ACTION));
         _signDeferred(op, action);
@@ -238,7 +238,7 @@ contract SessionKeyInstallationTest is SessionKeyAccountTest {
         return selfCalls(installCalls(oneKey(listOf(allow(address(target)), gasLimit(1 ether, INTERVAL)))));
     }
 
-    function test_deferredInstallation_comesWithTheFirstUse() public onNonceAccounts {
+    function test_deferredInstallation_runsBeforeTheFirstUse() public onNonceAccounts {
         passes(_deferredOp(_installation()));
         runs(ping());
         assertEq(module.sessionKeysOf(address(account)).length, 1);
@@ -250,8 +250,8 @@ contract SessionKeyInstallationTest is SessionKeyAccountTest {
         runs(ping());
     }
 
-    /// @dev The key of the operation is the one that the action adds, and no other.
-    function test_deferredInstallation_isOfOneKeysOperation() public onNonceAccounts {
+    /// @dev The operation's key must be the one that the action adds.
+    function test_deferredInstallation_worksForItsKeyOnly() public onNonceAccounts {
         PackedUserOperation memory op = _deferredOp(_installation());
         op.signature = abi.encodePacked(deferred(op.nonce, DEADLINE, _installation()), hex"ff", signatureOf(op, owner));
         refusedByEntryPoint(op, "AA24 signature error");
@@ -264,7 +264,7 @@ contract SessionKeyInstallationTest is SessionKeyAccountTest {
         refusedByEntryPoint(op, "AA22 expired or not due");
     }
 
-    function test_ofTwoDeferredInstallations_theFirstLands() public onNonceAccounts {
+    function test_secondDeferredInstallation_fails() public onNonceAccounts {
         PackedUserOperation memory first = _deferredOp(_installation());
         PackedUserOperation memory second =
             buildUserOp(useCall(ping()), nonceKey(laneOf(key.addr), ENTITY + 1, HAS_DEFERRED_ACTION));
@@ -273,7 +273,7 @@ contract SessionKeyInstallationTest is SessionKeyAccountTest {
         refusedInValidation(second, err(IAccountV08.ExecutionFunctionAlreadySet.selector, USE));
     }
 
-    /// @dev A nonce that the account uses up revokes what was signed for it; the end of the key does not.
+    /// @dev Using up its nonce revokes a signed action; ending the key does not.
     function test_unusedDeferredKey_isRevokedByItsNonce() public onNonceAccounts {
         installModule(noKeys());
         PackedUserOperation memory op = _deferredOp(addCall(key.addr, listOf(allow(address(target)))));
@@ -289,7 +289,7 @@ contract SessionKeyInstallationTest is SessionKeyAccountTest {
         assertTrue(module.isSessionKeyOf(address(account), key.addr));
     }
 
-    /// @dev It is part of what the operation may cost: the verification gas limit.
+    /// @dev Its cost is part of the operation's maximum cost: the verification gas limit.
     function test_gasLimit_countsTheDeferredInstallation() public onNonceAccounts {
         PackedUserOperation memory op = _deferredOp(_installation());
         passes(op);
@@ -297,7 +297,7 @@ contract SessionKeyInstallationTest is SessionKeyAccountTest {
         assertEq(info.limitUsed, 8_000_000 * 1 gwei);
     }
 
-    /// @dev The clock is forbidden there.
+    /// @dev Validation must not read the clock.
     function test_deferredUpdateWithAnInterval_readsTheClock() public onNonceAccounts {
         installModule(noKeys());
         grant(listOf(allow(address(target))));

@@ -26,7 +26,7 @@ import {
 } from "../utils/PermissionUpdates.sol";
 import {SessionKeyAccountTest} from "../utils/SessionKeyAccountTest.sol";
 
-/// @notice Session keys at work through the real EntryPoint v0.7, on every kind of ERC-6900 v0.8 account.
+/// @notice Session keys in use through the real EntryPoint v0.7, on every kind of ERC-6900 v0.8 account.
 contract SessionKeysOnAccountsTest is SessionKeyAccountTest {
     ISessionKeyPlugin.ContractAccessControlType private constant DENYLIST =
     ISessionKeyPlugin.ContractAccessControlType.DENYLIST;
@@ -70,7 +70,7 @@ contract SessionKeysOnAccountsTest is SessionKeyAccountTest {
         bytes memory signature = op.signature;
         op.signature = abi.encodePacked(signature, hex"00");
         refusesToValidate(op, reason);
-        // With a type before it, as other modules have it.
+        // Prefixed with a type, as in other modules.
         op.signature = abi.encodePacked(keyPrefix(), hex"00", signatureOf(op, key));
         refusesToValidate(op, reason);
         op.signature = keyPrefix();
@@ -91,7 +91,7 @@ contract SessionKeysOnAccountsTest is SessionKeyAccountTest {
         assertEq(module.getNativeTokenSpendLimitInfo(address(account), key.addr).limitUsed, 0);
     }
 
-    function test_batch_aLaterBrokenRuleLetsNoCallRun() public onEveryAccount {
+    function test_batch_withABrokenRule_runsNoCall() public onEveryAccount {
         grant(listOf(allow(address(target)), allow(address(token)), tokenLimit(address(token), 5, 0)));
         refusesToValidate(join(ping(), call(payee, 0, "")));
         refusesToRun(join(transfer(3), transfer(3)), overTokenLimit());
@@ -100,7 +100,7 @@ contract SessionKeysOnAccountsTest is SessionKeyAccountTest {
 
     /* Rules */
 
-    function test_allowlist_letsOnlyListedCallsPass() public onEveryAccount {
+    function test_allowlist_allowsOnlyListedCalls() public onEveryAccount {
         grant(
             listOf(
                 allow(payee),
@@ -115,7 +115,7 @@ contract SessionKeysOnAccountsTest is SessionKeyAccountTest {
         refusesToValidate(transfer(1));
     }
 
-    function test_denylist_letsAllButListedCallsPass() public onEveryAccount {
+    function test_denylist_allowsAllExceptListedCalls() public onEveryAccount {
         grant(
             listOf(
                 listType(DENYLIST),
@@ -150,7 +150,7 @@ contract SessionKeysOnAccountsTest is SessionKeyAccountTest {
         refusesToValidate(ping(1));
     }
 
-    /// @dev An interval begins with the first use, and not when the key is added.
+    /// @dev An interval begins with the first use, not when the key is added.
     function test_nativeLimit_refreshesAnIntervalAfterItsFirstUse() public onEveryAccount {
         grant(listOf(allow(address(target)), nativeLimit(10, INTERVAL)));
         assertEq(module.getNativeTokenSpendLimitInfo(address(account), key.addr).lastUsedTime, 0);
@@ -165,7 +165,7 @@ contract SessionKeysOnAccountsTest is SessionKeyAccountTest {
         assertEq(module.getNativeTokenSpendLimitInfo(address(account), key.addr).limitUsed, 4);
     }
 
-    function test_tokenLimit_countsTransfersAndApprovalsAndRefusesAllElse() public onEveryAccount {
+    function test_tokenLimit_countsTransfersAndApprovalsAndRefusesOtherFunctions() public onEveryAccount {
         grant(listOf(allow(address(token)), tokenLimit(address(token), 100, 0)));
         runs(transfer(60));
         runs(call(address(token), 0, abi.encodeCall(TestToken.approve, (payee, 30))));
@@ -183,8 +183,8 @@ contract SessionKeysOnAccountsTest is SessionKeyAccountTest {
 
     /* Gas and paymasters */
 
-    /// @dev 8,000,000 gas units at 1 gwei, and what a paymaster may use.
-    function test_gasLimit_isChargedWithAllThatAnOperationCanCost() public onEveryAccount {
+    /// @dev 8,000,000 gas units at 1 gwei, plus the paymaster's limits.
+    function test_gasLimit_isChargedTheMaximumCost() public onEveryAccount {
         address paymaster = _paymaster();
         grant(listOf(allow(address(target)), gasLimit(0.0171 ether, 0)));
         runs(ping());
@@ -198,7 +198,7 @@ contract SessionKeysOnAccountsTest is SessionKeyAccountTest {
         refusesToValidate(ping());
     }
 
-    function test_gasLimit_isChargedThoughExecutionFails() public onEveryAccount {
+    function test_gasLimit_isChargedEvenIfExecutionFails() public onEveryAccount {
         grant(listOf(allow(address(token)), tokenLimit(address(token), 5, 0), gasLimit(0.009 ether, 0)));
         refusesToRun(transfer(6), overTokenLimit());
         assertEq(_gasUsed(), 0.008 ether);
@@ -226,7 +226,7 @@ contract SessionKeysOnAccountsTest is SessionKeyAccountTest {
         return info.limitUsed;
     }
 
-    /// @dev One that agrees to everything.
+    /// @dev A paymaster that accepts every operation.
     function _paymaster() private returns (address paymaster) {
         paymaster = makeAddr("paymaster");
         vm.etch(paymaster, hex"00");
@@ -247,7 +247,7 @@ contract SessionKeysOnAccountsTest is SessionKeyAccountTest {
         op.paymasterAndData = abi.encodePacked(paymaster, uint128(700_000), uint128(0));
         signAsKey(op);
         passes(op);
-        // Another one.
+        // Another paymaster.
         op = keyOp(ping());
         op.paymasterAndData = abi.encodePacked(_otherPaymaster(), uint128(700_000), uint128(0));
         signAsKey(op);
@@ -268,7 +268,7 @@ contract SessionKeysOnAccountsTest is SessionKeyAccountTest {
         runs(ping());
     }
 
-    /// @dev Operations wait for those before them in their own lane alone.
+    /// @dev An operation waits only for earlier ones in its own lane.
     function test_lanes_doNotWaitForEachOther() public onEveryAccount {
         Vm.Wallet memory second = vm.createWallet("second key");
         grant(listOf(allow(address(target))));
@@ -324,7 +324,7 @@ contract SessionKeysOnAccountsTest is SessionKeyAccountTest {
         assertEq(payee.balance, 1 ether);
     }
 
-    /// @dev Who validates for the owner would be the key.
+    /// @dev A call to it could make the key the owner's signer.
     function test_otherModules_areNotReachedUnderAnyList() public onEveryAccount {
         bytes memory handOver = abi.encodeCall(ownerModule.transferSigner, (OWNER_ENTITY, key.addr));
         bytes memory reason = err(ISessionKeyModule.TargetIsModule.selector, address(ownerModule));
@@ -341,7 +341,7 @@ contract SessionKeysOnAccountsTest is SessionKeyAccountTest {
 
     /* What a key signs */
 
-    function test_key_signsNothingButItsFunction() public onEveryAccount {
+    function test_key_signsOnlyItsFunction() public onEveryAccount {
         grant(listOf(listType(ALLOW_ALL), nativeLimit(NO_LIMIT, 0)));
         uint192 lane = nonceKey(laneOf(key.addr), ENTITY, 0);
         bytes4[5] memory others = [
@@ -357,12 +357,12 @@ contract SessionKeysOnAccountsTest is SessionKeyAccountTest {
                 err(IAccountV08.ValidationFunctionMissing.selector, others[i])
             );
         }
-        // Nor its function by another way.
+        // Nor its function in another form.
         refusesToValidate(keyOp(wrapped(useCall(ping())), lane), denied());
     }
 
-    /// @dev Even where an owner gives the validation more selectors, and with arguments that the module could read.
-    function test_key_signsNothingButItsFunction_whateverTheSelectors() public onEveryAccount {
+    /// @dev Even if an owner gives the validation more selectors, and with arguments that the module could decode.
+    function test_key_signsOnlyItsFunction_whateverTheSelectors() public onEveryAccount {
         grant(listOf(listType(ALLOW_ALL)));
         callAsOwner(installCall(validation(address(module), ENTITY, USER_OP), selectors(EXECUTE)));
         bytes memory callData = useCall(ping());
@@ -384,7 +384,7 @@ contract SessionKeysOnAccountsTest is SessionKeyAccountTest {
         refusedInValidation(op, err(IAccountV08.ValidationFunctionMissing.selector, USE));
     }
 
-    /// @dev The module's own calls of the account are no validation of operations.
+    /// @dev The module's direct-call validation does not validate operations.
     function test_directCallValidation_validatesNoOperation() public onEveryAccount {
         grant(listOf(listType(ALLOW_ALL), nativeLimit(NO_LIMIT, 0)));
         uint192 ofNonceKey = directNonceKey(uint24(laneOf(key.addr)), address(module), 0);
@@ -405,7 +405,7 @@ contract SessionKeysOnAccountsTest is SessionKeyAccountTest {
         account.isValidSignature(hash, signature);
     }
 
-    /// @dev Even where an owner gives the validation the flag.
+    /// @dev Even if an owner gives the validation the flag.
     function test_key_doesNotSignForTheAccount_whateverTheFlags() public onEveryAccount {
         grant(listOf(listType(ALLOW_ALL)));
         callAsOwner(installCall(validation(address(module), ENTITY, USER_OP | SIGNATURE), new bytes4[](0)));
@@ -424,13 +424,13 @@ contract SessionKeysOnAccountsTest is SessionKeyAccountTest {
         refusedTo(stranger, useCall(ping()), err(IAccountV08.ValidationFunctionMissing.selector, USE));
         refusedTo(key.addr, useCall(ping()), err(IAccountV08.ValidationFunctionMissing.selector, USE));
         refusedTo(key.addr, executeCall(payee, 1, ""), err(IAccountV08.ValidationFunctionMissing.selector, EXECUTE));
-        // At the module, a caller speaks for itself alone.
+        // At the module, a caller acts only for itself.
         vm.expectRevert(keyIsGone());
         vm.prank(key.addr);
         module.executeWithSessionKey(ping(), key.addr);
     }
 
-    /// @dev Anybody can name any validation of the account in a runtime call, whatever its flags.
+    /// @dev Anyone can name any validation of the account in a runtime call, whatever its flags.
     function test_runtimeValidation_letsNobodyThrough() public onEveryAccount {
         grant(listOf(listType(ALLOW_ALL), nativeLimit(NO_LIMIT, 0)));
         _refusedAtRuntime(entity(address(module), ENTITY), useCall(ping()));
@@ -452,8 +452,8 @@ contract SessionKeysOnAccountsTest is SessionKeyAccountTest {
         refusedTo(address(module), callData, reason);
     }
 
-    /// @dev The function is not for global validations: not even the owner's runs it.
-    function test_owner_doesNotRunKeys() public onEveryAccount {
+    /// @dev The function does not allow global validations: not even the owner's can run it.
+    function test_owner_cannotUseKeys() public onEveryAccount {
         grant(listOf(allow(address(target))));
         refusedInValidation(ownerOp(useCall(ping())), err(IAccountV08.ValidationFunctionMissing.selector, USE));
         refusedToOwner(useCall(ping()), err(IAccountV08.ValidationFunctionMissing.selector, USE));

@@ -23,8 +23,8 @@ import {
 } from "../utils/PermissionUpdates.sol";
 import {ValidationTraceV07} from "../utils/ValidationTraceV07.sol";
 
-/// @notice ERC-7562 for the module without stake: operations of every kind break none of its rules in validation, the installation
-/// by a deferred action included; those that do are shown, too. Then that the check itself sees what it is to see.
+/// @notice ERC-7562 for the module without stake: operations of every kind obey its rules in validation, including a
+/// deferred installation; the exceptions are shown as well, and that the check itself detects violations.
 contract ValidationRulesOfModuleTest is ValidationTraceV07 {
     /* Operations of keys */
 
@@ -79,7 +79,7 @@ contract ValidationRulesOfModuleTest is ValidationTraceV07 {
         _obeysTheRules(op);
     }
 
-    /// @dev The account pays what its deposit lacks, and says nothing else to the EntryPoint.
+    /// @dev The account pays the missing deposit, and makes no other call to the EntryPoint.
     function test_prefund_obeysTheRules() public {
         grant(listOf(allow(address(target))));
         _obeysTheRules(keyOp(ping()));
@@ -149,7 +149,7 @@ contract ValidationRulesOfModuleTest is ValidationTraceV07 {
         _obeysTheRules(_deferredOp(abi.encodeCall(ISessionKeyPlugin.removeSessionKey, (stranger, bytes32(0)))));
     }
 
-    /// @dev It begins an interval now: a bundler that traces it refuses it. Without an interval it does not.
+    /// @dev It starts an interval now: a bundler that traces it refuses it. Without an interval it does not.
     function test_deferredUpdateOfALimit_readsTheClock() public {
         grant(_everything());
         string[] memory violations = this.violationsOf(_deferredOp(updateCall(nativeLimit(2 ether, INTERVAL))));
@@ -191,9 +191,9 @@ contract ValidationRulesOfModuleTest is ValidationTraceV07 {
 
     /* The check itself */
 
-    /// @dev One operation for each of some rules: the check names the rule, and nothing else. All rules are shown of EntryPoint
-    /// v0.6, whose operations are read by the same code.
-    function test_theCheck_seesRules() public {
+    /// @dev One operation for each of some rules: the check names the rule, and nothing else. All rules are shown with
+    /// EntryPoint v0.6, whose operations the same code checks.
+    function test_theCheck_detectsViolations() public {
         RuleBreakingModule breaker = new RuleBreakingModule();
         callAsOwner(installCall(validation(address(breaker), 5, USER_OP), selectors(EXECUTE)));
         string memory noCode = string.concat("OP-041: no code at ", vm.toString(address(0xC0DE1E55)));

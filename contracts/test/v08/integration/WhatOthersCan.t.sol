@@ -15,8 +15,8 @@ import {StoringFallback} from "../modules/StoringFallback.sol";
 import {allow, entry, gasLimit, listType, nativeLimit, requiredPaymaster} from "../utils/PermissionUpdates.sol";
 import {SessionKeyAccountTest} from "../utils/SessionKeyAccountTest.sol";
 
-/// @notice What the module cannot prevent, because the account does not: each sentence of the documentation about others that a
-/// test can show, as it is. A change that lifts one must change its sentence.
+/// @notice What the module cannot prevent, because the account does not: one test for each testable sentence of the
+/// documentation about it. A change that removes such a limit must change the sentence.
 contract WhatOthersCanTest is SessionKeyAccountTest {
     uint32 private constant OTHER_ENTITY = 5;
 
@@ -27,7 +27,7 @@ contract WhatOthersCanTest is SessionKeyAccountTest {
         other = vm.createWallet("other");
     }
 
-    /// @dev Gives `other` a validation of its own for one function of the account.
+    /// @dev Gives `other` its own validation for one function of the account.
     function _installOther(bytes4 selector) private {
         bytes memory installData = abi.encode(OTHER_ENTITY, other.addr);
         bytes25 config = validation(address(ownerModule), OTHER_ENTITY, USER_OP);
@@ -42,7 +42,7 @@ contract WhatOthersCanTest is SessionKeyAccountTest {
 
     /* Other validations */
 
-    /// @dev Without the key's signature, its lane, what its gas limit leaves, or its paymaster; within all that execution checks.
+    /// @dev Without the key's signature, lane, gas limit or paymaster, but within everything that execution checks.
     function test_validationOfTheFunction_runsAnyKey() public onEveryAccount {
         grant(listOf(allow(address(target)), nativeLimit(3, 0)));
         update(requiredPaymaster(payee));
@@ -57,7 +57,7 @@ contract WhatOthersCanTest is SessionKeyAccountTest {
         refusedInExecution(_otherOp(useCall(ping())), keyIsGone());
     }
 
-    /// @dev `execute` to the module is the account speaking to it.
+    /// @dev `execute` lets the account call the module.
     function test_validationOfExecute_runsAnyKeyAndAddsKeys() public onEveryAccount {
         grant(listOf(allow(address(target)), nativeLimit(3, 0)));
         _installOther(EXECUTE);
@@ -66,12 +66,12 @@ contract WhatOthersCanTest is SessionKeyAccountTest {
         bytes[] memory everything = listOf(listType(ISessionKeyPlugin.ContractAccessControlType.ALLOW_ALL_ACCESS));
         passes(_otherOp(executeCall(address(module), 0, addCall(other.addr, everything))));
         assertTrue(module.isSessionKeyOf(address(account), other.addr));
-        // So does one that ends all keys.
+        // So can one that ends all keys.
         passes(_otherOp(executeCall(address(module), 0, abi.encodeWithSignature("onUninstall(bytes)", bytes("")))));
         assertEq(module.sessionKeysOf(address(account)).length, 0);
     }
 
-    /// @dev A transaction of the account's own key is a call of the account to itself, which nothing validates.
+    /// @dev A transaction from the account's own key is a self-call, which nothing validates.
     function test_delegatedAccountsOwnTransaction_runsAnyKey() public {
         useAccount(Kind.DELEGATED);
         grant(listOf(allow(address(target)), nativeLimit(3, 0)));
@@ -88,7 +88,7 @@ contract WhatOthersCanTest is SessionKeyAccountTest {
         refusedTo(owner.addr, useCall(ping(2)), overNativeLimit());
     }
 
-    /// @dev On other accounts it does not.
+    /// @dev Unlike on other accounts.
     function test_fallbackSigner_doesNotRunKeys() public {
         useAccount(Kind.SEMI_MODULAR);
         grant(listOf(allow(address(target))));
@@ -104,7 +104,7 @@ contract WhatOthersCanTest is SessionKeyAccountTest {
         callAsOwner(installExecutionCall(address(hooking), hooks, ""));
     }
 
-    /// @dev They see what the key does, and can stop it.
+    /// @dev They see the key's calls, and can stop them.
     function test_hooksOfFunctions_runForKeys() public onEveryAccount {
         grant(listOf(allow(address(target))));
         MockModule hooking = new MockModule();
@@ -131,7 +131,7 @@ contract WhatOthersCanTest is SessionKeyAccountTest {
         refusesToValidate(keyOp(wrapped(useCall(ping())), nonceKey(laneOf(key.addr), ENTITY, 0)), denied());
     }
 
-    /// @dev On an account that keeps hooks: what is installed anew is not what it was the first time.
+    /// @dev On an account that keeps hooks, a reinstallation differs from the first one.
     function test_hooksThatStay_areThereInTheNextInstallation() public {
         useAccount(Kind.SIGNATURE);
         address keeping = address(new HookKeepingAccount());
@@ -144,7 +144,7 @@ contract WhatOthersCanTest is SessionKeyAccountTest {
         installModule(oneKey(listOf(allow(address(target)))));
         refusedInValidation(keyOp(ping()), err(IAccountV08.RequireUserOperationContext.selector));
 
-        // An entry for each hook, be it empty, takes them away.
+        // One entry per hook, even an empty one, removes them.
         callAsOwner(uninstallCall(entity(address(module), ENTITY), "", new bytes[](2)));
         callAsOwner(installCall(validation(address(module), ENTITY, USER_OP), selectors(USE)));
         runs(ping());
@@ -152,7 +152,7 @@ contract WhatOthersCanTest is SessionKeyAccountTest {
 
     /* Targets that are not recognised */
 
-    /// @dev A module that does not say what it is takes orders from keys that may call it.
+    /// @dev A module that does not report its interface accepts calls from keys allowed to call it.
     function test_moduleThatDoesNotSaySo_isCalled() public onEveryAccount {
         MockModule silent = new MockModule();
         silent.answer(0x01ffc9a7, "");
@@ -164,7 +164,7 @@ contract WhatOthersCanTest is SessionKeyAccountTest {
         );
     }
 
-    /// @dev A contract that knows no question, and would store it, is a target like any other.
+    /// @dev A contract whose fallback stores unknown queries is an ordinary target.
     function test_targetWithAStoringFallback_isCalled() public onEveryAccount {
         StoringFallback storing = new StoringFallback();
         grant(listOf(allow(address(storing))));
@@ -174,7 +174,7 @@ contract WhatOthersCanTest is SessionKeyAccountTest {
 
     /* Signatures that others sign */
 
-    /// @dev The owner's deferred actions are the owner's: a key's validation authorizes none.
+    /// @dev The owner's deferred actions belong to the owner: a key's validation authorizes none.
     function test_key_authorizesNoDeferredAction() public {
         Kind[3] memory kinds = [Kind.MODULAR, Kind.SEMI_MODULAR, Kind.DELEGATED];
         for (uint256 i = 0; i < kinds.length; ++i) {

@@ -3,7 +3,7 @@ pragma solidity ^0.8.30;
 
 import {IModule, PackedUserOperation} from "../../../src/interfaces/IModule.sol";
 
-// The modules of ERC-6900 v0.8 that are hooks. The other kinds are in contracts/src/interfaces.
+// Hook modules of ERC-6900 v0.8. The other kinds are in contracts/src/interfaces.
 
 interface IValidationHookModule is IModule {
     function preUserOpValidationHook(uint32 entityId, PackedUserOperation calldata userOp, bytes32 userOpHash)

@@ -8,10 +8,10 @@ import {IERC165} from "@openzeppelin/utils/introspection/IERC165.sol";
 
 import {IModule, IValidationModule, PackedUserOperation} from "../../../src/interfaces/IModule.sol";
 
-/// @notice A validation by one signer without code, per entity id and account. Whoever speaks for the account can hand it to
-/// another signer: what such modules are like, and why a session key must not reach one.
+/// @notice A validation by one signer without code, per entity id and account. Anyone who can act as the account can
+/// transfer it to another signer, as in real modules of this kind: a session key must not reach one.
 ///
-/// A signature is its type, 0 (1 byte), then ECDSA (65 bytes).
+/// A signature is its type, 0 (1 byte), followed by an ECDSA signature (65 bytes).
 contract EcdsaValidationModule is IValidationModule, IERC165 {
     error NotAuthorized();
 
@@ -67,7 +67,7 @@ contract EcdsaValidationModule is IValidationModule, IERC165 {
         return isSigned ? IERC1271.isValidSignature.selector : bytes4(0xffffffff);
     }
 
-    /// @notice What the signer signs for a hash: one account's and this module's.
+    /// @notice Returns what the signer signs for a hash: bound to one account and this module.
     function replaySafeHash(address account, bytes32 hash) public view returns (bytes32) {
         bytes32 domain = keccak256(abi.encode(DOMAIN, block.chainid, address(this), uint256(uint160(account))));
         return MessageHashUtils.toTypedDataHash(domain, keccak256(abi.encode(REPLAY_SAFE_HASH, hash)));

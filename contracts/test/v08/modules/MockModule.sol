@@ -6,8 +6,8 @@ import {IERC165} from "@openzeppelin/utils/introspection/IERC165.sol";
 import {IValidationModule} from "../../../src/interfaces/IModule.sol";
 import {IExecutionHookModule, IValidationHookModule} from "../interfaces/IHookModules.sol";
 
-/// @notice A module of every kind, with every execution function. It logs what it is called with, and does as it is told: answers,
-/// reverts, or asks its caller something. Told nothing, it agrees to everything but signatures.
+/// @notice A module of every kind, with every execution function. It logs its calls, and behaves as configured: it
+/// answers, reverts, or calls its caller. By default it accepts everything except signatures.
 contract MockModule {
     event Called(address indexed sender, bytes4 indexed selector, uint256 value, bytes data);
     event Seen(bytes answer);
@@ -21,22 +21,22 @@ contract MockModule {
     mapping(bytes4 selector => Behaviour) private behaviours;
     mapping(bytes4 selector => bytes) private questions;
 
-    /// @notice The function answers with this.
+    /// @notice Makes the function return this.
     function answer(bytes4 selector, bytes calldata data) external {
         behaviours[selector] = Behaviour(true, false, data);
     }
 
-    /// @notice The function reverts with this.
+    /// @notice Makes the function revert with this.
     function refuse(bytes4 selector, bytes calldata reason) external {
         behaviours[selector] = Behaviour(true, true, reason);
     }
 
-    /// @notice The function behaves as it did first.
+    /// @notice Restores the function's default behaviour.
     function relent(bytes4 selector) external {
         delete behaviours[selector];
     }
 
-    /// @notice Called by this function, the module calls its caller with this, and logs the answer.
+    /// @notice Makes the function call its caller with this, and log the answer.
     function ask(bytes4 selector, bytes calldata question) external {
         questions[selector] = question;
     }

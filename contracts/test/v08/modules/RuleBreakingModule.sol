@@ -3,9 +3,10 @@ pragma solidity ^0.8.30;
 
 import {PackedUserOperation} from "../../../src/interfaces/IModule.sol";
 
-/// @notice A validation that breaks the rule of ERC-7562 that the operation's signature names, to show that the check sees it.
+/// @notice A validation that breaks the ERC-7562 rule named by the operation's signature, to show that the check
+/// detects it.
 contract RuleBreakingModule {
-    /// @dev Everything is logged, so that the compiler leaves nothing out.
+    /// @dev Everything is logged, so that the compiler optimizes nothing away.
     function validateUserOp(uint32, PackedUserOperation calldata userOp, bytes32) external returns (uint256) {
         uint8 rule = uint8(bytes1(userOp.signature));
         address noCode = address(0xC0DE1E55);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.30;
 
-/// @notice Counts every call that it has no function for. Asked what it is, it uses up all gas that it is given.
+/// @notice Counts every call to an unknown function. An interface query uses up all its gas.
 contract StoringFallback {
     uint256 public count;
 

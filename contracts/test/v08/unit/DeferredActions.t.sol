@@ -7,7 +7,7 @@ import {Counter} from "../../mocks/Counter.sol";
 import {listOf} from "../../utils/ListLiterals.sol";
 import {AccountRulesTest} from "../utils/AccountRulesTest.sol";
 
-/// @notice Calls of the account's own that another validation signed beforehand, and that precede the validation of one operation.
+/// @notice Self-calls signed in advance by another validation, which run before the validation of one operation.
 abstract contract DeferredActionsTest is AccountRulesTest {
     uint48 private constant DEADLINE = 1_700_000_100;
 
@@ -15,7 +15,7 @@ abstract contract DeferredActionsTest is AccountRulesTest {
         return installCall(validation(address(mock), ENTITY, USER_OP), selectors(EXECUTE));
     }
 
-    /// @dev An operation of validation `ENTITY`, before which the owner's `action` is run.
+    /// @dev An operation of validation `ENTITY`, with the owner's `action` before it.
     function _op(bytes memory action, uint48 deadline) private view returns (PackedUserOperation memory op) {
         op = buildUserOp(increment(), KEY | HAS_DEFERRED_ACTION);
         op.signature = abi.encodePacked(deferred(op.nonce, deadline, action), hex"ff");
@@ -57,7 +57,7 @@ abstract contract DeferredActionsTest is AccountRulesTest {
         passes(op);
         bytes memory signature = op.signature;
         bytes memory reason = err(INonceAccount.DeferredActionSignatureInvalid.selector);
-        // The next of the same lane.
+        // The next nonce of the same lane.
         op.nonce += 1;
         refusedInValidation(op, reason);
         // Another lane, and another entity id.
@@ -69,7 +69,7 @@ abstract contract DeferredActionsTest is AccountRulesTest {
         refusedInValidation(op, reason);
     }
 
-    /// @dev An action that could run twice does not: the nonce is used up.
+    /// @dev An action that could run twice does not: the nonce is used.
     function test_sentTwice_isRefusedByItsNonce() public {
         callAsOwner(_install());
         PackedUserOperation memory op = _op(installCall(validation(address(mock), ENTITY, USER_OP), none()), DEADLINE);
@@ -81,7 +81,7 @@ abstract contract DeferredActionsTest is AccountRulesTest {
         return abi.encodeWithSelector(IAccountV08.ValidationAlreadySet.selector, EXECUTE, mockEntity());
     }
 
-    /// @dev What the account does to revoke one: its nonce is used up.
+    /// @dev How an account revokes an action: by using up its nonce.
     function test_usedNonce_revokesTheAction() public {
         PackedUserOperation memory op = _op(installCall(validation(address(mock), ENTITY, USER_OP), none()), DEADLINE);
         callAsOwner(
@@ -110,22 +110,22 @@ abstract contract DeferredActionsTest is AccountRulesTest {
         refusedInValidation(op, reason);
     }
 
-    /// @dev Its effects stay when the operation's call fails.
-    function test_action_staysWhenTheOperationFails() public {
+    /// @dev Its effects remain if the operation's call fails.
+    function test_action_staysIfTheOperationFails() public {
         PackedUserOperation memory op = _op(_install(), DEADLINE);
         op.callData = executeCall(address(counter), 0, abi.encodeCall(Counter.refuse, (1)));
         refusedInExecution(op, abi.encodeWithSelector(Counter.Refused.selector, 1));
         assertEq(account.getValidationData(mockEntity()).flags, USER_OP);
     }
 
-    function test_action_goesWhenValidationFails() public {
+    function test_action_isRevertedIfValidationFails() public {
         PackedUserOperation memory op = _op(_install(), DEADLINE);
         op.signature[op.signature.length - 1] = 0x00;
         refusedInValidation(op, err(IAccountV08.ValidationSignatureSegmentMissing.selector));
         assertEq(account.getValidationData(mockEntity()).flags, 0);
     }
 
-    function test_failedAction_revertsAsItDid() public {
+    function test_failedAction_revertsWithItsReason() public {
         callAsOwner(_install());
         refusedInValidation(_op(_install(), DEADLINE), _alreadySet());
     }
@@ -140,7 +140,7 @@ abstract contract DeferredActionsTest is AccountRulesTest {
         );
     }
 
-    /// @dev Who signs may do it, may sign for the account, and has no validation hooks.
+    /// @dev The signing validation may make the call, may sign for the account, and has no validation hooks.
     function _opSignedByMock(uint8 options, bytes memory action) private view returns (PackedUserOperation memory op) {
         op = buildUserOp(increment(), KEY | HAS_DEFERRED_ACTION);
         uint168 locator = uint168(9) << 8 | options;
@@ -180,7 +180,7 @@ abstract contract DeferredActionsTest is AccountRulesTest {
         );
     }
 
-    function test_executionHooksOfWhoSigned_runAroundTheAction() public {
+    function test_executionHooksOfTheSigningValidation_runAroundTheAction() public {
         bytes[] memory hooks = listOf(executionHook(1, PRE_HOOK | POST_HOOK));
         callAsOwner(installCall(validation(address(other), 9, SIGNATURE), selectors(INSTALL), "", hooks));
         other.answer(0xe7db7f7e, abi.encode(bytes4(0x1626ba7e)));

@@ -15,7 +15,8 @@ import {Counter} from "../../mocks/Counter.sol";
 import {listOf} from "../../utils/ListLiterals.sol";
 import {AccountRulesTest} from "../utils/AccountRulesTest.sol";
 
-/// @notice What runs around a call of an account, by user operation, runtime validation or direct call; and who may call.
+/// @notice What runs around a call of an account, by user operation, runtime validation or direct call; and who may
+/// call.
 abstract contract ExecutionTest is AccountRulesTest {
     uint8 private constant BOTH = PRE_HOOK | POST_HOOK;
 
@@ -62,7 +63,7 @@ abstract contract ExecutionTest is AccountRulesTest {
         }
     }
 
-    /// @dev What was validated under a hook runs without it if the validation is removed before, in the same bundle.
+    /// @dev An operation validated with a hook runs without it if the validation is removed earlier in the same bundle.
     function test_hooks_areReadAtExecution() public {
         install(USER_OP, selectors(EXECUTE), listOf(executionHook(7, PRE_HOOK)));
         other.refuse(PRE_EXECUTION, "never");
@@ -71,7 +72,7 @@ abstract contract ExecutionTest is AccountRulesTest {
         assertEq(counter.count(), 1);
     }
 
-    function test_failedCall_revertsAsItsTargetDid() public {
+    function test_failedCall_revertsWithItsTargetsReason() public {
         refusedInExecution(
             ownerOp(executeCall(address(counter), 0, abi.encodeCall(Counter.refuse, (3)))),
             abi.encodeWithSelector(Counter.Refused.selector, 3)
@@ -93,12 +94,12 @@ abstract contract ExecutionTest is AccountRulesTest {
         return abi.encodeCall(IAccountV08.executeWithRuntimeValidation, (data, authorization));
     }
 
-    /// @dev No flag is needed: a module that wants user operations only must refuse.
+    /// @dev No flag is needed: a module that allows only user operations must refuse.
     function test_anyValidation_canBeUsedAtRuntime() public {
         install(0, selectors(EXECUTE));
         (bool success, bytes memory answer) = callFrom(stranger, _runtimeCall(increment(), _authorize(false, hex"ff")));
         assertTrue(success);
-        // What `execute` returns to the account itself.
+        // The return value of `execute`, as the account sees it.
         bytes memory returned = abi.decode(abi.decode(answer, (bytes)), (bytes));
         assertEq(abi.decode(returned, (uint256)), 1);
         mock.refuse(VALIDATE_RUNTIME, "why");
@@ -182,7 +183,7 @@ abstract contract ExecutionTest is AccountRulesTest {
     function test_moduleWithoutCode_validatesNothing() public {
         callAsOwner(installCall(validation(stranger, ENTITY, USER_OP), selectors(EXECUTE)));
         bytes memory authorization = abi.encodePacked(authorizationOf(entity(stranger, ENTITY), false), hex"ff");
-        // There is no data, but forge puts some in when it traces calls of addresses without code.
+        // There is no data, but forge adds some when it traces calls of addresses without code.
         (bool success,) = callFrom(stranger, _runtimeCall(increment(), authorization));
         assertFalse(success);
         PackedUserOperation memory op = buildUserOp(increment(), KEY);
@@ -190,7 +191,7 @@ abstract contract ExecutionTest is AccountRulesTest {
         assertEq(bytes4(refusal(op)), IEntryPointV07.FailedOpWithRevert.selector);
     }
 
-    /// @dev What looks like an operation at runtime is the account's call of `executeUserOp`, which is the EntryPoint's.
+    /// @dev A runtime call in the form of an operation calls `executeUserOp`, which is reserved for the EntryPoint.
     function test_executeUserOp_isNotReachedAtRuntime() public {
         install(0, selectors(EXECUTE));
         PackedUserOperation memory op = mockOp(increment());
@@ -282,12 +283,12 @@ abstract contract ExecutionTest is AccountRulesTest {
         refusedInExecution(ownerOp(abi.encodePacked(FOO)), "why");
     }
 
-    function test_functionOfNobody_isUnrecognized() public {
+    function test_uninstalledFunction_isUnrecognized() public {
         refusedTo(stranger, abi.encodePacked(FOO), err(IAccountV08.UnrecognizedFunction.selector, FOO));
     }
 
-    /// @dev Of an operation that is validated already.
-    function test_functionThatIsRemovedBefore_isUnrecognizedInExecution() public {
+    /// @dev For an operation that is already validated.
+    function test_functionRemovedEarlierInTheBundle_isUnrecognized() public {
         ExecutionManifest memory manifest = fooManifest(false, true);
         callAsOwner(installExecutionCall(address(mock), manifest, ""));
         install(USER_OP, selectors(FOO));
@@ -309,12 +310,12 @@ abstract contract ExecutionTest is AccountRulesTest {
         );
     }
 
-    function test_functionThatDoesNot_isClosedToStrangers() public {
+    function test_functionWithRuntimeValidation_isClosedToStrangers() public {
         callAsOwner(installExecutionCall(address(mock), fooManifest(false, true), ""));
         refusedTo(stranger, abi.encodePacked(FOO), err(IAccountV08.ValidationFunctionMissing.selector, FOO));
     }
 
-    /// @dev Of a native function, too, whoever calls it; the caller is the account itself by `executeUserOp`.
+    /// @dev Also for native functions, whoever calls; with `executeUserOp`, the caller is the account itself.
     function test_hooksOfAFunction_runForEveryCaller() public {
         ExecutionManifest memory manifest;
         manifest.executionHooks = new ManifestHook[](1);
@@ -350,7 +351,7 @@ abstract contract ExecutionTest is AccountRulesTest {
         assertCall(calls[3], other, abi.encodeCall(IExecutionHookModule.postExecutionHook, (7, "")));
     }
 
-    function test_execute_answersAllButTheEntryPoint() public {
+    function test_execute_returnsDataExceptToTheEntryPoint() public {
         vm.prank(address(account));
         assertEq(abi.decode(account.execute(address(counter), 0, abi.encodeCall(Counter.increment, ())), (uint256)), 1);
         vm.prank(address(ENTRY_POINT));
@@ -406,7 +407,7 @@ contract ExecutionOfModularAccountTest is ExecutionTest {
         return Kind.MODULAR;
     }
 
-    /// @dev Owners by a module do not call directly.
+    /// @dev Owners by module cannot call directly.
     function test_owner_mayNotCallDirectly() public {
         refusedTo(owner.addr, increment(), err(IAccountV08.ValidationFunctionMissing.selector, EXECUTE));
     }

@@ -11,8 +11,8 @@ import {EcdsaValidationModule} from "../modules/EcdsaValidationModule.sol";
 import {MockModule} from "../modules/MockModule.sol";
 import {AccountRulesTest} from "../utils/AccountRulesTest.sol";
 
-/// @notice What a deployed Modular Account v2 accepted, the accounts here accept, byte for byte and at the same addresses; and they
-/// answer the same. See contracts/test/v08/golden/README.md.
+/// @notice These accounts accept what a deployed Modular Account v2 accepted, byte for byte and at the same addresses,
+/// and return the same. See contracts/test/v08/golden/README.md.
 contract GoldenOperationsTest is AccountRulesTest {
     address private constant MODULAR = 0x00000000000002377B26b1EdA7b0BC371C60DD4f;
     address private constant SEMI_MODULAR = 0x000000000000c5A9089039570Dd36455b5C07383;
@@ -25,7 +25,7 @@ contract GoldenOperationsTest is AccountRulesTest {
     IAccountV08 private modular;
     Vm.Wallet private sessionKey;
 
-    /// @dev The accounts and modules of the tests, at the addresses of the deployed ones.
+    /// @dev The tests' accounts and modules, at the addresses of the deployed ones.
     function setUp() public override {
         super.setUp();
         json = vm.readFile("contracts/test/v08/golden/operations.json");
@@ -49,7 +49,7 @@ contract GoldenOperationsTest is AccountRulesTest {
         fund(address(modular));
     }
 
-    function test_accountsAreAtTheSameAddresses() public view {
+    function test_accountAddressesMatch() public view {
         assertEq(address(account), _address(".sma_owner_salt0"));
         assertEq(address(modular), _address(".ma_owner_salt0_entity0"));
         assertEq(owner.addr, _address(".owner"));
@@ -57,15 +57,15 @@ contract GoldenOperationsTest is AccountRulesTest {
         assertEq(address(ENTRY_POINT), _address(".entryPoint"));
     }
 
-    function test_operationsHashToTheSame() public view {
+    function test_operationHashesMatch() public view {
         assertEq(ENTRY_POINT.getUserOpHash(_op(".op_owner_sma_installs")), _word(".op_owner_sma_installs.userOpHash"));
         assertEq(ENTRY_POINT.getUserOpHash(_op(".op_key_execute")), _word(".op_key_execute.userOpHash"));
         string memory third = ".op_key_deferred_install_and_use";
         assertEq(ENTRY_POINT.getUserOpHash(_op(third)), _word(string.concat(third, ".userOpHash")));
     }
 
-    /// @dev The harness builds the same operations: those of tests are like those of the chain.
-    function test_operationsAreBuiltTheSame() public view {
+    /// @dev The harness builds the same operations as those recorded from the chain.
+    function test_builtOperationsMatch() public view {
         PackedUserOperation memory expected = _op(".op_owner_sma_installs");
         PackedUserOperation memory built = ownerOp(_bytes(".installValidation_calldata"));
         built.accountGasLimits = expected.accountGasLimits;
@@ -79,7 +79,7 @@ contract GoldenOperationsTest is AccountRulesTest {
         assertEq(abi.encode(built), abi.encode(expected));
     }
 
-    function test_installationsAreBuiltTheSame() public view {
+    function test_builtInstallationsMatch() public view {
         bytes[] memory hooks = new bytes[](3);
         hooks[0] = _bytes(".hook_native_exec_pre_entity5");
         hooks[1] = _bytes(".hook_allowlist_validation_entity5");
@@ -91,7 +91,7 @@ contract GoldenOperationsTest is AccountRulesTest {
         assertEq(uninstallCall(entity(SINGLE_SIGNER, 5), abi.encode(5)), _bytes(".uninstallValidation_calldata"));
     }
 
-    function test_deferredActionIsBuiltTheSame() public view {
+    function test_builtDeferredActionMatches() public view {
         uint256 nonce = _op(".op_key_deferred_install_and_use").nonce;
         uint48 deadline = uint48(vm.parseJsonUint(json, ".deferred_deadline"));
         bytes memory action = _bytes(".deferred_call");
@@ -99,7 +99,7 @@ contract GoldenOperationsTest is AccountRulesTest {
         assertEq(deferred(nonce, deadline, action), _bytes(".deferred_prefix"));
     }
 
-    function test_ownersOperation_installs_andTheKeysOperationRuns() public {
+    function test_ownersOperationInstalls_andTheKeysOperationRuns() public {
         passes(_op(".op_owner_sma_installs"));
         assertEq(_callbackOf(NATIVE_LIMIT), _withoutConfig(".hook_native_exec_pre_entity5"));
         assertEq(_callbackOf(ALLOWLIST), _withoutConfig(".hook_allowlist_validation_entity5"));
@@ -120,8 +120,8 @@ contract GoldenOperationsTest is AccountRulesTest {
         assertEq(ownerModule.signers(5, address(account)), address(0));
     }
 
-    /// @dev The answer on record is of a validation whose hooks were installed in another order.
-    function test_getValidationData_answersTheSame() public {
+    /// @dev The recorded answer is for a validation with another order of hooks.
+    function test_getValidationData_matches() public {
         bytes[] memory hooks = new bytes[](3);
         hooks[0] = _bytes(".hook_allowlist_validation_entity5");
         hooks[1] = _bytes(".hook_timeRange_validation_entity5");
@@ -136,13 +136,13 @@ contract GoldenOperationsTest is AccountRulesTest {
         assertEq(answer, _bytes(".getValidationData_return"));
     }
 
-    function test_keysOperation_installsByADeferredActionAndRuns() public {
+    function test_keysOperation_installsByDeferredActionAndRuns() public {
         passes(_op(".op_key_deferred_install_and_use"));
         assertEq(ownerModule.signers(6, address(account)), sessionKey.addr);
         assertEq(account.getValidationData(entity(SINGLE_SIGNER, 6)).executionHooks.length, 1);
     }
 
-    function test_ownersSignaturesOfTheAccountsAreGood() public view {
+    function test_ownersSignaturesAreValid() public view {
         bytes32 hash = _word(".erc1271_hash");
         bytes4 good = IERC1271.isValidSignature.selector;
         assertEq(account.isValidSignature(hash, _bytes(".erc1271_sma_signature")), good);
@@ -177,7 +177,7 @@ contract GoldenOperationsTest is AccountRulesTest {
         return vm.parseJsonAddress(json, path);
     }
 
-    /// @dev The call of a hook's `onInstall` with what follows the hook's configuration.
+    /// @dev Returns the call of a hook's `onInstall`, with the data after the hook's configuration.
     function _withoutConfig(string memory path) private view returns (bytes memory) {
         return abi.encodeCall(IModule.onInstall, (this.tail(_bytes(path))));
     }

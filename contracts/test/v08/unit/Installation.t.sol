@@ -10,7 +10,7 @@ import {StoringFallback} from "../modules/StoringFallback.sol";
 import {listOf} from "../../utils/ListLiterals.sol";
 import {AccountRulesTest} from "../utils/AccountRulesTest.sol";
 
-/// @notice How validations and functions come to an account and go, and when modules are told.
+/// @notice Installing and removing validations and functions, and the callbacks of modules.
 abstract contract InstallationTest is AccountRulesTest {
     function _withData(bytes memory installData, bytes[] memory hooks) internal view returns (bytes memory) {
         return installCall(validation(address(mock), ENTITY, USER_OP), selectors(EXECUTE, BATCH), installData, hooks);
@@ -18,7 +18,7 @@ abstract contract InstallationTest is AccountRulesTest {
 
     /* Installation */
 
-    function test_hooksThenModule_areTold() public {
+    function test_install_callsHooksThenTheModule() public {
         bytes[] memory hooks = listOf(
             hookData(hook(address(other), 1, PRE_HOOK), "first"),
             hookData(hook(address(other), 2, VALIDATION_HOOK), "second"),
@@ -34,7 +34,7 @@ abstract contract InstallationTest is AccountRulesTest {
     }
 
     /// @dev In order of installation.
-    function test_getValidationData_answersWhatIsInstalled() public {
+    function test_getValidationData_returnsTheInstallation() public {
         bytes[] memory hooks =
             listOf(executionHook(1, PRE_HOOK), validationHook(2), executionHook(3, PRE_HOOK | POST_HOOK));
         install(0xf9, selectors(BATCH, EXECUTE), hooks);
@@ -49,7 +49,7 @@ abstract contract InstallationTest is AccountRulesTest {
         assertEq(data.executionHooks[1], hook(address(other), 3, 0x06));
     }
 
-    function test_modulesCallback_seesAllInPlace() public {
+    function test_modulesCallback_seesTheCompleteInstallation() public {
         mock.ask(ON_INSTALL, abi.encodeCall(IAccountV08.getValidationData, (mockEntity())));
         vm.recordLogs();
         callAsOwner(_withData("data", listOf(executionHook(1, PRE_HOOK), validationHook(2))));
@@ -58,8 +58,8 @@ abstract contract InstallationTest is AccountRulesTest {
         assertEq(data.executionHooks.length + data.validationHooks.length + data.selectors.length, 4);
     }
 
-    /// @dev Not even whether it is a module.
-    function test_withoutData_nobodyIsAskedOrTold() public {
+    /// @dev Not even its interface is checked.
+    function test_installWithoutData_callsNoModule() public {
         StoringFallback noModule = new StoringFallback();
         callAsOwner(
             installCall(
@@ -73,7 +73,7 @@ abstract contract InstallationTest is AccountRulesTest {
         assertEq(account.getValidationData(entity(address(noModule), ENTITY)).flags, USER_OP);
     }
 
-    function test_withData_modulesMustSayWhatTheyAre() public {
+    function test_installWithData_checksInterfaces() public {
         StoringFallback noModule = new StoringFallback();
         bytes memory reason = err(IAccountV08.InterfaceNotSupported.selector, address(noModule));
         refusedToOwner(
@@ -86,7 +86,7 @@ abstract contract InstallationTest is AccountRulesTest {
             installCall(validation(stranger, ENTITY, USER_OP), none(), "data", new bytes[](0)),
             err(IAccountV08.InterfaceNotSupported.selector, stranger)
         );
-        // One that is no such module.
+        // A module of another kind.
         refusedToOwner(
             _withData("", listOf(hookData(hook(address(ownerModule), 1, PRE_HOOK), "data"))),
             err(IAccountV08.InterfaceNotSupported.selector, address(ownerModule))
@@ -107,7 +107,7 @@ abstract contract InstallationTest is AccountRulesTest {
         assertEq(account.getValidationData(mockEntity()).flags, 0);
     }
 
-    function test_selectorThatIsThereOrZero_isRefused() public {
+    function test_duplicateOrZeroSelector_isRefused() public {
         bytes25 config = validation(address(mock), ENTITY, USER_OP);
         refusedToOwner(
             installCall(config, selectors(EXECUTE, EXECUTE)),
@@ -119,8 +119,8 @@ abstract contract InstallationTest is AccountRulesTest {
         );
     }
 
-    /// @dev Flags are replaced, selectors and hooks added; without data the module does not hear of it.
-    function test_installedAgain_changesFlagsAndAdds() public {
+    /// @dev Flags are replaced, selectors and hooks added; without data, the module is not called.
+    function test_installAgain_replacesFlagsAndAddsTheRest() public {
         install(USER_OP, selectors(EXECUTE), listOf(executionHook(1, PRE_HOOK)));
         vm.recordLogs();
         install(SIGNATURE | GLOBAL, selectors(BATCH), listOf(executionHook(2, PRE_HOOK)));
@@ -131,7 +131,7 @@ abstract contract InstallationTest is AccountRulesTest {
         assertEq(data.executionHooks.length, 2);
     }
 
-    function test_hookThatIsThere_isRefused() public {
+    function test_duplicateHook_isRefused() public {
         install(USER_OP, selectors(EXECUTE), listOf(executionHook(1, PRE_HOOK), validationHook(1)));
         bytes25 config = validation(address(mock), ENTITY, USER_OP);
         refusedToOwner(
@@ -142,7 +142,7 @@ abstract contract InstallationTest is AccountRulesTest {
             installCall(config, none(), "", listOf(validationHook(1))),
             err(IAccountV08.PreValidationHookDuplicate.selector)
         );
-        // Other flags make another hook.
+        // A hook with other flags is a different one.
         install(
             USER_OP,
             none(),
@@ -152,7 +152,7 @@ abstract contract InstallationTest is AccountRulesTest {
         assertEq(account.getValidationData(mockEntity()).validationHooks.length, 2);
     }
 
-    function test_hooks_areAtMost255OfAKind() public {
+    function test_hooks_atMost255OfEachKind() public {
         bytes[] memory hooks = new bytes[](255);
         for (uint32 i = 0; i < 255; ++i) {
             hooks[i] = executionHook(i, PRE_HOOK);
@@ -188,7 +188,7 @@ abstract contract InstallationTest is AccountRulesTest {
         (data[0], data[1], data[2], data[3]) = ("a", "b", "c", "d");
     }
 
-    function test_uninstall_tellsHooksNewestFirst_thenTheModule() public {
+    function test_uninstall_callsHooksNewestFirst_thenTheModule() public {
         _installThree();
         vm.recordLogs();
         callAsOwner(uninstallCall(mockEntity(), "module", _uninstallData()));
@@ -202,8 +202,8 @@ abstract contract InstallationTest is AccountRulesTest {
         assertEq(data.selectors.length + data.validationHooks.length + data.executionHooks.length, 0);
     }
 
-    /// @dev By hooks of different modules.
-    function test_uninstall_ofHooks_goesFromTheNewest() public {
+    /// @dev With hooks of different modules.
+    function test_uninstall_removesTheNewestHookFirst() public {
         bytes[] memory hooks = listOf(
             hookData(hook(address(other), 1, PRE_HOOK)),
             hookData(hook(address(mock), 2, PRE_HOOK)),
@@ -219,7 +219,7 @@ abstract contract InstallationTest is AccountRulesTest {
         assertCall(calls[2], other, abi.encodeCall(IModule.onUninstall, ("c")));
     }
 
-    function test_modulesCallback_seesNothingLeft() public {
+    function test_modulesUninstallCallback_seesNothingLeft() public {
         _installThree();
         mock.ask(ON_UNINSTALL, abi.encodeCall(IAccountV08.getValidationData, (mockEntity())));
         vm.recordLogs();
@@ -243,8 +243,8 @@ abstract contract InstallationTest is AccountRulesTest {
         assertEq(account.getValidationData(mockEntity()).selectors.length, 0);
     }
 
-    /// @dev The validation's module included.
-    function test_afterAFailure_nobodyElseIsTold() public {
+    /// @dev Including the validation's module.
+    function test_uninstall_afterAFailure_callsNoOther() public {
         bytes[] memory hooks =
             listOf(hookData(hook(address(other), 1, PRE_HOOK)), hookData(hook(address(mock), 2, PRE_HOOK)));
         install(USER_OP, selectors(EXECUTE), hooks);
@@ -258,7 +258,7 @@ abstract contract InstallationTest is AccountRulesTest {
         assertEq(account.getValidationData(mockEntity()).executionHooks.length, 0);
     }
 
-    function test_withoutData_nobodyIsToldOfTheRemoval() public {
+    function test_uninstallWithoutData_callsNoModule() public {
         _installThree();
         bytes memory callData = uninstallCall(mockEntity(), "");
         _expectUninstalled(true);
@@ -270,14 +270,14 @@ abstract contract InstallationTest is AccountRulesTest {
         assertEq(account.getValidationData(mockEntity()).executionHooks.length, 0);
     }
 
-    function test_uninstallData_isOneForEachHook() public {
+    function test_uninstallData_hasOneEntryPerHook() public {
         _installThree();
         refusedToOwner(
             uninstallCall(mockEntity(), "module", listOf("a", "b", "c")), err(IAccountV08.ArrayLengthMismatch.selector)
         );
     }
 
-    function test_uninstallOfWhatIsNotThere_succeeds() public {
+    function test_uninstallOfAMissingValidation_succeeds() public {
         bytes memory callData = uninstallCall(mockEntity(), "module");
         _expectUninstalled(true);
         callAsOwner(callData);
@@ -306,7 +306,7 @@ abstract contract InstallationTest is AccountRulesTest {
         assertFalse(account.supportsInterface(0x12345678));
     }
 
-    function test_functionOfAnother_isRefused() public {
+    function test_functionOfAnotherModule_isRefused() public {
         callAsOwner(installExecutionCall(address(mock), fooManifest(false, true), ""));
         refusedToOwner(
             installExecutionCall(address(other), fooManifest(false, true), ""),
@@ -318,7 +318,7 @@ abstract contract InstallationTest is AccountRulesTest {
         );
     }
 
-    function test_anotherManifest_doesNotRemove() public {
+    function test_differentManifest_doesNotRemove() public {
         callAsOwner(installExecutionCall(address(mock), fooManifest(false, true), ""));
         bytes memory reason = err(IAccountV08.ExecutionFunctionNotSet.selector, FOO);
         refusedToOwner(uninstallExecutionCall(address(mock), fooManifest(true, true), ""), reason);
@@ -379,7 +379,7 @@ contract InstallationOnSignatureAccountTest is InstallationTest {
     }
 
     /// @dev Two modules may use one entity id.
-    function test_validation_isKnownByModuleAndEntityId() public {
+    function test_validation_isIdentifiedByModuleAndEntityId() public {
         install(USER_OP, selectors(EXECUTE));
         callAsOwner(installCall(validation(address(other), ENTITY, GLOBAL), selectors(BATCH)));
         assertEq(account.getValidationData(mockEntity()).flags, USER_OP);
@@ -396,8 +396,8 @@ contract InstallationOnSignatureAccountTest is InstallationTest {
         assertEq(data.executionHooks.length, 1);
     }
 
-    /// @dev A module that answers true to everything is none.
-    function test_interfaces_areAskedInFull() public {
+    /// @dev A module that returns true for every interface is refused.
+    function test_interfaces_areFullyChecked() public {
         mock.answer(0x01ffc9a7, abi.encode(true));
         refusedToOwner(
             _withData("data", new bytes[](0)), err(IAccountV08.InterfaceNotSupported.selector, address(mock))
@@ -405,7 +405,7 @@ contract InstallationOnSignatureAccountTest is InstallationTest {
     }
 }
 
-/// @notice What is so only on accounts that keep hooks.
+/// @notice Behaviour only of accounts that keep hooks.
 contract InstallationOnHookKeepingAccountTest is AccountRulesTest {
     function kindOfAccount() internal pure override returns (Kind) {
         return Kind.SIGNATURE;
@@ -417,7 +417,7 @@ contract InstallationOnHookKeepingAccountTest is AccountRulesTest {
         callAsOwner(abi.encodeCall(IAccountV08.upgradeToAndCall, (keeping, "")));
     }
 
-    function test_hooks_stayUnlessTheirUninstallationIsAskedFor() public {
+    function test_hooks_stayUnlessExplicitlyUninstalled() public {
         bytes[] memory hooks =
             listOf(hookData(hook(address(mock), 1, VALIDATION_HOOK)), hookData(hook(address(other), 2, PRE_HOOK)));
         install(USER_OP, selectors(EXECUTE), hooks);
@@ -428,7 +428,7 @@ contract InstallationOnHookKeepingAccountTest is AccountRulesTest {
         assertEq(data.validationHooks.length, 1);
         assertEq(data.executionHooks.length, 1);
 
-        // They are there again.
+        // They are installed again.
         install(USER_OP, selectors(EXECUTE));
         data = account.getValidationData(mockEntity());
         assertEq(data.validationHooks[0], hook(address(mock), 1, VALIDATION_HOOK));
@@ -440,7 +440,7 @@ contract InstallationOnHookKeepingAccountTest is AccountRulesTest {
     }
 }
 
-/// @notice What is so only where an entity id names one validation.
+/// @notice Behaviour only of accounts where an entity id identifies one validation.
 contract InstallationOnModularAccountTest is InstallationTest {
     function kindOfAccount() internal pure override returns (Kind) {
         return Kind.MODULAR;
@@ -473,7 +473,7 @@ contract InstallationOnModularAccountTest is InstallationTest {
         assertEq(data.executionHooks.length, 2);
     }
 
-    function test_hooksCallback_seesTheValidationWholeWhenItGoes() public {
+    function test_hooksUninstallCallback_seesTheWholeValidation() public {
         _installThree();
         other.ask(ON_UNINSTALL, abi.encodeCall(IAccountV08.getValidationData, (mockEntity())));
         vm.recordLogs();
@@ -483,14 +483,14 @@ contract InstallationOnModularAccountTest is InstallationTest {
         assertEq(data.executionHooks.length + data.validationHooks.length + data.selectors.length, 5);
     }
 
-    /// @dev Only one question is asked.
-    function test_moduleThatAnswersTrueToEverything_isTaken() public {
+    /// @dev Only one query is made.
+    function test_moduleThatAnswersTrueToEverything_isAccepted() public {
         mock.answer(0x01ffc9a7, abi.encode(true));
         callAsOwner(_withData("data", new bytes[](0)));
         assertEq(account.getValidationData(mockEntity()).flags, USER_OP);
     }
 
-    /// @dev It is the module named by the caller that is told.
+    /// @dev The module named by the caller is called.
     function test_uninstall_doesNotCompareTheModule() public {
         install(USER_OP, selectors(EXECUTE));
         vm.recordLogs();
@@ -502,7 +502,7 @@ contract InstallationOnModularAccountTest is InstallationTest {
 
 contract InstallationOnSemiModularAccountTest is InstallationTest {
     function test_account_isInitializedOnce() public override {
-        // Never: the fallback signer is an argument of the proxy.
+        // Never possible: the fallback signer is an argument of the proxy.
         bytes4 selector = IInitializable.initializeWithValidation.selector;
         vm.expectRevert(abi.encodeWithSelector(IAccountV08.UnrecognizedFunction.selector, selector));
         IInitializable(address(account))

@@ -12,7 +12,7 @@ import {listOf} from "../../utils/ListLiterals.sol";
 import {EcdsaValidationModule} from "../modules/EcdsaValidationModule.sol";
 import {AccountRulesTest} from "../utils/AccountRulesTest.sol";
 
-/// @notice The owner that needs no module: validation 0 of semi-modular accounts.
+/// @notice The owner without a module: validation 0 of semi-modular accounts.
 abstract contract FallbackSignerTest is AccountRulesTest {
     ISemiModularAccount internal semi;
     Vm.Wallet internal second;
@@ -53,7 +53,7 @@ abstract contract FallbackSignerTest is AccountRulesTest {
         passes(ownerOp(increment()));
     }
 
-    function test_storedFlags_meanNothing() public {
+    function test_storedFlags_areIgnored() public {
         callAsOwner(installCall(validation(address(0), 0, 0), none()));
         passes(ownerOp(increment()));
         PackedUserOperation memory op = buildUserOp(increment(), 0);
@@ -71,7 +71,7 @@ abstract contract FallbackSignerTest is AccountRulesTest {
         assertEq(moduleCalls().length, 1);
     }
 
-    function test_nothingElse_isInstalledThere() public {
+    function test_nothingElse_canBeInstalledAsValidation0() public {
         refusedToOwner(
             installCall(validation(address(mock), 0, USER_OP), selectors(EXECUTE)),
             err(ISemiModularAccount.FallbackValidationInstallationNotAllowed.selector)
@@ -133,7 +133,7 @@ contract FallbackSignerOfSemiModularAccountTest is FallbackSignerTest {
         assertEq(uint256(vm.load(address(account), slot)), uint160(implementation));
     }
 
-    /// @dev By one operation with `initCode`.
+    /// @dev In one operation with `initCode`.
     function test_operation_createsItsAccount() public {
         PackedUserOperation memory op;
         address created = factory.getAddressSemiModular(owner.addr, 7);
@@ -159,10 +159,10 @@ contract FallbackSignerOfDelegatedAccountTest is FallbackSignerTest {
         assertEq(address(account), owner.addr);
     }
 
-    function test_keysOwnTransaction_isACallOfItself() public {
+    function test_keysOwnTransaction_isASelfCall() public {
         (bool success,) = callFrom(owner.addr, increment());
         assertTrue(success);
-        // Even of the account itself: nothing is validated.
+        // Even one of the account to itself: nothing is validated.
         (success,) = callFrom(owner.addr, executeCall(address(account), 0, increment()));
         assertTrue(success);
         assertEq(counter.count(), 2);
@@ -183,7 +183,8 @@ contract FallbackSignerOfDelegatedAccountTest is FallbackSignerTest {
         );
     }
 
-    /// @dev An operation of the owner's, signed as a contract by the account itself: by a validation that may sign for it.
+    /// @dev Builds an owner's operation with the account's own contract signature, by a validation that may sign for
+    /// it.
     function _opSignedByTheAccount() private view returns (PackedUserOperation memory op) {
         op = buildUserOp(increment(), AS_GLOBAL);
         bytes32 hash = ownerModule.replaySafeHash(address(account), ENTRY_POINT.getUserOpHash(op));
@@ -191,19 +192,19 @@ contract FallbackSignerOfDelegatedAccountTest is FallbackSignerTest {
         op.signature = abi.encodePacked(hex"ff01", inner);
     }
 
-    function test_validationThatSigns_isRootOnTheEarlierVersion() public {
+    function test_validationThatSigns_hasFullControlOnTheEarlierVersion() public {
         delegate(owner.addr, true);
         _installKey(SIGNATURE, none());
         passes(_opSignedByTheAccount());
     }
 
-    function test_validationThatSigns_isNotRootOnTheLaterVersion() public {
+    function test_validationThatSigns_hasNoFullControlOnTheLaterVersion() public {
         _installKey(SIGNATURE, none());
         refusedInValidation(_opSignedByTheAccount(), err(ISemiModularAccount.InvalidSignatureType.selector));
     }
 
     /// @dev On both versions: the account calls itself, and is its own fallback signer.
-    function test_validationOfRuntimeValidation_isRoot() public {
+    function test_validationOfRuntimeValidation_hasFullControl() public {
         for (uint256 i = 0; i < 2; ++i) {
             delegate(owner.addr, i == 0);
             if (i == 0) _installKey(USER_OP, selectors(RUNTIME, BATCH));
@@ -222,7 +223,7 @@ contract FallbackSignerOfDelegatedAccountTest is FallbackSignerTest {
         }
     }
 
-    function test_plainSignature_isGoodOnTheLaterVersion() public {
+    function test_plainSignature_isValidOnTheLaterVersion() public {
         bytes32 hash = keccak256("hash");
         (uint8 v, bytes32 r, bytes32 s) = vm.sign(owner.privateKey, hash);
         bytes memory short = abi.encodePacked(r, uint256(s) | uint256(v - 27) << 255);

@@ -12,7 +12,7 @@ abstract contract SignaturesTest is AccountRulesTest {
     bytes32 private constant HASH = keccak256("hash");
     bytes4 private constant GOOD = 0x1626ba7e;
 
-    /// @dev What names the validation: options or module, entity id.
+    /// @dev Selects the validation: options or module, entity id.
     function _name() internal view virtual returns (bytes memory) {
         return abi.encodePacked(uint8(0), ENTITY);
     }
@@ -76,7 +76,7 @@ abstract contract SignaturesTest is AccountRulesTest {
 }
 
 contract SignaturesOfSemiModularAccountTest is SignaturesTest {
-    /// @dev Whether it is global does not matter.
+    /// @dev The global option does not matter.
     function _name() internal pure override returns (bytes memory) {
         return abi.encodePacked(AS_GLOBAL, ENTITY);
     }

@@ -10,7 +10,8 @@ import {Counter} from "../../mocks/Counter.sol";
 import {listOf} from "../../utils/ListLiterals.sol";
 import {AccountRulesTest} from "../utils/AccountRulesTest.sol";
 
-/// @notice How an account validates user operations: which validation, for which calls, with which parts of the signature.
+/// @notice Validation of user operations: which validation applies, to which calls, and with which parts of the
+/// signature.
 abstract contract UserOperationsTest is AccountRulesTest {
     /* Functions */
 
@@ -36,7 +37,7 @@ abstract contract UserOperationsTest is AccountRulesTest {
         refusedInValidation(mockOp(increment()), err(IAccountV08.ValidationFunctionMissing.selector, EXECUTE));
     }
 
-    function test_globalValidation_isUsedAsSuchOrByItsSelectors() public {
+    function test_globalValidation_appliesGloballyOrByItsSelectors() public {
         install(USER_OP | GLOBAL, selectors(EXECUTE));
         passes(mockOp(increment(), AS_GLOBAL));
         passes(mockOp(increment()));
@@ -46,14 +47,14 @@ abstract contract UserOperationsTest is AccountRulesTest {
         );
     }
 
-    function test_validationThatIsNotGlobal_isNotUsedAsSuch() public {
+    function test_nonGlobalValidation_doesNotApplyGlobally() public {
         install(USER_OP, selectors(EXECUTE));
         refusedInValidation(
             mockOp(increment(), AS_GLOBAL), err(IAccountV08.ValidationFunctionMissing.selector, EXECUTE)
         );
     }
 
-    function test_globalValidation_doesNotApplyToFunctionsOfNobody() public {
+    function test_globalValidation_doesNotApplyToUninstalledFunctions() public {
         install(USER_OP | GLOBAL, none());
         bytes memory reason = err(IAccountV08.ValidationFunctionMissing.selector, FOO);
         refusedInValidation(mockOp(abi.encodePacked(FOO), AS_GLOBAL), reason);
@@ -68,7 +69,7 @@ abstract contract UserOperationsTest is AccountRulesTest {
         refusedInValidation(mockOp(wrapped(hex"b61d27")), "");
     }
 
-    function test_selectorOfWhatIsWrapped_isChecked() public {
+    function test_wrappedSelector_isChecked() public {
         install(USER_OP, selectors(EXECUTE));
         passes(mockOp(wrapped(increment())));
         refusedInValidation(
@@ -80,17 +81,17 @@ abstract contract UserOperationsTest is AccountRulesTest {
     function test_wrappedTwice_failsInExecution() public {
         install(USER_OP | GLOBAL, none());
         refusedInExecution(mockOp(wrapped(wrapped(increment())), AS_GLOBAL), "");
-        // With arguments that can be decoded, the reason shows.
+        // With decodable arguments, the reason shows.
         bytes memory inner = abi.encodeCall(IAccountV07.executeUserOp, (ownerOp(increment()), 0));
         refusedInExecution(mockOp(wrapped(inner), AS_GLOBAL), err(IAccountV08.NotEntryPoint.selector));
     }
 
-    function test_validation_isForUserOperationsOnlyIfItSaysSo() public {
+    function test_validation_needsTheUserOperationFlag() public {
         install(SIGNATURE | GLOBAL, selectors(EXECUTE));
         refusedInValidation(mockOp(increment()), errOf(IAccountV08.UserOpValidationInvalid.selector, mockEntity()));
     }
 
-    function test_onlyTheEntryPoint_asksAndExecutes() public {
+    function test_onlyTheEntryPoint_validatesAndExecutes() public {
         PackedUserOperation memory op = ownerOp(increment());
         bytes memory reason = err(IAccountV08.NotEntryPoint.selector);
         refusedTo(stranger, abi.encodeCall(IAccountV07.validateUserOp, (op, 0, 0)), reason);
@@ -105,7 +106,7 @@ abstract contract UserOperationsTest is AccountRulesTest {
         bytes memory reason = err(IAccountV08.SelfCallRecursionDepthExceeded.selector);
         refusedInValidation(mockOp(executeCall(address(account), 0, "")), reason);
         refusedInValidation(mockOp(wrapped(executeCall(address(account), 0, ""))), reason);
-        // Nor with bits that are not the address's.
+        // Nor with dirty upper bits.
         bytes memory callData = executeCall(address(account), 0, "");
         callData[4] = 0xff;
         refusedInValidation(mockOp(callData), reason);
@@ -138,7 +139,7 @@ abstract contract UserOperationsTest is AccountRulesTest {
         refusedInValidation(mockOp(selfCalls(listOf(""))), "");
     }
 
-    /// @dev What an operation would install earlier in its batch is not there yet when its calls are checked.
+    /// @dev Functions installed earlier in its batch do not exist yet when an operation's calls are checked.
     function test_batch_mayNotCallWhatItInstalls() public {
         bytes memory installing = installExecutionCall(address(mock), fooManifest(false, true), "");
         refusedInValidation(
@@ -154,7 +155,7 @@ abstract contract UserOperationsTest is AccountRulesTest {
         passes(mockOp(batchCall(new Call[](0))));
     }
 
-    /// @dev Nothing keeps an account from calls to modules and to the EntryPoint.
+    /// @dev Accounts may call modules and the EntryPoint.
     function test_execute_reachesModulesAndTheEntryPoint() public {
         install(USER_OP, selectors(EXECUTE));
         passes(mockOp(executeCall(address(mock), 0, abi.encodePacked(FOO))));
@@ -175,9 +176,9 @@ abstract contract UserOperationsTest is AccountRulesTest {
         assertEq(counter.count(), 1);
     }
 
-    /* What the module gets and says */
+    /* The module's arguments and return value */
 
-    function test_module_getsTheOperationWithItsPartOfTheSignature() public {
+    function test_module_receivesTheOperationWithItsPartOfTheSignature() public {
         install(USER_OP, selectors(EXECUTE));
         PackedUserOperation memory op = mockOp(increment());
         op.signature = abi.encodePacked(op.signature, "its part");
@@ -187,7 +188,7 @@ abstract contract UserOperationsTest is AccountRulesTest {
         assertCall(moduleCalls()[0], mock, abi.encodeCall(IValidationModule.validateUserOp, (ENTITY, op, hash)));
     }
 
-    function test_module_getsAnEmptySignature() public {
+    function test_module_receivesAnEmptySignature() public {
         install(USER_OP, selectors(EXECUTE));
         PackedUserOperation memory op = mockOp(increment());
         passes(op);
@@ -236,7 +237,7 @@ abstract contract UserOperationsTest is AccountRulesTest {
         op.signature = abi.encodePacked(selectionPrefix(mockEntity(), false), segments);
     }
 
-    function test_hooks_getTheirSegmentsInOrder() public {
+    function test_hooks_receiveTheirSegmentsInOrder() public {
         _installHooks();
         PackedUserOperation memory op =
             _withSegments(abi.encodePacked(hex"00", uint32(3), "one", hex"01", uint32(5), "three", hex"ff", "part"));
@@ -252,7 +253,7 @@ abstract contract UserOperationsTest is AccountRulesTest {
         assertCall(calls[2], mock, abi.encodeCall(IValidationModule.validateUserOp, (ENTITY, op, hash)));
     }
 
-    function test_hookWithoutSegment_getsNone() public {
+    function test_hookWithoutSegment_receivesNoData() public {
         _installHooks();
         PackedUserOperation memory op = _withSegments(abi.encodePacked(hex"01", uint32(3), "two", hex"ff"));
         bytes32 hash = ENTRY_POINT.getUserOpHash(op);
@@ -278,11 +279,11 @@ abstract contract UserOperationsTest is AccountRulesTest {
         _installHooks();
         bytes memory reason = err(IAccountV08.ValidationSignatureSegmentMissing.selector);
         refusedInValidation(_withSegments(abi.encodePacked(hex"02", uint32(1), "a", hex"ff")), reason);
-        // A second one of the last hook.
+        // A second segment for the last hook.
         refusedInValidation(
             _withSegments(abi.encodePacked(hex"01", uint32(1), "a", hex"01", uint32(1), "b", hex"ff")), reason
         );
-        // One that is given before its turn stays.
+        // A segment out of order is left over.
         refusedInValidation(
             _withSegments(abi.encodePacked(hex"01", uint32(1), "a", hex"00", uint32(1), "b", hex"ff")), reason
         );
@@ -319,14 +320,14 @@ abstract contract UserOperationsTest is AccountRulesTest {
         assertEq(validate(mockOp(increment())), packValidationData(0, 40, 35));
     }
 
-    function test_hooksFailure_isAFailureOfTheSignature() public {
+    function test_hooksFailure_isASignatureFailure() public {
         _installHooks();
         other.answer(PRE_USER_OP, abi.encode(1));
         assertEq(uint160(validate(mockOp(increment()))), 1);
         refusedByEntryPoint(mockOp(increment()), "AA24 signature error");
     }
 
-    /// @dev Hooks come first, and know nothing of the signature.
+    /// @dev Hooks run first, whatever the signature.
     function test_wrongSignature_doesNotKeepHooksFromRunning() public {
         _installHooks();
         mock.answer(VALIDATE, abi.encode(1));
@@ -355,7 +356,7 @@ abstract contract UserOperationsTest is AccountRulesTest {
         );
     }
 
-    /// @dev The account pays for itself what its deposit lacks.
+    /// @dev The account pays the missing deposit itself.
     function test_account_paysWhatItsDepositLacks() public {
         vm.prank(address(account));
         ENTRY_POINT.withdrawTo(beneficiary, 10 ether);
@@ -384,7 +385,7 @@ contract UserOperationsOfSignatureAccountTest is UserOperationsTest {
     }
 }
 
-/// @notice What only accounts have that select the validation in the nonce.
+/// @notice Behaviour only of accounts that select the validation in the nonce.
 contract NonceTest is AccountRulesTest {
     function test_directCallValidation_validatesUserOperations() public {
         callAsOwner(installCall(validation(address(mock), DIRECT_CALL, USER_OP), selectors(EXECUTE)));
@@ -396,12 +397,12 @@ contract NonceTest is AccountRulesTest {
         refusedInValidation(op, err(IAccountV08.ValidationFunctionMissing.selector, EXECUTE));
     }
 
-    function test_otherOptions_areNotLookedAt() public {
+    function test_otherOptions_areIgnored() public {
         install(USER_OP, selectors(EXECUTE));
         passes(mockOp(increment(), 0xf8));
     }
 
-    function test_lanes_haveSequencesOfTheirOwn() public {
+    function test_lanes_haveSeparateSequences() public {
         install(USER_OP, selectors(EXECUTE));
         PackedUserOperation memory op = buildUserOp(increment(), nonceKey(7, ENTITY, 0));
         op.signature = hex"ff";
@@ -412,15 +413,15 @@ contract NonceTest is AccountRulesTest {
         assertEq(uint64(op.nonce), 1);
     }
 
-    /// @dev The module in a name does not matter: one validation has one entity id.
-    function test_entityId_namesTheValidationAlone() public {
+    /// @dev The module in a name does not matter: an entity id has one validation.
+    function test_entityId_aloneIdentifiesTheValidation() public {
         install(USER_OP, selectors(EXECUTE));
         assertEq(account.getValidationData(entity(address(0), ENTITY)).flags, USER_OP);
         assertEq(account.getValidationData(entity(address(other), ENTITY)).selectors[0], EXECUTE);
     }
 
-    /// @dev Bits 0 to 159 the module, 160 to 167 the flags.
-    function test_storedWord_saysWhoseAValidationIs() public {
+    /// @dev Bits 0 to 159 hold the module, 160 to 167 the flags.
+    function test_storedWord_containsTheModule() public {
         uint256 base = 0x596912a710dec01bac203cb0ed2c7e56a2ce6b2a68276967fff6dd57561bdd02;
         install(0x9f, selectors(EXECUTE));
         bytes32 word = vm.load(address(account), keccak256(abi.encode(uint256(ENTITY) << 8, base)));

@@ -16,7 +16,7 @@ import {MockModule} from "../modules/MockModule.sol";
 import {Counter} from "../../mocks/Counter.sol";
 import {AccountV08Test} from "./AccountV08Test.sol";
 
-/// @notice For tests of what an account does with modules, by modules that log what they are called with.
+/// @notice A base for tests of how accounts use modules, with modules that log their calls.
 abstract contract AccountRulesTest is AccountV08Test {
     bytes4 internal constant EXECUTE = IAccountV08.execute.selector;
     bytes4 internal constant BATCH = IAccountV08.executeBatch.selector;
@@ -34,7 +34,7 @@ abstract contract AccountRulesTest is AccountV08Test {
     /// @dev A function that `mock` can add to the account.
     bytes4 internal constant FOO = bytes4(keccak256("foo()"));
 
-    /// @dev Of the validation that tests install.
+    /// @dev Entity id of the validation that tests install.
     uint32 internal constant ENTITY = 5;
     uint192 internal constant KEY = uint192(ENTITY) << 8;
 
@@ -62,7 +62,7 @@ abstract contract AccountRulesTest is AccountV08Test {
         callAsOwner(installCall(validation(address(mock), ENTITY, flags), list, "", hooks));
     }
 
-    /// @notice A manifest with the one function FOO.
+    /// @notice Returns a manifest with the one function FOO.
     function fooManifest(bool skipRuntimeValidation, bool allowGlobalValidation)
         internal
         pure
@@ -80,12 +80,12 @@ abstract contract AccountRulesTest is AccountV08Test {
         return entity(address(mock), ENTITY);
     }
 
-    /// @notice A validation hook of `other` without a callback.
+    /// @notice Returns a validation hook of `other` without a callback.
     function validationHook(uint32 entityId) internal view returns (bytes memory) {
         return hookData(hook(address(other), entityId, VALIDATION_HOOK));
     }
 
-    /// @notice An execution hook of `other` without a callback.
+    /// @notice Returns an execution hook of `other` without a callback.
     function executionHook(uint32 entityId, uint8 flags) internal view returns (bytes memory) {
         return hookData(hook(address(other), entityId, flags));
     }
@@ -96,7 +96,7 @@ abstract contract AccountRulesTest is AccountV08Test {
         return executeCall(address(counter), 0, abi.encodeCall(Counter.increment, ()));
     }
 
-    /// @notice An operation that validation `ENTITY` validates.
+    /// @notice Returns an operation for validation `ENTITY`.
     function mockOp(bytes memory callData) internal view returns (PackedUserOperation memory) {
         return mockOp(callData, 0);
     }
@@ -106,7 +106,7 @@ abstract contract AccountRulesTest is AccountV08Test {
         op.signature = abi.encodePacked(selectionPrefix(mockEntity(), options & AS_GLOBAL != 0), hex"ff");
     }
 
-    /* What modules were called with */
+    /* Logged calls of modules */
 
     struct ModuleCall {
         address module;
@@ -115,12 +115,12 @@ abstract contract AccountRulesTest is AccountV08Test {
         bytes data;
     }
 
-    /// @notice Of the last bundle, in order.
+    /// @notice Returns the calls of the last bundle, in order.
     function moduleCalls() internal view returns (ModuleCall[] memory) {
         return _moduleCalls(lastLogs);
     }
 
-    /// @notice Since `vm.recordLogs`, in order.
+    /// @notice Returns the calls since `vm.recordLogs`, in order.
     function recordedModuleCalls() internal returns (ModuleCall[] memory) {
         return _moduleCalls(vm.getRecordedLogs());
     }
@@ -140,7 +140,7 @@ abstract contract AccountRulesTest is AccountV08Test {
         }
     }
 
-    /// @notice What a module saw that asked its caller something.
+    /// @notice Returns the answer that a module got from its caller.
     function seen(Vm.Log[] memory logs) internal pure returns (bytes memory) {
         for (uint256 i = 0; i < logs.length; ++i) {
             if (logs[i].topics[0] == MockModule.Seen.selector) return abi.decode(logs[i].data, (bytes));

@@ -24,12 +24,12 @@ import {ExecutionManifest, PackedUserOperation} from "../../../src/interfaces/IM
 import {IAccountV07, IEntryPointV07} from "../../../src/interfaces/IEntryPointV07.sol";
 import {EcdsaValidationModule} from "../modules/EcdsaValidationModule.sol";
 
-/// @notice An ERC-6900 v0.8 account of one kind behind the real EntryPoint v0.7, with an owner who is its global validation; and
-/// short ways to build, sign, and send operations.
+/// @notice An ERC-6900 v0.8 account of one kind behind the real EntryPoint v0.7, with an owner by global validation;
+/// and helpers to build, sign and send operations.
 abstract contract AccountV08Test is Test {
     IEntryPointV07 internal constant ENTRY_POINT = IEntryPointV07(0x0000000071727De22E5E9d8BAf0edAc6f37da032);
 
-    /// @notice The accounts that there are.
+    /// @notice The kinds of accounts.
     enum Kind {
         MODULAR,
         SEMI_MODULAR,
@@ -38,24 +38,24 @@ abstract contract AccountV08Test is Test {
         SIGNATURE
     }
 
-    /// @dev Flags of a validation.
+    /// @dev Validation flags.
     uint8 internal constant USER_OP = 1;
     uint8 internal constant SIGNATURE = 2;
     uint8 internal constant GLOBAL = 4;
 
-    /// @dev Flags of a hook.
+    /// @dev Hook flags.
     uint8 internal constant VALIDATION_HOOK = 1;
     uint8 internal constant POST_HOOK = 2;
     uint8 internal constant PRE_HOOK = 4;
 
-    /// @dev Options in a nonce.
+    /// @dev Nonce options.
     uint8 internal constant AS_GLOBAL = 1;
     uint8 internal constant HAS_DEFERRED_ACTION = 2;
     uint8 internal constant AS_DIRECT_CALL = 4;
 
     uint32 internal constant DIRECT_CALL = type(uint32).max;
 
-    /// @dev Of the owner's validation.
+    /// @dev Entity id of the owner's validation.
     uint32 internal constant OWNER_ENTITY = 0;
 
     Kind internal kind;
@@ -67,7 +67,7 @@ abstract contract AccountV08Test is Test {
     address payable internal beneficiary = payable(makeAddr("beneficiary"));
     address internal stranger = makeAddr("stranger");
 
-    /// @notice Which account the test is of.
+    /// @notice Returns the kind of account under test.
     function kindOfAccount() internal view virtual returns (Kind) {
         return Kind.SEMI_MODULAR;
     }
@@ -83,7 +83,7 @@ abstract contract AccountV08Test is Test {
         account = createAccount(kind);
     }
 
-    /// @dev By the factory and with the salt of the real deployment: the address is the canonical one, and so is that of the helper
+    /// @dev With the factory and salt of the real deployment: the address is canonical, and so is that of the helper
     /// that its constructor deploys.
     function deployEntryPoint() internal {
         string memory artifact =
@@ -155,12 +155,12 @@ abstract contract AccountV08Test is Test {
         return validation(module, entityId, flags);
     }
 
-    /// @notice A hook without a callback, as an installation takes it.
+    /// @notice Encodes a hook without a callback, for an installation.
     function hookData(bytes25 config) internal pure returns (bytes memory) {
         return abi.encodePacked(config);
     }
 
-    /// @notice A hook and the data of its callback, as an installation takes them.
+    /// @notice Encodes a hook with its callback's data, for an installation.
     function hookData(bytes25 config, bytes memory data) internal pure returns (bytes memory) {
         return abi.encodePacked(config, data);
     }
@@ -185,7 +185,7 @@ abstract contract AccountV08Test is Test {
         return abi.encodeCall(IAccountV08.executeBatch, (calls));
     }
 
-    /// @notice Calls of the account to itself, in one batch.
+    /// @notice Encodes self-calls as one batch.
     function selfCalls(bytes[] memory data) internal view returns (bytes memory) {
         Call[] memory calls = new Call[](data.length);
         for (uint256 i = 0; i < data.length; ++i) {
@@ -234,24 +234,24 @@ abstract contract AccountV08Test is Test {
         return abi.encodeCall(IAccountV08.uninstallExecution, (module, manifest, uninstallData));
     }
 
-    /// @notice Call data that reaches the account by `executeUserOp`.
+    /// @notice Encodes call data that reaches the account by `executeUserOp`.
     function wrapped(bytes memory callData) internal pure returns (bytes memory) {
         return abi.encodePacked(IAccountV07.executeUserOp.selector, callData);
     }
 
     /* User operations */
 
-    /// @notice The upper 192 bits of a nonce: lane, entity id, options.
+    /// @notice Returns the upper 192 bits of a nonce: lane, entity id, options.
     function nonceKey(uint152 lane, uint32 entityId, uint8 options) internal pure returns (uint192) {
         return uint192(lane) << 40 | uint192(entityId) << 8 | options;
     }
 
-    /// @notice The nonce key of a direct-call validation.
+    /// @notice Returns the nonce key of a direct-call validation.
     function directNonceKey(uint24 lane, address module, uint8 options) internal pure returns (uint192) {
         return uint192(lane) << 168 | uint192(uint160(module)) << 8 | options | AS_DIRECT_CALL;
     }
 
-    /// @notice An operation of the account with gas for everything and no signature yet.
+    /// @notice Builds an unsigned operation of the account, with ample gas.
     function buildUserOp(bytes memory callData, uint192 key) internal view returns (PackedUserOperation memory op) {
         op.sender = address(account);
         op.nonce = ENTRY_POINT.getNonce(address(account), key);
@@ -264,7 +264,7 @@ abstract contract AccountV08Test is Test {
         return bytes32(uint256(verification) << 128 | execution);
     }
 
-    /// @notice ECDSA over the EIP-191 message of the operation's hash, 65 bytes.
+    /// @notice Signs the EIP-191 message of the operation's hash with ECDSA (65 bytes).
     function signatureOf(PackedUserOperation memory op, Vm.Wallet memory signer) internal view returns (bytes memory) {
         bytes32 hash = ENTRY_POINT.getUserOpHash(op);
         return ecdsa(keccak256(abi.encodePacked("\x19Ethereum Signed Message:\n32", hash)), signer);
@@ -275,12 +275,12 @@ abstract contract AccountV08Test is Test {
         return abi.encodePacked(r, s, v);
     }
 
-    /// @notice What comes before the segments of a signature on accounts that select the validation there.
+    /// @notice Returns the prefix of signatures on accounts that select the validation in the signature.
     function selectionPrefix(bytes24 moduleEntity, bool asGlobal) internal view returns (bytes memory) {
         return kind == Kind.SIGNATURE ? abi.encodePacked(moduleEntity, asGlobal) : bytes("");
     }
 
-    /// @notice A signed operation of the owner.
+    /// @notice Builds a signed operation of the owner.
     function ownerOp(bytes memory callData) internal view returns (PackedUserOperation memory op) {
         op = buildUserOp(callData, nonceKey(0, OWNER_ENTITY, AS_GLOBAL));
         signAsOwner(op);
@@ -296,10 +296,10 @@ abstract contract AccountV08Test is Test {
         op.signature = abi.encodePacked(hex"ff00", signatureOf(op, signer));
     }
 
-    /// @notice What a call of `handleOps` came to for one operation.
+    /// @notice The outcome of one operation in `handleOps`.
     struct Outcome {
         bool success;
-        // What the operation's call reverted with, up to 2,048 bytes.
+        // The operation's revert data, up to 2,048 bytes.
         bytes reason;
     }
 
@@ -319,7 +319,7 @@ abstract contract AccountV08Test is Test {
         return sendBundle(ops);
     }
 
-    /// @notice Sends operations as one bundle, which must be included. All events are consumed; `lastLogs` keeps them.
+    /// @notice Sends operations as one bundle, which must be included. Consumes all events; `lastLogs` keeps them.
     function sendBundle(PackedUserOperation[] memory ops) internal returns (Outcome[] memory outcomes) {
         vm.recordLogs();
         vm.prank(bundler, bundler);
@@ -343,20 +343,20 @@ abstract contract AccountV08Test is Test {
     /// @dev Events of the last bundle.
     Vm.Log[] internal lastLogs;
 
-    /// @notice The operation's call must succeed.
+    /// @notice Sends an operation whose call must succeed.
     function passes(PackedUserOperation memory op) internal {
         Outcome memory outcome = send(op);
         assertTrue(outcome.success, string.concat("reverted: ", vm.toString(outcome.reason)));
     }
 
-    /// @notice The operation must be included, and its call revert with exactly this.
+    /// @notice Sends an operation that must be included, and whose call must revert with exactly this.
     function refusedInExecution(PackedUserOperation memory op, bytes memory reason) internal {
         Outcome memory outcome = send(op);
         assertFalse(outcome.success, "the call succeeded");
         assertEq(outcome.reason, reason, "revert reason");
     }
 
-    /// @notice The account must revert in validation with exactly this.
+    /// @notice Sends an operation that the account must refuse in validation, by reverting with exactly this.
     function refusedInValidation(PackedUserOperation memory op, bytes memory reason) internal {
         assertEq(
             refusal(op),
@@ -365,14 +365,14 @@ abstract contract AccountV08Test is Test {
         );
     }
 
-    /// @notice The EntryPoint must refuse the operation for this reason, which begins with an AAxx code.
+    /// @notice Sends an operation that the EntryPoint must refuse for this reason, which begins with an AAxx code.
     function refusedByEntryPoint(PackedUserOperation memory op, string memory reason) internal {
         assertEq(
             refusal(op), abi.encodeWithSelector(IEntryPointV07.FailedOp.selector, 0, reason), "revert of handleOps"
         );
     }
 
-    /// @notice What `handleOps` reverts with.
+    /// @notice Returns the revert data of `handleOps`.
     function refusal(PackedUserOperation memory op) internal returns (bytes memory reason) {
         PackedUserOperation[] memory ops = new PackedUserOperation[](1);
         ops[0] = op;
@@ -383,7 +383,7 @@ abstract contract AccountV08Test is Test {
         assertFalse(success, "the bundle was included");
     }
 
-    /// @notice What the account answers to the EntryPoint; state is kept.
+    /// @notice Validates an operation as the EntryPoint; keeps state changes.
     function validate(PackedUserOperation memory op) internal returns (uint256 validationData) {
         bytes memory callData = abi.encodeCall(IAccountV07.validateUserOp, (op, ENTRY_POINT.getUserOpHash(op), 0));
         vm.prank(address(ENTRY_POINT));
@@ -392,7 +392,7 @@ abstract contract AccountV08Test is Test {
         return abi.decode(answer, (uint256));
     }
 
-    /// @notice Validation data: bits 0 to 159 authorizer, 160 to 207 validUntil, 208 to 255 validAfter.
+    /// @notice Packs validation data: bits 0 to 159 authorizer, 160 to 207 validUntil, 208 to 255 validAfter.
     function packValidationData(uint160 authorizer, uint48 validUntil, uint48 validAfter)
         internal
         pure
@@ -403,7 +403,7 @@ abstract contract AccountV08Test is Test {
 
     /* Deferred actions */
 
-    /// @notice What the owner signs for a call of the account's own that precedes the operation with this nonce.
+    /// @notice Returns the hash that the owner signs for a self-call before the operation with this nonce.
     function deferredHash(uint256 nonce, uint48 deadline, bytes memory action) internal view returns (bytes32) {
         bytes32 domain = keccak256(
             abi.encode(
@@ -421,7 +421,7 @@ abstract contract AccountV08Test is Test {
         return keccak256(abi.encodePacked(hex"1901", domain, structHash));
     }
 
-    /// @notice The owner's part of the signature of an operation with a deferred action.
+    /// @notice Returns the owner's part of the signature of an operation with a deferred action.
     function deferred(uint256 nonce, uint48 deadline, bytes memory action) internal view returns (bytes memory) {
         bytes32 hash = deferredHash(nonce, deadline, action);
         if (kind == Kind.MODULAR) hash = ownerModule.replaySafeHash(address(account), hash);
@@ -444,14 +444,14 @@ abstract contract AccountV08Test is Test {
 
     /* Runtime calls */
 
-    /// @notice The owner makes the account call itself; it must succeed.
+    /// @notice Makes a runtime call as the owner, which must succeed.
     function callAsOwner(bytes memory data) internal returns (bytes memory) {
         (bool success, bytes memory answer) = tryAsOwner(data);
         if (!success) LowLevelCall.bubbleRevert(answer);
         return abi.decode(answer, (bytes));
     }
 
-    /// @notice The owner makes the account call itself; it must revert with exactly this.
+    /// @notice Makes a runtime call as the owner, which must revert with exactly this.
     function refusedToOwner(bytes memory data, bytes memory reason) internal {
         (bool success, bytes memory answer) = tryAsOwner(data);
         assertFalse(success, "the call succeeded");
@@ -464,7 +464,7 @@ abstract contract AccountV08Test is Test {
         return callFrom(owner.addr, abi.encodeCall(IAccountV08.executeWithRuntimeValidation, (data, authorization)));
     }
 
-    /// @notice What names a validation in the authorization of a runtime call.
+    /// @notice Returns the prefix of a runtime authorization that selects a validation.
     function authorizationOf(bytes24 moduleEntity, bool asGlobal) internal view returns (bytes memory) {
         if (kind == Kind.SIGNATURE) return abi.encodePacked(moduleEntity, asGlobal);
         uint32 entityId = uint32(uint192(moduleEntity));
@@ -474,13 +474,13 @@ abstract contract AccountV08Test is Test {
         return abi.encodePacked(asGlobal ? AS_GLOBAL : 0, entityId);
     }
 
-    /// @notice Someone calls the account.
+    /// @notice Calls the account directly.
     function callFrom(address caller, bytes memory data) internal returns (bool success, bytes memory answer) {
         vm.prank(caller, caller);
         (success, answer) = address(account).call(data);
     }
 
-    /// @notice The call must revert with exactly this.
+    /// @notice Calls the account directly; the call must revert with exactly this.
     function refusedTo(address caller, bytes memory data, bytes memory reason) internal {
         (bool success, bytes memory answer) = callFrom(caller, data);
         assertFalse(success, "the call succeeded");
@@ -505,7 +505,7 @@ abstract contract AccountV08Test is Test {
         return abi.encodeWithSelector(selector, argument);
     }
 
-    /// @notice What an account makes of a module's revert.
+    /// @notice Returns the account's error that wraps a module's revert.
     function err(bytes4 wrapper, bytes24 moduleEntity, bytes memory reason) internal pure returns (bytes memory) {
         return abi.encodeWithSelector(wrapper, moduleEntity, reason);
     }

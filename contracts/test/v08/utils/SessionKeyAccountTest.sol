@@ -12,12 +12,12 @@ import {Call} from "../../../src/interfaces/IStandardExecutor.sol";
 import {IAccountV08} from "../../../src/interfaces/IAccountV08.sol";
 import {AccountV08Test} from "./AccountV08Test.sol";
 
-/// @notice The session key module on an account as an owner installs it, a session key that is not registered yet, a target and a
-/// token to call; and short ways to grant, call and send.
+/// @notice The session key module on an account, installed by the owner, with an unregistered session key, and a target
+/// and a token to call; and helpers to grant, call and send.
 ///
 /// A test with the modifier `onEveryAccount` runs once for each kind of account.
 abstract contract SessionKeyAccountTest is AccountV08Test {
-    /// @dev Of the validation of session keys' operations.
+    /// @dev Entity id of the session key module's validation.
     uint32 internal constant ENTITY = 0x80000001;
     uint48 internal constant INTERVAL = 1 days;
     uint256 internal constant NO_LIMIT = type(uint256).max;
@@ -56,7 +56,7 @@ abstract contract SessionKeyAccountTest is AccountV08Test {
         }
     }
 
-    /// @notice Goes on with a new account of some kind, on which the module is installed.
+    /// @notice Switches to a new account of this kind, with the module installed.
     function useAccount(Kind ofKind) internal {
         kind = ofKind;
         account = createAccount(ofKind);
@@ -74,7 +74,7 @@ abstract contract SessionKeyAccountTest is AccountV08Test {
         return IExecutionModule(address(module)).executionManifest();
     }
 
-    /// @notice The three parts of an installation, as calls of the account to itself.
+    /// @notice Returns the three parts of an installation, as self-calls.
     function installCalls(bytes memory installData) internal view returns (bytes[] memory) {
         return listOf(
             installExecutionCall(address(module), manifest(), installData),
@@ -83,7 +83,7 @@ abstract contract SessionKeyAccountTest is AccountV08Test {
         );
     }
 
-    /// @notice The three parts of a removal that ends all keys.
+    /// @notice Returns the three parts of a removal that ends all keys.
     function uninstallCalls() internal view returns (bytes[] memory) {
         return listOf(
             uninstallCall(entity(address(module), ENTITY), hex"01"),
@@ -92,7 +92,7 @@ abstract contract SessionKeyAccountTest is AccountV08Test {
         );
     }
 
-    /// @notice The same without callbacks: the module does not hear of it.
+    /// @notice Like `uninstallCalls`, without callbacks: the module is not called.
     function silentUninstallCalls() internal view returns (bytes[] memory) {
         return listOf(
             uninstallCall(entity(address(module), ENTITY), ""),
@@ -109,12 +109,12 @@ abstract contract SessionKeyAccountTest is AccountV08Test {
         passes(ownerOp(selfCalls(uninstallCalls())));
     }
 
-    /// @notice Install data without keys.
+    /// @notice Returns install data without keys.
     function noKeys() internal pure returns (bytes memory) {
         return abi.encode(new address[](0), new bytes32[](0), new bytes[][](0));
     }
 
-    /// @notice Install data with the session key.
+    /// @notice Returns install data with the session key.
     function oneKey(bytes[] memory updates) internal view returns (bytes memory) {
         bytes[][] memory updatesOfKeys = new bytes[][](1);
         updatesOfKeys[0] = updates;
@@ -154,12 +154,12 @@ abstract contract SessionKeyAccountTest is AccountV08Test {
         return abi.encodeCall(ISessionKeyPlugin.executeWithSessionKey, (calls, sessionKey));
     }
 
-    /// @notice The lane of a session key.
+    /// @notice Returns a session key's lane.
     function laneOf(address sessionKey) internal pure returns (uint152) {
         return uint152(uint160(sessionKey));
     }
 
-    /// @notice A signed operation of the session key, in its own lane.
+    /// @notice Builds a signed operation of the session key, in its own lane.
     function keyOp(Call[] memory calls) internal view returns (PackedUserOperation memory) {
         return keyOp(useCall(calls), nonceKey(laneOf(key.addr), ENTITY, 0));
     }
@@ -173,17 +173,17 @@ abstract contract SessionKeyAccountTest is AccountV08Test {
         op.signature = abi.encodePacked(keyPrefix(), signatureOf(op, key));
     }
 
-    /// @notice What comes before the module's part of a signature: no segments.
+    /// @notice Returns the part of a signature before the module's: no segments.
     function keyPrefix() internal view returns (bytes memory) {
         return abi.encodePacked(selectionPrefix(entity(address(module), ENTITY), false), hex"ff");
     }
 
-    /// @notice The session key's calls must run.
+    /// @notice Sends calls of the session key, which must run.
     function runs(Call[] memory calls) internal {
         passes(keyOp(calls));
     }
 
-    /// @notice The module must refuse the session key's calls in validation.
+    /// @notice Sends calls of the session key, which the module must refuse in validation.
     function refusesToValidate(Call[] memory calls) internal {
         refusesToValidate(keyOp(calls), denied());
     }
@@ -194,12 +194,13 @@ abstract contract SessionKeyAccountTest is AccountV08Test {
         );
     }
 
-    /// @notice The session key's calls must be included, and revert with exactly this.
+    /// @notice Sends calls of the session key, which must be included and revert with exactly this.
     function refusesToRun(Call[] memory calls, bytes memory reason) internal {
         refusedInExecution(keyOp(calls), reason);
     }
 
-    /// @notice After an operation of the owner in the same bundle, the session key's must revert with exactly this.
+    /// @notice Sends the session key's calls after an owner's operation in the same bundle; they must revert with
+    /// exactly this.
     function refusedAfter(bytes memory ownersCall, Call[] memory calls, bytes memory reason) internal {
         Outcome[] memory outcomes = sendBundle(ownerOp(ownersCall), keyOp(calls));
         assertTrue(outcomes[0].success, "the owner's operation");

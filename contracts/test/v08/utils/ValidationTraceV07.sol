@@ -9,13 +9,13 @@ import {Erc7562} from "../../utils/Erc7562.sol";
 import {IEntryPointV07} from "../../../src/interfaces/IEntryPointV07.sol";
 import {SessionKeyAccountTest} from "./SessionKeyAccountTest.sol";
 
-/// @notice Traces the validation of a user operation in the real EntryPoint v0.7, by ERC-7562.
+/// @notice Traces the validation of a user operation in the real EntryPoint v0.7, by the rules of ERC-7562.
 abstract contract ValidationTraceV07 is SessionKeyAccountTest, Erc7562 {
     uint8 private constant LOG1 = 0xa1;
 
-    /// @notice The rules that the validation of `op` breaks, in their order in the trace, each as "rule: what". The operation is
-    /// sent, and must be included; what comes after its validation is left out. Called by the test itself, so that the memory
-    /// that a trace takes is free again afterwards.
+    /// @notice Returns the rules that the validation of `op` breaks, in trace order, each as "rule: details". The
+    /// operation is sent, and must be included; steps after its validation are ignored. The test calls it externally,
+    /// so that the memory of a trace is freed afterwards.
     function violationsOf(PackedUserOperation memory op) external returns (string[] memory) {
         PackedUserOperation[] memory ops = new PackedUserOperation[](1);
         ops[0] = op;
@@ -31,7 +31,7 @@ abstract contract ValidationTraceV07 is SessionKeyAccountTest, Erc7562 {
             steps,
             Parties({
                 entryPoint: address(ENTRY_POINT),
-                // The SenderCreator, which the EntryPoint's constructor deploys.
+                // The SenderCreator, deployed by the EntryPoint's constructor.
                 creator: vm.computeCreateAddress(address(ENTRY_POINT), 1),
                 sender: op.sender,
                 factory: factory_,
@@ -41,7 +41,7 @@ abstract contract ValidationTraceV07 is SessionKeyAccountTest, Erc7562 {
         );
     }
 
-    /// @dev The one event without arguments that the EntryPoint emits is `BeforeExecution`.
+    /// @dev `BeforeExecution` is the EntryPoint's only event without arguments.
     function _cutBeforeExecution(Vm.DebugStep[] memory steps) private pure {
         uint256 length;
         while (steps[length].contractAddr != address(ENTRY_POINT) || steps[length].opcode != LOG1) ++length;

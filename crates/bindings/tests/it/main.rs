@@ -1,4 +1,5 @@
-//! The constants that compatible contracts, wallets and indexers rely on, against what the ABIs compute.
+//! Compares the constants that compatible contracts, wallets and indexers rely on with values computed from
+//! the ABIs.
 
 use alloy_primitives::{B256, FixedBytes, address, b256, keccak256};
 use alloy_sol_types::{SolCall, SolError, SolEvent, SolInterface, SolValue};
@@ -9,7 +10,7 @@ use session_key_bindings::{
     ManifestExecutionFunction, ManifestFunction, PluginManifest, function_id, interface_id, manifest_hash,
 };
 
-/// ERC-165: the exclusive or of all selectors.
+/// Returns the ERC-165 interface id: the XOR of all selectors.
 fn interface_id<I: SolInterface>() -> FixedBytes<4> {
     I::selectors().fold(FixedBytes::ZERO, |id, selector| id ^ FixedBytes(selector))
 }
@@ -28,7 +29,7 @@ fn interface_ids_follow_from_the_selectors() {
     );
 }
 
-/// Solidity's `interfaceId` leaves out what an interface inherits, which the generated ABI repeats.
+/// Solidity's `interfaceId` excludes inherited functions; the generated ABI includes them.
 #[test]
 fn interface_ids_of_modules_follow_from_the_selectors() {
     let inherited = interface_id::<IModule::IModuleCalls>();
@@ -43,9 +44,9 @@ fn interface_ids_of_modules_follow_from_the_selectors() {
     );
 }
 
-/// Selectors of the standard, which every ERC-6900 v0.8 account calls.
+/// Every ERC-6900 v0.8 account calls these functions.
 #[test]
-fn selectors_of_modules() {
+fn selectors_of_modules_are_those_of_the_standard() {
     let selectors = [
         (IModule::onInstallCall::SELECTOR, 0x6d61_fe70_u32),
         (IModule::onUninstallCall::SELECTOR, 0x8a91_b0e3),
@@ -70,7 +71,7 @@ fn errors_of_the_session_key_module_have_their_documented_signatures() {
 }
 
 #[test]
-fn selectors_of_the_session_key_plugin() {
+fn selectors_of_the_session_key_plugin_are_the_published_ones() {
     use ISessionKeyPermissionsUpdates::*;
     let selectors = [
         (
@@ -92,9 +93,9 @@ fn selectors_of_the_session_key_plugin() {
     }
 }
 
-/// Selectors of the deployed contract at the canonical address, which never change.
+/// The contract at the canonical address is immutable, so its selectors never change.
 #[test]
-fn selectors_of_entry_point_v06() {
+fn selectors_of_entry_point_v06_are_those_of_the_deployed_contract() {
     use IEntryPoint::*;
     let selectors = [
         (handleOpsCall::SELECTOR, 0x1fad_948c_u32),
@@ -130,9 +131,9 @@ fn selectors_of_entry_point_v06() {
     );
 }
 
-/// Selectors and topics that clients of the deployed accounts use.
+/// Clients of the deployed accounts use these selectors and topics.
 #[test]
-fn selectors_of_the_account() {
+fn selectors_and_topics_of_the_account_are_those_of_deployed_accounts() {
     use IModularAccount::*;
     assert_eq!(u32::from_be_bytes(executeCall::SELECTOR), 0xb61d_27f6);
     assert_eq!(u32::from_be_bytes(executeBatchCall::SELECTOR), 0x34fc_d5be);
@@ -151,7 +152,7 @@ fn selectors_of_the_account() {
     );
 }
 
-/// The manifest types encode as the contracts' do: the session key plugin's manifest, written out, has the known hash.
+/// Writes out the plugin's manifest: its hash shows that the Rust types encode like the contracts' types.
 #[test]
 fn manifest_of_the_session_key_plugin_has_the_known_hash() {
     use ISessionKeyPlugin::*;
@@ -196,7 +197,7 @@ fn manifest_of_the_session_key_plugin_has_the_known_hash() {
     );
 }
 
-/// The same of the module's: only `executeWithSessionKey` is not for global validation.
+/// Writes out the module's manifest: every function but `executeWithSessionKey` allows global validation.
 #[test]
 fn manifest_of_the_session_key_module_has_the_known_hash() {
     use ISessionKeyPlugin::*;
@@ -244,7 +245,7 @@ fn errors_of_every_plugin_have_their_published_signatures() {
 }
 
 #[test]
-fn a_function_reference_is_the_address_and_then_the_id() {
+fn a_function_reference_is_the_address_followed_by_the_id() {
     let plugin = address!("0x0102030405060708090a0b0c0d0e0f1011121314");
     let reference = function_id::function_reference(plugin, function_id::USER_OP_VALIDATION_OWNER);
     assert_eq!(
@@ -258,11 +259,11 @@ mod bytecode {
     use super::*;
     use session_key_bindings::{ENTRY_POINT, bytecode};
 
-    /// EIP-3860: the most init code that a chain takes, in bytes.
+    /// The maximum size of init code in bytes (EIP-3860).
     const MAX_INIT_CODE_SIZE: usize = 2 * 24_576;
 
     #[test]
-    fn every_contract_has_creation_code_that_a_chain_takes() {
+    fn creation_code_of_every_contract_is_within_the_size_limit() {
         let contracts = [
             bytecode::SESSION_KEY_PLUGIN,
             bytecode::SESSION_KEY_MODULE,

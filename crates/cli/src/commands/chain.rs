@@ -1,4 +1,4 @@
-//! The chain that a command looks at, and the account.
+//! The chain and the account that a command reads.
 
 use crate::{
     doctor::choose,
@@ -32,28 +32,28 @@ use session_key_client::{
 use std::collections::{BTreeMap, BTreeSet};
 
 alloy::sol! {
-    /// What tokens say of themselves.
+    /// Metadata functions of ERC-20 tokens.
     interface IErc20Metadata {
-        /// Its symbol.
+        /// Returns the symbol.
         function symbol() external view returns (string);
-        /// Its decimals.
+        /// Returns the decimals.
         function decimals() external view returns (uint8);
-        /// What an account holds of it.
+        /// Returns an account's balance.
         function balanceOf(address account) external view returns (uint256);
     }
 }
 
-/// Which kind of account to make.
+/// The kind of account to create.
 #[derive(Clone, Copy, Debug, Default, Args)]
 pub(crate) struct Kind {
-    /// A semi-modular account of Modular Account v2 (ERC-6900 v0.8), by its factory, instead of this project's account (ERC-6900
-    /// v0.7).
+    /// Create a semi-modular account of Modular Account v2 (ERC-6900 v0.8) with its factory, instead of this
+    /// project's account (ERC-6900 v0.7).
     #[arg(long)]
     pub(crate) semi_modular: bool,
 }
 
 impl Kind {
-    /// Notes in a request what is not the default.
+    /// Adds the kind to a request, unless it is the default.
     pub(crate) fn note_in(self, request: &mut serde_json::Value) {
         if self.semi_modular {
             request["semiModular"] = true.into();
@@ -61,7 +61,7 @@ impl Kind {
     }
 }
 
-/// A node, and what was asked for on it.
+/// A node, and the settings of the command.
 #[derive(Clone, Debug)]
 pub(crate) struct Chain {
     pub(crate) node: Node,
@@ -71,7 +71,7 @@ pub(crate) struct Chain {
 }
 
 impl Chain {
-    /// Asks the node which chain it is of.
+    /// Connects to the node and checks its chain id.
     pub(crate) async fn connect(settings: Settings) -> Result<Self> {
         let url = settings
             .rpc_url
@@ -108,13 +108,13 @@ impl Chain {
         Ok(self.node.head().await?)
     }
 
-    /// The contracts that were asked for, or that are known.
+    /// Returns the deployment named in the settings, or the chain's known one.
     pub(crate) fn deployment(&self) -> Result<Deployment> {
         let (_, known) = choose(self.chain_id, self.settings.deployment.as_deref())?;
         Ok(known.deployment()?)
     }
 
-    /// The account's address.
+    /// Returns the account's address.
     pub(crate) fn address(&self) -> Result<Address> {
         let account = self.settings.account;
         Ok(account.ok_or_else(|| {
@@ -122,7 +122,7 @@ impl Chain {
         })?)
     }
 
-    /// The account, which exists, with the contracts that it has.
+    /// Connects to the account, which must exist, with the contracts that it uses.
     pub(crate) async fn account(&self) -> Result<SmartAccount> {
         let mut options = ConnectOptions::new().chain_id(self.chain_id);
         let known = match &self.settings.deployment {
@@ -140,7 +140,7 @@ impl Chain {
         Ok(SmartAccount::connect_with(&options, self.provider(), self.address()?).await?)
     }
 
-    /// The account that a factory makes, or has made, for an owner.
+    /// Returns the account that a factory creates for an owner, whether it exists yet or not.
     pub(crate) async fn made_account(&self, kind: Kind, owner: Address, salt: U256) -> Result<SmartAccount> {
         let (chain_id, provider) = (self.chain_id, self.provider());
         Ok(if kind.semi_modular {
@@ -153,7 +153,7 @@ impl Chain {
         })
     }
 
-    /// The account's keys.
+    /// Reads all keys of the account.
     pub(crate) async fn inspect(&self, options: InspectOptions) -> Result<(SmartAccount, Inspection)> {
         let account = self.account().await?;
         let from = self.settings.from_block;
@@ -162,7 +162,7 @@ impl Chain {
             ensure!(
                 from <= head,
                 WrongInput(format!(
-                    "--from-block {from} is not there yet: the latest block is {head}"
+                    "--from-block {from} is ahead of the latest block, {head}"
                 ))
             );
         }
@@ -171,7 +171,7 @@ impl Chain {
         Ok((account, inspection))
     }
 
-    /// One key of the account, which must have it.
+    /// Reads one key of the account; an error if it is not registered.
     pub(crate) async fn inspect_key(&self, key: Address) -> Result<(SmartAccount, Head, InspectedKey)> {
         let (account, inspection) = self.inspect(InspectOptions::new().keys([key])).await?;
         let found = inspection.key(key).cloned();
@@ -182,7 +182,7 @@ impl Chain {
         Ok((account, inspection.block, found))
     }
 
-    /// What tokens say of themselves: those that answer as tokens do.
+    /// Reads symbols and decimals. Contracts that do not answer like a token are left out.
     pub(crate) async fn tokens(
         &self,
         addresses: impl IntoIterator<Item = Address>,
@@ -202,17 +202,17 @@ impl Chain {
         tokens
     }
 
-    /// A token's decimals, as it says.
+    /// Reads a token's decimals.
     pub(crate) async fn decimals(&self, token: Address) -> Result<u8> {
         let answer = self
             .view(token, IErc20Metadata::decimalsCall {}.abi_encode())
             .await
-            .wrap_err_with(|| format!("the decimals of token {token}"))?;
+            .wrap_err_with(|| format!("reading the decimals of token {token}"))?;
         IErc20Metadata::decimalsCall::abi_decode_returns_validate(&answer)
-            .map_err(|_| eyre!("{token} does not say how many decimals it has: is it a token?"))
+            .map_err(|_| eyre!("{token} does not return its decimals: is it a token?"))
     }
 
-    /// What an account holds of a token at a block.
+    /// Reads an account's token balance at a block.
     pub(crate) async fn balance_of(&self, token: Address, account: Address, block: u64) -> Result<U256> {
         let call = IErc20Metadata::balanceOfCall { account };
         let answer = self.view_at(token, call.abi_encode(), block.into()).await?;
@@ -230,7 +230,7 @@ impl Chain {
         Ok(self.node.call(&request, block).await?)
     }
 
-    /// Names for what a key may do: those that a file gives, and the symbols of tokens on the chain.
+    /// Returns the names to describe keys with: those given, and the symbols of the keys' tokens.
     pub(crate) async fn names(&self, states: impl IntoIterator<Item = &KeyState>, names: Names) -> Names {
         let known: BTreeSet<Address> = names.tokens().keys().copied().collect();
         let tokens = tokens_of(states).into_iter();
@@ -243,9 +243,9 @@ impl Chain {
             })
     }
 
-    /// Names of the tokens among the contracts that are called.
+    /// Returns names for the tokens among the called contracts.
     pub(crate) async fn names_of_calls<'a>(&self, calls: impl IntoIterator<Item = &'a Call>) -> Names {
-        /// As many contracts are asked: an operation may call any number of them.
+        /// The maximum number of contracts queried: an operation can call any number of them.
         const MOST: usize = 32;
         let called: BTreeSet<Address> = calls.into_iter().map(|call| call.target).collect();
         let tokens = self.tokens(called.into_iter().take(MOST)).await;
@@ -255,17 +255,18 @@ impl Chain {
             .fold(names, |names, (address, token)| names.token(address, token))
     }
 
-    /// Those of the contracts that keys take for tokens, and that say that they are NFTs.
+    /// Returns the contracts that keys treat as tokens but that identify as NFTs.
     pub(crate) async fn nfts(
         &self,
         states: impl IntoIterator<Item = &KeyState>,
     ) -> Result<BTreeSet<Address>> {
         let nfts = nfts(&self.node, tokens_of(states)).await;
-        nfts.wrap_err("whether tokens are NFTs")
+        nfts.wrap_err("asking whether tokens are NFTs")
     }
 }
 
-/// Contracts that are taken for tokens: they have a limit, or a token's functions are on the list.
+/// Returns the contracts that keys treat as tokens: those with a limit, or with a token function on their
+/// list.
 fn tokens_of<'a>(states: impl IntoIterator<Item = &'a KeyState>) -> BTreeSet<Address> {
     let is_token = |functions: &BTreeMap<Selector, bool>| {
         [ERC20_TRANSFER, ERC20_APPROVE]
@@ -281,7 +282,7 @@ fn tokens_of<'a>(states: impl IntoIterator<Item = &'a KeyState>) -> BTreeSet<Add
     tokens.collect()
 }
 
-/// A text, or what some tokens answer in its place: 32 bytes of it.
+/// Decodes a string, or the 32 bytes that some tokens return instead.
 fn text(answer: &Bytes) -> Option<String> {
     if let Ok(text) = sol_data::String::abi_decode_validate(answer) {
         return Some(text);

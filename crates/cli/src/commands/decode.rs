@@ -1,4 +1,4 @@
-//! Says what bytes are: updates, call data, a user operation, a revert.
+//! Decodes bytes: updates, call data, a user operation, a revert.
 
 use super::{Outcome, clean, not_begun};
 use crate::{
@@ -26,16 +26,16 @@ use session_key_client::{
 };
 use std::path::PathBuf;
 
-/// How deep calls of the account to itself are read.
+/// How many levels of calls from the account to itself are decoded.
 const MAX_DEPTH: usize = 4;
 
 #[derive(Debug, Args)]
 pub(crate) struct DecodeArguments {
-    /// Updates, call data, a user operation or revert data, in hexadecimal; or the JSON that `encode` prints; `-` reads standard
-    /// input.
+    /// Updates, call data, a user operation or revert data in hexadecimal, or the JSON that `encode` prints;
+    /// `-` reads standard input.
     hex: String,
 
-    /// How a policy is printed.
+    /// The format of a printed policy.
     #[arg(long, value_enum, default_value_t = As::Toml)]
     format: As,
 
@@ -56,7 +56,7 @@ impl As {
     }
 }
 
-/// `1 update`, `2 updates`.
+/// Formats a count: `1 update`, `2 updates`.
 fn counted(updates: usize) -> String {
     let plural = if updates == 1 { "" } else { "s" };
     format!("{updates} update{plural}")
@@ -86,7 +86,7 @@ pub(crate) fn decode(arguments: &DecodeArguments) -> Outcome {
     })())
 }
 
-/// An answer with every member, those that are not filled in null or empty.
+/// Returns an answer with every member, null or empty by default.
 fn answer_of(what: &str) -> Answer {
     let mut answer = Answer::new();
     answer.data("what", what);
@@ -103,7 +103,7 @@ fn decode_json(text: &str, arguments: &DecodeArguments) -> Result<Answer> {
     let value: Value = serde_json::from_str(text).map_err(|error| WrongInput(clean(&error.to_string())))?;
     if let Some(updates) = value.get("updates") {
         let updates: Vec<Bytes> = serde_json::from_value(updates.clone())
-            .map_err(|_| WrongInput("\"updates\" are not a list of hexadecimal texts".into()))?;
+            .map_err(|_| WrongInput("\"updates\" is not a list of hexadecimal strings".into()))?;
         let tag = match value.get("tag") {
             None | Some(Value::Null) => None,
             Some(tag) => {
@@ -111,7 +111,7 @@ fn decode_json(text: &str, arguments: &DecodeArguments) -> Result<Answer> {
                 Some(tag.map_err(|_| WrongInput("\"tag\" is not 32 bytes in hexadecimal".into()))?)
             }
         };
-        // As plan and apply print them.
+        // `plan` and `apply` print this member.
         let is_change = value.get("changes").is_some();
         return decode_updates(&updates, (tag, is_change), arguments);
     }
@@ -124,7 +124,7 @@ fn decode_json(text: &str, arguments: &DecodeArguments) -> Result<Answer> {
         Some(read) => read.show(&mut answer, 2),
         None => {
             answer.plain(format!(
-                "Its call data are not known here: {}",
+                "Its call data is not recognized: {}",
                 operation.call_data
             ));
         }
@@ -132,7 +132,8 @@ fn decode_json(text: &str, arguments: &DecodeArguments) -> Result<Answer> {
     Ok(answer)
 }
 
-/// Whether an update takes off what a key had before: then it changes a key, and is no part of a policy.
+/// Whether an update removes something a key had: then it changes an existing key and is not part of a
+/// policy.
 fn takes_off(update: &PermissionUpdate) -> bool {
     match update {
         PermissionUpdate::AddressEntry(entry) => !entry.is_on_list,
@@ -144,14 +145,14 @@ fn takes_off(update: &PermissionUpdate) -> bool {
     }
 }
 
-/// `is_change`: they are known to change a key that has permissions already.
+/// Decodes updates. `is_change`: whether they are known to change a key that already has permissions.
 fn decode_updates(
     updates: &[Bytes],
     (tag, is_change): (Option<B256>, bool),
     arguments: &DecodeArguments,
 ) -> Result<Answer> {
     let decoded = PermissionUpdates::decode(updates)?;
-    // Which coin it is depends on the chain.
+    // The coin depends on the chain, which is not known here.
     let names = Names::new().native_symbol("native");
     let mut answer = answer_of("updates");
     let permissions = decoded
@@ -166,7 +167,7 @@ fn decode_updates(
     answer.data("words", &words);
     if is_change || decoded.as_slice().iter().any(takes_off) {
         answer.heading(format!(
-            "{} that change a key, and are not all that it may do:",
+            "{} that change a key; they are not all of its permissions:",
             counted(updates.len())
         ));
         for sentence in words {
@@ -196,7 +197,7 @@ fn decode_updates(
             }
         }
         Err(error) => {
-            answer.line(Tone::Bad, 0, format!("no policy says this: {error}"));
+            answer.line(Tone::Bad, 0, format!("no policy can express this: {error}"));
             for sentence in words {
                 answer.plain(sentence);
             }
@@ -216,7 +217,7 @@ fn decode_bytes(bytes: &Bytes, arguments: &DecodeArguments) -> Result<Answer> {
     }
     match Revert::decode(bytes) {
         Revert::Unknown(_) => {
-            Err(WrongInput("neither updates nor call data nor a revert that is known here".into()).into())
+            Err(WrongInput("not recognized: neither updates, call data nor a known revert".into()).into())
         }
         revert => {
             let message = clean(&revert.to_string());
@@ -228,7 +229,7 @@ fn decode_bytes(bytes: &Bytes, arguments: &DecodeArguments) -> Result<Answer> {
     }
 }
 
-/// A key that a call changes, and what it gets.
+/// A key that a call changes, and its updates.
 struct KeyChange {
     key: Address,
     tag: Option<B256>,
@@ -245,21 +246,21 @@ impl KeyChange {
     }
 }
 
-/// Call data of an account that are known here.
+/// Recognized call data of an account.
 enum CallData {
-    /// A session key's calls.
+    /// The calls of a session key.
     BySessionKey { key: Address, calls: Vec<Call> },
-    /// An owner's calls, and what those to the account itself are.
+    /// An owner's calls, with calls to the account itself decoded.
     ByOwner {
         function: &'static str,
         calls: Vec<(Call, Option<Self>)>,
     },
-    /// A change of keys.
+    /// A change of session keys.
     Keys {
         function: &'static str,
         changes: Vec<KeyChange>,
     },
-    /// The installation or removal of a plugin.
+    /// A plugin's installation or removal.
     Plugin {
         function: &'static str,
         plugin: Address,
@@ -321,7 +322,7 @@ impl CallData {
         }
     }
 
-    /// Every key that it changes, in order.
+    /// Returns every key that the call data changes, in order.
     fn changes(&self) -> Vec<&KeyChange> {
         match self {
             Self::BySessionKey { .. } => Vec::new(),
@@ -443,7 +444,7 @@ fn change_lines(answer: &mut Answer, indent: usize, changes: &[KeyChange]) {
     }
 }
 
-/// The keys in install data of the session key plugin.
+/// Decodes the keys in the session key plugin's install data.
 fn installed_keys(data: &[u8]) -> Option<Vec<KeyChange>> {
     let (keys, tags, updates) = <(Vec<Address>, Vec<B256>, Vec<Vec<Bytes>>)>::abi_decode_params(data).ok()?;
     if keys.len() != tags.len() || keys.len() != updates.len() {
@@ -460,7 +461,7 @@ fn installed_keys(data: &[u8]) -> Option<Vec<KeyChange>> {
     .collect()
 }
 
-/// An owner's call that changes keys, and what each key gets.
+/// Decodes an owner's call that changes keys, with the updates of each.
 fn key_changes(call_data: &Bytes) -> Option<(&'static str, Vec<KeyChange>)> {
     if let Ok(call) = ISessionKeyPlugin::addSessionKeyCall::abi_decode_validate(call_data) {
         let change = KeyChange {

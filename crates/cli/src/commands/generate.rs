@@ -1,4 +1,4 @@
-//! What is generated from the commands themselves: completions, the manual page.
+//! Output generated from the command definitions: shell completions and manual pages.
 
 use crate::{Cli, failure::Exit, report::print_error};
 use clap::{Args, CommandFactory as _};
@@ -15,7 +15,7 @@ pub(crate) struct CompletionsArguments {
 
 #[derive(Debug, Args)]
 pub(crate) struct ManArguments {
-    /// The command whose page is printed, such as `request new` [default: the page of all].
+    /// The command to print the page of, such as `request new` [default: the main page].
     #[arg(value_name = "COMMAND")]
     command: Vec<String>,
 }
@@ -57,7 +57,7 @@ fn print(text: &[u8]) -> ExitCode {
     match out.write_all(text).and_then(|()| out.flush()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            print_error(&format!("it could not be written: {error}"));
+            print_error(&format!("the output could not be written: {error}"));
             Exit::Open.into()
         }
     }

@@ -17,13 +17,13 @@ use session_key_client::{
 };
 use std::path::{Path, PathBuf};
 
-/// Environment variable with the password of session keys.
+/// Environment variable with the password of the session keys.
 const PASSWORD: &str = "SESSION_KEY_PASSWORD";
 
-/// The keystore, and its password.
+/// The keystore options.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Keystore {
-    /// The folder with session keys, in encrypted files. Their password is read from SESSION_KEY_PASSWORD.
+    /// The folder with the encrypted session keys. Their password is read from SESSION_KEY_PASSWORD.
     #[arg(long = "keystore", value_name = "DIR", env = "SESSION_KEY_KEYSTORE")]
     pub(crate) folder: Option<PathBuf>,
 }
@@ -33,7 +33,7 @@ pub(crate) struct KeygenArguments {
     #[command(flatten)]
     keystore: Keystore,
 
-    /// The settings file [default: session-key.toml in the working directory, if it is there].
+    /// The settings file [default: session-key.toml in the working directory, if it exists].
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 
@@ -46,7 +46,7 @@ pub(crate) struct KeysArguments {
     #[command(flatten)]
     keystore: Keystore,
 
-    /// The settings file [default: session-key.toml in the working directory, if it is there].
+    /// The settings file [default: session-key.toml in the working directory, if it exists].
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 
@@ -62,7 +62,7 @@ impl Keystore {
         })?)
     }
 
-    /// The same, or that of a settings file: this one, or the one in the working directory.
+    /// Falls back to the keystore of this settings file, or of the one in the working directory.
     pub(crate) fn or_of_file(&self, config: Option<&Path>) -> Result<Self> {
         let folder = match &self.folder {
             Some(folder) => Some(folder.clone()),
@@ -71,7 +71,7 @@ impl Keystore {
                 if let Some(folder) = &folder {
                     let file = config.unwrap_or(Path::new(crate::settings::FILE));
                     print_note(&format!(
-                        "the keystore is {}, by {}",
+                        "using the keystore {}, named by {}",
                         clean(&folder.display().to_string()),
                         file.display()
                     ));
@@ -97,19 +97,19 @@ impl Keystore {
         KeystoreFile::new(folder.join(format!("{key}.json")), password)
     }
 
-    /// Whether a key could be made, as far as that can be said before.
+    /// Checks that a key could be created, as far as possible without creating one.
     pub(crate) fn check(&self) -> Result<()> {
         self.folder()?;
         Self::password().map(drop)
     }
 
-    /// Removes a key that nobody has heard of.
+    /// Removes a key that was never made known.
     pub(crate) fn remove(&self, key: Address) -> Result<()> {
         let path = self.folder()?.join(format!("{key}.json"));
         std::fs::remove_file(&path).wrap_err_with(|| format!("{}", path.display()))
     }
 
-    /// Makes a key and keeps it.
+    /// Creates a key and stores it.
     pub(crate) fn generate(&self) -> Result<Address> {
         let folder = self.folder()?;
         let password = Self::password()?;
@@ -122,7 +122,7 @@ impl Keystore {
         Ok(address)
     }
 
-    /// A key that is there.
+    /// Loads a key.
     pub(crate) fn load(&self, key: Address) -> Result<SessionKeySigner> {
         let folder = self.folder()?;
         let file = Self::file(folder, key, Self::password()?);

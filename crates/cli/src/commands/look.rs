@@ -1,4 +1,4 @@
-//! Commands that look at the chain and change nothing.
+//! Commands that read the chain and change nothing.
 
 use super::{
     ASKING, Json, Outcome,
@@ -53,19 +53,19 @@ pub(crate) struct AddressArguments {
     #[arg(long, value_name = "ADDRESS", value_parser = parse_address)]
     owner: Option<Address>,
 
-    /// A number that tells the owner's accounts apart [default: 0].
+    /// Distinguishes the accounts of one owner [default: 0].
     #[arg(long, value_name = "NUMBER")]
     salt: Option<U256>,
 
-    /// The chain, for its known contracts.
+    /// The chain id, to look up its known contracts.
     #[arg(long, value_name = "ID", env = "SESSION_KEY_CHAIN_ID")]
     chain_id: Option<u64>,
 
-    /// The settings file [default: session-key.toml in the working directory, if it is there].
+    /// The settings file [default: session-key.toml in the working directory, if it exists].
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 
-    /// Which contracts: `canonical`, `deterministic`, or a file that `deploy --record` wrote.
+    /// The contracts to use: `canonical`, `deterministic`, or a file that `deploy --record` wrote.
     #[arg(long, value_name = "NAME|FILE")]
     deployment: Option<String>,
 
@@ -78,19 +78,20 @@ pub(crate) struct AddressArguments {
 
 #[derive(Debug, Args)]
 pub(crate) struct InspectArguments {
-    /// This key only.
+    /// Show only this key.
     #[arg(value_name = "KEY", value_parser = parse_address)]
     key: Option<Address>,
 
-    /// Every change, with its block and time, also of keys that are gone.
+    /// Show every change with its block and time, including those of removed keys.
     #[arg(long)]
     history: bool,
 
-    /// Print the policy file that says what the key may do. What it has used, and entries without effect, are left out.
+    /// Print the key's permissions as a policy file, without the amounts used and entries that have no
+    /// effect.
     #[arg(long, requires = "key", conflicts_with = "history")]
     policy: bool,
 
-    /// JSON-RPC URL of a second node, of another operator, whose logs have to be the same.
+    /// JSON-RPC URL of a second node, run by another operator, whose logs must be the same.
     #[arg(long, value_name = "URL")]
     compare_with: Option<String>,
 
@@ -115,12 +116,12 @@ pub(crate) struct CheckArguments {
     #[arg(value_name = "KEY", value_parser = parse_address)]
     key: Address,
 
-    /// A call, `TARGET[:SIGNATURE[:ARGUMENTS]][@VALUE]`; several are a batch. SIGNATURE may be call data in hexadecimal. A text
-    /// among the arguments stands in double quotes if it has a comma or an @.
+    /// A call, `TARGET[:SIGNATURE[:ARGUMENTS]][@VALUE]`; several form a batch. SIGNATURE may be call data in
+    /// hexadecimal. Quote string arguments that contain a comma or an @ with double quotes.
     #[arg(long = "call", value_name = "CALL")]
     calls: Vec<String>,
 
-    /// A user operation in JSON; `-` reads standard input.
+    /// A user operation as JSON; `-` reads standard input.
     #[arg(long, value_name = "FILE")]
     user_operation: Option<PathBuf>,
 
@@ -130,11 +131,11 @@ pub(crate) struct CheckArguments {
 
 #[derive(Debug, Args)]
 pub(crate) struct ExplainArguments {
-    /// Of an operation or a transaction.
+    /// The hash of an operation or a transaction.
     #[arg(value_parser = parse_hash)]
     hash: B256,
 
-    /// ABI files of contracts that were called, to name their errors: JSON ABIs or compiler artifacts.
+    /// ABI files of called contracts, to name their errors: JSON ABIs or compiler artifacts.
     #[arg(long = "abi", value_name = "FILE")]
     abis: Vec<PathBuf>,
 
@@ -146,7 +147,7 @@ pub(crate) fn address(arguments: &AddressArguments) -> Outcome {
     not_begun((|| {
         let file = FromFile::read(arguments.config.as_deref())?;
         let owner = arguments.owner.or(file.owner());
-        let owner = owner.ok_or_else(|| WrongInput("whose account? Give --owner".to_owned()))?;
+        let owner = owner.ok_or_else(|| WrongInput("an owner is needed: give --owner".to_owned()))?;
         let chain_id = arguments.chain_id.or(file.chain_id());
         let chain_id = chain_id.ok_or_else(|| {
             WrongInput("a chain is needed: give --chain-id or SESSION_KEY_CHAIN_ID".to_owned())
@@ -164,7 +165,7 @@ pub(crate) fn address(arguments: &AddressArguments) -> Outcome {
         let address = known.deployment()?.account_address([owner], salt)?;
         let address = address.ok_or_else(|| {
             WrongInput(format!(
-                "how the factory of {:?} makes accounts is not known: ask a node",
+                "no address formula is known for the factory of {:?}: ask a node",
                 known.name
             ))
         })?;
@@ -214,7 +215,7 @@ async fn inspected(arguments: &InspectArguments) -> Result<Answer> {
     if inspection.keys().is_empty() {
         answer.no(arguments.key.is_some());
         answer.plain(match arguments.key {
-            Some(key) => format!("{key} is not a session key of it."),
+            Some(key) => format!("{key} is not one of its session keys."),
             None => "No session keys.".to_owned(),
         });
     }
@@ -224,7 +225,7 @@ async fn inspected(arguments: &InspectArguments) -> Result<Answer> {
     {
         if let Some(missing) = key.missing.first() {
             bail!(
-                "not everything that {} may do is known: {missing}",
+                "the permissions of {} are not fully known: {missing}",
                 key.session_key
             );
         }
@@ -235,7 +236,7 @@ async fn inspected(arguments: &InspectArguments) -> Result<Answer> {
         answer.raw(text.trim_end().to_owned());
         if !not_shown.is_empty() {
             answer.raw(format!(
-                "# {} entries without effect are left out: to apply this takes them off",
+                "# {} entries without effect are left out: applying this removes them",
                 not_shown.len()
             ));
         }
@@ -278,7 +279,7 @@ async fn history(
     answer.heading("History");
     let mut events = Vec::new();
     let mut times = std::collections::BTreeMap::new();
-    // A key that was rotated goes on under its new address. The newest event comes first.
+    // A rotated key continues under its new address. The newest event comes first.
     let mut followed: BTreeSet<Address> = key.into_iter().collect();
     for event in inspection.events() {
         if let KeyEventKind::Rotated { old, new } = &event.kind
@@ -316,7 +317,7 @@ async fn history(
             KeyEventKind::Updated { session_key, updates } => {
                 let words = match updates {
                     Ok(updates) => updates.describe(names).into_iter().collect(),
-                    Err(unknown) => vec![format!("updates that are not known: {}", clean(&unknown.reason))],
+                    Err(unknown) => vec![format!("unrecognized updates: {}", clean(&unknown.reason))],
                 };
                 ("updated", *session_key, words)
             }
@@ -387,10 +388,10 @@ pub(crate) async fn budget(arguments: &BudgetArguments) -> Outcome {
 fn parse_hash(text: &str) -> Result<B256, String> {
     let digits = text.strip_prefix("0x").filter(|digits| digits.len() == 64);
     let hash = digits.and_then(|digits| digits.parse().ok());
-    hash.ok_or_else(|| "a hash is 0x and 64 hexadecimal digits".to_owned())
+    hash.ok_or_else(|| "expected 0x and 64 hexadecimal digits".to_owned())
 }
 
-/// The place of the `@` before the value: the last one outside of texts in quotes.
+/// Finds the `@` before the value: the last one outside quotes.
 fn value_place(call: &str) -> Option<usize> {
     let mut place = None;
     let (mut is_quoted, mut is_escaped) = (false, false);
@@ -406,7 +407,7 @@ fn value_place(call: &str) -> Option<usize> {
     place
 }
 
-/// Reads `TARGET[:SIGNATURE[:ARGUMENTS]][@VALUE]`, on a chain with this coin.
+/// Parses `TARGET[:SIGNATURE[:ARGUMENTS]][@VALUE]`, on a chain with this coin.
 fn parse_call(text: &str, coin: &str) -> Result<Call> {
     let wrong = |why: String| WrongInput(format!("--call {}: {why}", clean(text)));
     let split = value_place(text).and_then(|place| Some((text.get(..place)?, text.get(place + 1..)?)));
@@ -419,7 +420,7 @@ fn parse_call(text: &str, coin: &str) -> Result<Call> {
         && signature.contains("string")
         && !arguments.contains('"')
     {
-        let why = "does @ begin the value, or is it part of a text? Put texts into double quotes";
+        let why = "@ may begin the value or be part of a string: put strings in double quotes";
         return Err(wrong(why.to_owned()).into());
     }
     let value = value.map_or(Ok(U256::ZERO), |value| parse_native(value, coin));
@@ -429,14 +430,14 @@ fn parse_call(text: &str, coin: &str) -> Result<Call> {
     let data = match (parts.next(), parts.next()) {
         (None, _) => Bytes::new(),
         (Some(data), None) if data.starts_with("0x") => hex::decode(data)
-            .map_err(|_| wrong("the call data are not hexadecimal".to_owned()))?
+            .map_err(|_| wrong("the call data is not hexadecimal".to_owned()))?
             .into(),
         (Some(signature), arguments) => call_data(signature, arguments.unwrap_or_default()).map_err(wrong)?,
     };
     Ok(Call::new(target, data).with_value(value))
 }
 
-/// Call data of a function with arguments that are separated by commas.
+/// Encodes a call with comma-separated arguments.
 fn call_data(signature: &str, arguments: &str) -> Result<Bytes, String> {
     let selector = parse_function(signature)?;
     let types = signature.find('(').map_or("()", |start| &signature[start..]);
@@ -449,10 +450,10 @@ fn call_data(signature: &str, arguments: &str) -> Result<Bytes, String> {
     }
     let types: DynSolType = types
         .parse()
-        .map_err(|_| "these are not types of Solidity".to_owned())?;
+        .map_err(|_| "these are not Solidity types".to_owned())?;
     let values = types.coerce_str(&format!("({arguments})")).map_err(|error| {
         format!(
-            "the arguments are not of their types: {}",
+            "the arguments do not match their types: {}",
             clean(&error.to_string())
         )
     })?;
@@ -475,7 +476,7 @@ async fn checked(arguments: &CheckArguments) -> Result<Answer> {
         calls
             .map(|call| match coin {
                 Some(coin) => parse_call(call, coin),
-                // Which chain it is is not known yet.
+                // The chain is not known yet.
                 None => COINS
                     .iter()
                     .find_map(|coin| parse_call(call, coin).ok())
@@ -483,7 +484,7 @@ async fn checked(arguments: &CheckArguments) -> Result<Answer> {
             })
             .collect()
     };
-    // What is wrong on every chain is found before anything is asked.
+    // Reject what is wrong on every chain before asking the node.
     read_calls(settings.chain_id.map(native_symbol))?;
     let operation: Option<UserOperation> = match &arguments.user_operation {
         Some(path) => Some(serde_json::from_str(&read(path)?).map_err(|error| {
@@ -553,7 +554,7 @@ async fn checked(arguments: &CheckArguments) -> Result<Answer> {
         answer.data("verdict", "mayPass");
     }
     let remaining = match &verdict {
-        // Its words say this, too.
+        // The verdict's words include what is left.
         Verdict::Accepted { remaining, .. } => remaining.clone(),
         _ => {
             let remaining = state.remaining(now);
@@ -574,7 +575,7 @@ async fn checked(arguments: &CheckArguments) -> Result<Answer> {
         answer.line(
             Tone::Doubt,
             2,
-            "Its signature was not checked: there is none yet, or it is the dummy.",
+            "Its signature was not checked: it is missing or a dummy.",
         );
     }
     answer.line(
@@ -586,7 +587,7 @@ async fn checked(arguments: &CheckArguments) -> Result<Answer> {
     Ok(answer)
 }
 
-/// Errors of contracts, by their ABIs.
+/// Custom errors of contracts, from their ABIs.
 struct Abis(Vec<AbiError>);
 
 impl Abis {
@@ -622,7 +623,7 @@ impl Abis {
         Some((error, error.decode_error(data).ok().map(|decoded| decoded.body)))
     }
 
-    /// What a revert says, by the errors that are known.
+    /// Describes a revert, using the known errors.
     fn words(&self, revert: &Revert) -> String {
         match self.error_of(revert) {
             Some((error, Some(values))) => {
@@ -641,15 +642,12 @@ impl Abis {
                     .collect();
                 format!("reverted with {}({})", clean(&error.name), arguments.join(", "))
             }
-            Some((error, None)) => format!(
-                "reverted with {}, with arguments that cannot be read",
-                clean(&error.name)
-            ),
+            Some((error, None)) => format!("reverted with {} and unreadable arguments", clean(&error.name)),
             None => clean(&revert.to_string()),
         }
     }
 
-    /// The same in JSON: null where no ABI has the error.
+    /// The revert as JSON; null if no ABI has the error.
     fn json(&self, revert: &Revert) -> Value {
         let Some((error, values)) = self.error_of(revert) else {
             return Value::Null;
@@ -668,10 +666,10 @@ impl Abis {
     }
 }
 
-/// The longest text or bytes of a contract's error that are shown, in characters.
+/// The maximum length of strings and bytes shown from a contract's error, in characters.
 const MAX_SHOWN: usize = 200;
 
-/// A value as Solidity writes it.
+/// Formats a value as Solidity does.
 fn solidity(value: &DynSolValue) -> String {
     let list = |values: &[DynSolValue]| values.iter().map(solidity).collect::<Vec<_>>().join(", ");
     match value {
@@ -682,7 +680,7 @@ fn solidity(value: &DynSolValue) -> String {
     }
 }
 
-/// A value that has no parts, as text.
+/// Formats a value without components.
 fn plain(value: &DynSolValue) -> String {
     match value {
         DynSolValue::Bool(is_so) => is_so.to_string(),
@@ -698,7 +696,7 @@ fn plain(value: &DynSolValue) -> String {
     }
 }
 
-/// A value in JSON: numbers are decimal strings.
+/// Converts a value to JSON; numbers become decimal strings.
 fn structured(value: &DynSolValue) -> Value {
     match value {
         DynSolValue::Bool(is_so) => json!(is_so),
@@ -725,12 +723,12 @@ async fn explained(arguments: &ExplainArguments) -> Result<Answer> {
     }
     let found = explain_hash(&account, arguments.hash, &options)
         .await
-        .wrap_err("it could not be found out")?;
+        .wrap_err("looking it up failed")?;
     let mut answer = Answer::new();
     let operations = match found {
         Ok(found) => found,
         Err(NotFound { from, to, reason, .. }) => {
-            // One that waits has no receipt and no logs.
+            // A pending transaction has no receipt and no logs.
             let waiting: Value = chain
                 .node
                 .request("eth_getTransactionByHash", (arguments.hash,))
@@ -741,7 +739,7 @@ async fn explained(arguments: &ExplainArguments) -> Result<Answer> {
                     Tone::Doubt,
                     0,
                     format!(
-                        "Transaction {} is in no block yet. The node has it.",
+                        "Transaction {} is pending: the node has it, but it is in no block yet.",
                         arguments.hash
                     ),
                 );
@@ -760,7 +758,7 @@ async fn explained(arguments: &ExplainArguments) -> Result<Answer> {
             answer.line(
                 Tone::Bad,
                 0,
-                format!("Nothing has this hash in the blocks {from} to {to}{why}, and no bundler that was asked knows it."),
+                format!("No operation or transaction with this hash is in blocks {from} to {to}{why}, and no bundler asked knows it."),
             );
             answer
                 .data("found", false)
@@ -793,14 +791,14 @@ async fn explained(arguments: &ExplainArguments) -> Result<Answer> {
         .data("operations", documents);
     answer.no(has_failed);
     if operations.is_empty() {
-        // A transaction without operations, such as an owner's own.
+        // A transaction without operations, such as one that the owner sent.
         let receipt = chain.node.receipt(arguments.hash).await?;
         let success = receipt.as_ref().and_then(|receipt| receipt.success);
         let block = receipt.as_ref().map(|receipt| receipt.block_number);
         let (tone, ended) = match success {
             Some(true) => (Tone::Good, "and it succeeded"),
             Some(false) => (Tone::Bad, "and it reverted"),
-            None => (Tone::Doubt, "and the node does not say whether it succeeded"),
+            None => (Tone::Doubt, "and the node did not return whether it succeeded"),
         };
         let place = block
             .map(|block| format!(" in block {block}"))
@@ -837,7 +835,7 @@ fn explanation(answer: &mut Answer, found: &Explanation, names: &Names, abis: &A
         Became::Waiting(verdict) => {
             let words = match verdict {
                 Some(verdict) => verdict.describe(names).to_string().replace('\n', " "),
-                None => "It was not made by a session key.".to_owned(),
+                None => "No session key made it.".to_owned(),
             };
             violations = verdict
                 .iter()
@@ -847,7 +845,7 @@ fn explanation(answer: &mut Answer, found: &Explanation, names: &Names, abis: &A
             (
                 "waiting",
                 Tone::Doubt,
-                format!("A bundler has it; it is in no block. As things are: {words}"),
+                format!("A bundler has it, but it is in no block. At the current state: {words}"),
             )
         }
         Became::Failed(failure) => {
@@ -858,7 +856,7 @@ fn explanation(answer: &mut Answer, found: &Explanation, names: &Names, abis: &A
                 }
                 Failure::Call(revert) => format!("A call failed: {}.", abis.words(revert)),
                 Failure::ChangedInBlock(revert) => format!(
-                    "{}. The key's state changed within the block, and it cannot be seen how.",
+                    "{}. The key's state changed within the block, so the rule cannot be determined.",
                     abis.words(revert)
                 ),
                 other => clean(&other.to_string()),
@@ -868,7 +866,10 @@ fn explanation(answer: &mut Answer, found: &Explanation, names: &Names, abis: &A
         Became::FailedUnexplained(reason) => (
             "failed",
             Tone::Bad,
-            format!("It failed; why cannot be found out: {}", clean(reason)),
+            format!(
+                "It failed, and the reason cannot be determined: {}",
+                clean(reason)
+            ),
         ),
         _ => ("unknown", Tone::Doubt, String::new()),
     };
@@ -905,7 +906,7 @@ mod tests {
     use session_key_client::permissions::erc20;
 
     #[test]
-    fn errors_of_contracts_read_as_solidity_writes_them() {
+    fn contract_errors_are_formatted_as_in_solidity() {
         let abi = r#"[{"type":"error","name":"InsufficientBalance","inputs":[
             {"name":"available","type":"uint256"},{"name":"required","type":"uint256"},
             {"name":"who","type":"address"},{"name":"","type":"bytes4"},{"name":"why","type":"string"},
@@ -948,7 +949,7 @@ mod tests {
     }
 
     #[test]
-    fn calls_are_read_from_their_parts() {
+    fn calls_are_parsed_from_their_parts() {
         let target = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed";
         let to: Address = target.parse().unwrap();
         let read = |text: String| parse_call(&text, "ETH").unwrap();
@@ -963,7 +964,7 @@ mod tests {
             Call::new(to, vec![0xab, 0xcd])
         );
         assert_eq!(read(format!("{target}:deposit()@1 wei")).data.len(), 4);
-        // An @ in quotes is part of a text.
+        // An @ inside quotes is part of a string.
         for (call, value) in [("", 0), ("@7 wei", 7)] {
             let call = read(format!("{target}:note(string):\"bob@example.com\"{call}"));
             assert_eq!(call.value, U256::from(value));

@@ -1,4 +1,4 @@
-//! The commands that grant, read, explain and change what session keys may do.
+//! The commands that grant, read, explain and change permissions.
 
 mod chain;
 mod decode;
@@ -25,19 +25,19 @@ use std::{process::ExitCode, time::Duration};
 pub(crate) use show::violation_json;
 pub(crate) use write::LintErrors;
 
-/// What came of a command.
+/// The result of a command.
 pub(crate) type Outcome = Result<Answer, Ended>;
 
-/// An error of a command that sends nothing.
+/// Maps the error of a command that sends nothing.
 fn not_begun(result: Result<Answer>) -> Outcome {
     result.map_err(Ended::NotBegun)
 }
 
-/// Waits for something: with a spinner on standard error, if that is a terminal.
+/// Waits, with a spinner on standard error if that is a terminal.
 async fn waited<T>(what: &'static str, work: impl Future<Output = T>) -> T {
-    /// How often it turns.
+    /// The spinner's frame time.
     const TURN: Duration = Duration::from_millis(100);
-    // Where there is no terminal, it is hidden.
+    // Hidden without a terminal.
     let spinner = ProgressBar::new_spinner().with_message(what);
     spinner.enable_steady_tick(TURN);
     let done = work.await;
@@ -45,23 +45,23 @@ async fn waited<T>(what: &'static str, work: impl Future<Output = T>) -> T {
     done
 }
 
-/// Ends when the process is asked to end.
+/// Completes when the process is asked to stop.
 async fn asked() {
     if asked_to_end().await.is_err() {
-        // Nothing can be heard: then nothing is.
+        // Signals cannot be received: never complete.
         std::future::pending::<()>().await;
     }
 }
 
-/// What is waited for while a node is asked.
+/// The spinner's message while a node is queried.
 const ASKING: &str = "asking the node";
 
-/// A text from outside.
+/// Cleans a text from outside.
 pub(crate) fn clean(text: &str) -> String {
     clean_text(text, 500)
 }
 
-/// `1 call`, `2 calls`.
+/// Formats a count: `1 call`, `2 calls`.
 fn calls(count: usize) -> String {
     let plural = if count == 1 { "" } else { "s" };
     format!("{count} call{plural}")
@@ -69,72 +69,78 @@ fn calls(count: usize) -> String {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum KeyCommand {
-    /// Make an account, or compute its address.
+    /// Create an account, or compute its address.
     #[command(subcommand)]
     Account(AccountCommand),
 
-    /// Show every session key of the account with all that it may do, rebuilt from logs and checked against the plugin's views.
+    /// Show every session key with its full permissions, rebuilt from logs and checked against the plugin's
+    /// views.
     Inspect(look::InspectArguments),
 
-    /// Show what a key can still spend, of what, and when it refreshes.
+    /// Show what a key can still spend, and when its limits refresh.
     Budget(look::BudgetArguments),
 
-    /// Say whether calls or an operation would pass, and if not, every rule that they break. Exit code 1: refused.
+    /// Say whether calls or an operation would pass, and list every rule they break. Exit code 1: refused.
     Check(look::CheckArguments),
 
-    /// Say what became of an operation or a transaction, and every rule that it broke.
+    /// Show the outcome of an operation or a transaction, and every rule that it broke.
     Explain(look::ExplainArguments),
 
-    /// Grant a key what a policy says: create the account and install what is missing, add the key, in one operation.
+    /// Grant a policy to a key, in one operation: create the account, install what is missing, and add the
+    /// key.
     Grant(write::GrantArguments),
 
-    /// Show what has to change for a key to have exactly what a policy says.
+    /// Show the changes that give a key exactly the permissions of a policy.
     Plan(write::PlanArguments),
 
-    /// Change a key to exactly what a policy says.
+    /// Change a key to exactly the permissions of a policy.
     Apply(write::ApplyArguments),
 
-    /// Warn of what is dangerous or not meant in a policy. Exit code 1: a warning is an error.
+    /// Warn about dangerous or unintended settings in a policy. Exit code 1: a warning is an error.
     Lint(offline::LintArguments),
 
-    /// Say whether a policy allows everything that another one asks for, and what is missing. Exit code 1: it does not.
+    /// Say whether a policy allows everything that another needs, and what is missing. Exit code 1: it does
+    /// not.
     Covers(offline::CoversArguments),
 
-    /// Ask for a session key, read such a request, approve it.
+    /// Ask for a session key; read or approve such a request.
     #[command(subcommand)]
     Request(request::RequestCommand),
 
-    /// Give a key's permissions, and what is used of them, to another key.
+    /// Move a key's permissions, and the amounts used, to another key.
     Rotate(write::RotateArguments),
 
     /// Remove keys.
     Revoke(write::RevokeArguments),
 
-    /// Settle the pending reset of a key's gas limit.
+    /// Settle a pending reset of a key's gas limit.
     Reset(write::ResetArguments),
 
     /// End the open operations of a key's nonce lane.
+    ///
+    /// The account calls `incrementNonce` on the EntryPoint, which uses up the lane's next nonces: operations
+    /// that wait with them can never be included. Shows the nonces and what happens to each operation.
     Unblock(write::UnblockArguments),
 
-    /// Make a session key in the keystore.
+    /// Create a session key in the keystore.
     Keygen(keys::KeygenArguments),
 
     /// List the session keys in the keystore.
     Keys(keys::KeysArguments),
 
-    /// Print the updates that a policy encodes to.
+    /// Print the updates that encode a policy.
     Encode(offline::EncodeArguments),
 
-    /// Say what updates, call data, a user operation or revert data are.
+    /// Decode updates, call data, a user operation or revert data.
     Decode(decode::DecodeArguments),
 
-    /// Show keys added, used, refused and changed, and budgets going down, as it happens.
+    /// Show keys added, used, refused and changed, and budgets going down, live.
     Watch(watch::WatchArguments),
 
-    /// Print completions for a shell.
+    /// Print shell completions.
     Completions(generate::CompletionsArguments),
 
-    /// Print the manual page.
+    /// Print a manual page.
     Man(generate::ManArguments),
 }
 
@@ -143,11 +149,11 @@ pub(crate) enum AccountCommand {
     /// Create the account of an owner.
     New(write::NewAccountArguments),
 
-    /// Compute the address of an owner's account. Needs no node.
+    /// Compute the address of an owner's account, without a node.
     Address(look::AddressArguments),
 }
 
-/// Whether and how a command prints JSON.
+/// The output format.
 #[derive(Clone, Copy, Debug, Args)]
 pub(crate) struct Json {
     /// Print one JSON document instead of lines.
@@ -201,14 +207,14 @@ impl KeyCommand {
         self.writing().is_some()
     }
 
-    /// Runs the command, and prints what came of it.
+    /// Runs the command and prints its answer.
     pub(crate) async fn run(&self) -> ExitCode {
         let outcome = match self {
             Self::Watch(arguments) => return watch::run(arguments).await,
             Self::Completions(arguments) => return generate::completions(arguments),
             Self::Man(arguments) => return generate::man(arguments),
             _ => match self.writing() {
-                // What is under way hears of it first: it may have to clean up.
+                // Let running work observe the signal first: it may have to clean up.
                 Some(writing) => tokio::select! {
                     biased;
                     outcome = self.outcome() => outcome,
@@ -225,14 +231,14 @@ impl KeyCommand {
             Err(Ended::No(reason)) => Failure::said_no(&reason),
         };
         let printed = print_failure(&failure, self.is_json(), self.writes());
-        // What is done and could not be reported is reported the next time.
+        // An open outcome is reported by the next run: keep its record.
         if failure.exit == Exit::Open {
             return printed.into();
         }
         self.told(printed).await
     }
 
-    /// What comes of it.
+    /// Runs the command.
     async fn outcome(&self) -> Outcome {
         match self {
             Self::Account(AccountCommand::New(arguments)) => write::new_account(arguments).await,
@@ -255,12 +261,12 @@ impl KeyCommand {
             Self::Keys(arguments) => keys::list(arguments),
             Self::Encode(arguments) => offline::encode(arguments).await,
             Self::Decode(arguments) => decode::decode(arguments),
-            // These print as they go.
+            // These print as they run.
             Self::Watch(_) | Self::Completions(_) | Self::Man(_) => Ok(Answer::new()),
         }
     }
 
-    /// What was printed as a whole was told.
+    /// Forgets the records of outcomes once they are fully printed.
     async fn told(&self, printed: Printed) -> ExitCode {
         if let Some(writing) = self.writing().filter(|_| printed.is_whole) {
             writing.told.forget().await;

@@ -1,4 +1,4 @@
-//! What stands in the way of an operation besides the rules of its key: its nonce, and what the account holds.
+//! Obstacles to an operation apart from the key's rules: its nonce, and the account's funds.
 
 use super::chain::Chain;
 use eyre::Result;
@@ -13,17 +13,17 @@ use session_key_client::{
 };
 use std::{cmp::Ordering, collections::BTreeMap};
 
-/// Something that stands in the way.
+/// An obstacle.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Obstacle {
     code: &'static str,
-    /// Whether it stays, whatever comes before the operation or in its batch.
+    /// Whether it holds regardless of earlier operations and earlier calls of the batch.
     pub(super) is_final: bool,
     pub(super) words: String,
 }
 
-/// The nonce, compared with the next one of its lane.
+/// Compares the nonce with the lane's next one.
 fn of_nonce(nonce: U256, next: U256) -> Option<Obstacle> {
     let sequence = |nonce: U256| nonce & U256::from(u64::MAX);
     let (given, next_one) = (sequence(nonce), sequence(next));
@@ -32,21 +32,20 @@ fn of_nonce(nonce: U256, next: U256) -> Option<Obstacle> {
         Ordering::Less => Some(Obstacle {
             code: "nonce_used",
             is_final: true,
-            words: format!(
-                "its nonce was used before: it is number {given} of its lane, and {next_one} is the next"
-            ),
+            words: format!("its nonce is used: it is number {given} of its lane, and the next is {next_one}"),
         }),
         Ordering::Greater => Some(Obstacle {
             code: "nonce_ahead",
             is_final: false,
             words: format!(
-                "its nonce is ahead: it is number {given} of its lane, and operations from number {next_one} on come first"
+                "its nonce is ahead: it is number {given} of its lane, and the next is {next_one}"
             ),
         }),
     }
 }
 
-/// What calls send, compared with what is there. Calls before a call may bring it more.
+/// Compares the amounts that calls send with what the account holds. Earlier calls of the batch may bring in
+/// more.
 fn of_amounts(amounts: impl IntoIterator<Item = (usize, U256)>, holds: U256) -> Option<(bool, U256)> {
     let mut sum = U256::ZERO;
     let mut is_final = false;
@@ -57,7 +56,7 @@ fn of_amounts(amounts: impl IntoIterator<Item = (usize, U256)>, holds: U256) -> 
     (sum > holds).then_some((is_final, sum))
 }
 
-/// Amounts that calls of `transfer` send, by token, each with the call's index.
+/// Sums up `transfer` amounts by token, each with its call index.
 fn transfers(calls: &[Call]) -> BTreeMap<Address, Vec<(usize, U256)>> {
     let mut found: BTreeMap<Address, Vec<(usize, U256)>> = BTreeMap::new();
     for (index, call) in calls.iter().enumerate() {
@@ -71,7 +70,7 @@ fn transfers(calls: &[Call]) -> BTreeMap<Address, Vec<(usize, U256)>> {
     found
 }
 
-/// All of them, at the block that the account is read at.
+/// Returns all obstacles, at the block that the account is read at.
 pub(super) async fn obstacles(
     chain: &Chain,
     account: &SmartAccount,
@@ -101,7 +100,7 @@ pub(super) async fn obstacles(
         }
     }
     for (token, amounts) in transfers(calls) {
-        // What does not answer as tokens do has no balance to compare with.
+        // A contract that does not answer like a token has no balance to compare with.
         let Ok(holds) = chain.balance_of(token, account.address(), block).await else {
             continue;
         };
@@ -130,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn a_nonce_is_used_next_or_ahead() {
+    fn a_nonce_is_classified_as_used_next_or_ahead() {
         let nonce = |sequence: u64| (n(7) << 64) | n(sequence);
         assert_eq!(of_nonce(nonce(3), nonce(3)), None);
         let code =
@@ -140,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_before_may_bring_what_a_later_one_sends() {
+    fn an_earlier_call_may_fund_a_later_one() {
         assert_eq!(of_amounts([(0, n(5)), (1, n(5))], n(10)), None);
         assert_eq!(of_amounts([(0, n(5)), (1, n(6))], n(10)), Some((false, n(11))));
         assert_eq!(of_amounts([(1, n(11))], n(10)), Some((false, n(11))));
@@ -152,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn transfers_are_added_up_by_token() {
+    fn transfers_are_summed_by_token() {
         let (one, other) = (Address::repeat_byte(1), Address::repeat_byte(2));
         let calls = [
             Call::new(one, erc20::transfer(other, n(3))),

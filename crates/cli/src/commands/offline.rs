@@ -1,4 +1,4 @@
-//! Commands that need no chain, and ask a node only where one is given: lint, covers, encode.
+//! Commands that work without a chain, and query a node only if one is given: lint, covers, encode.
 
 use super::{Outcome, chain::Chain, not_begun, show};
 use crate::{
@@ -35,11 +35,11 @@ pub(crate) struct LintArguments {
     /// The policy; `-` reads standard input.
     policy: PathBuf,
 
-    /// The chain that is meant, for the name of its coin.
+    /// The chain id, for the name of its coin.
     #[arg(long, value_name = "ID", env = "SESSION_KEY_CHAIN_ID")]
     chain_id: Option<u64>,
 
-    /// JSON-RPC URL of a node of the chain: it is asked which contracts are NFTs. Without it, no node is asked.
+    /// JSON-RPC URL of a node, to ask which contracts are NFTs. Without it, no node is queried.
     #[arg(long, value_name = "URL")]
     rpc_url: Option<String>,
 
@@ -53,13 +53,13 @@ pub(crate) struct LintArguments {
 
 #[derive(Debug, Args)]
 pub(crate) struct CoversArguments {
-    /// What a key may do.
+    /// The permissions of a key.
     policy: PathBuf,
 
-    /// What a key shall be able to do.
+    /// The permissions needed.
     need: PathBuf,
 
-    /// The chain that is meant, for the name of its coin.
+    /// The chain id, for the name of its coin.
     #[arg(long, value_name = "ID", env = "SESSION_KEY_CHAIN_ID")]
     chain_id: Option<u64>,
 
@@ -73,7 +73,7 @@ pub(crate) struct EncodeArguments {
     /// The policy; `-` reads standard input.
     policy: PathBuf,
 
-    /// The key whose entry of the lock file counts, if its entries differ.
+    /// The key whose lock file entry to use, if entries differ.
     #[arg(long, value_name = "ADDRESS", value_parser = parse_address)]
     key: Option<Address>,
 
@@ -81,13 +81,13 @@ pub(crate) struct EncodeArguments {
     pub(crate) sources: Sources,
 }
 
-/// The time, unix seconds.
+/// The current time, in unix seconds.
 pub(crate) fn now() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     since.map_or(0, |since| since.as_secs())
 }
 
-/// The chain that is meant: as it is given, or as the settings file in the working directory says.
+/// Returns the chain id given, or that of the settings file in the working directory.
 fn chain_id_of(given: Option<u64>) -> Result<Option<u64>> {
     Ok(match given {
         Some(chain_id) => Some(chain_id),
@@ -99,10 +99,10 @@ fn symbol(chain_id: Option<u64>) -> &'static str {
     chain_id.map_or("ETH", native_symbol)
 }
 
-/// Decimals that make no difference to warnings.
+/// Decimals do not affect warnings.
 const ANY_DECIMALS: u8 = 18;
 
-/// Those of a policy's contracts that are NFTs, if a node is given.
+/// Returns the policy's contracts that are NFTs, if a node is given.
 async fn nfts_of(arguments: &LintArguments, permissions: &Permissions) -> Result<BTreeSet<Address>> {
     let Some(url) = &arguments.rpc_url else {
         return Ok(BTreeSet::new());
@@ -175,7 +175,7 @@ pub(crate) fn covers_command(arguments: &CoversArguments) -> Outcome {
     not_begun((|| {
         ensure!(
             arguments.policy != arguments.need || arguments.policy != Path::new("-"),
-            WrongInput("standard input is read once: only one of the two can be -".to_owned())
+            WrongInput("standard input can be read only once: only one of the two can be -".to_owned())
         );
         let chain_id = chain_id_of(arguments.chain_id)?;
         let symbol = symbol(chain_id);
@@ -198,7 +198,7 @@ pub(crate) fn covers_command(arguments: &CoversArguments) -> Outcome {
                 ensure!(
                     one == other,
                     WrongInput(format!(
-                        "token {token} has {one} decimals by {}, and {other} by {}",
+                        "token {token} has {one} decimals according to {}, and {other} according to {}",
                         policy.name, need.name
                     ))
                 );
@@ -266,8 +266,8 @@ pub(crate) fn covers_command(arguments: &CoversArguments) -> Outcome {
 
 type U = session_key_client::permissions::covers::Use;
 
-/// Resolves a policy by its lock file: the entry of a key, or the only one, or such as do not differ. `said`: what tokens say of
-/// their decimals.
+/// Resolves a policy by its lock file: by the key's entry, or by entries that agree. `said`: the decimals
+/// that tokens report.
 fn resolve_locked(
     file: &PolicyFile,
     lock: &PolicyLock,
@@ -295,7 +295,7 @@ fn resolve_locked(
         for (token, locked) in &grant.decimals {
             if let Some(said) = said.get(token).filter(|said| *said != locked) {
                 bail!(WrongInput(format!(
-                    "{}: token {token} has {said} decimals, by what the node says, and {locked} by {}.lock",
+                    "{}: token {token} has {said} decimals according to the node, and {locked} according to {}.lock",
                     file.name, file.name
                 )));
             }
@@ -320,7 +320,8 @@ fn resolve_locked(
     }
 }
 
-/// The decimals of limited tokens, by what a node says. One that does not answer is an error only where nothing else says them.
+/// Reads the decimals of limited tokens. A token that does not answer is an error only if nothing else gives
+/// them.
 async fn decimals_by(chain: &Chain, file: &PolicyFile) -> Result<BTreeMap<Address, u8>> {
     let locked = file.locked_decimals(chain.chain_id)?;
     let mut said = BTreeMap::new();
@@ -336,7 +337,7 @@ async fn decimals_by(chain: &Chain, file: &PolicyFile) -> Result<BTreeMap<Addres
     Ok(said)
 }
 
-/// Says which amounts depend on the node's word, on standard error: what is printed is to be decoded again.
+/// Notes on standard error which amounts rely on the node: standard output must stay decodable.
 fn note_assumed(file: &PolicyFile, chain_id: u64, resolved: &Resolved) -> Result<()> {
     let locked = file.locked_decimals(chain_id)?;
     for (token, decimals) in &resolved.assumed_decimals {
@@ -344,7 +345,7 @@ fn note_assumed(file: &PolicyFile, chain_id: u64, resolved: &Resolved) -> Result
         let limit = limits.iter().find(|limit| limit.token == *token);
         if let (Some(limit), None) = (limit, locked.get(token)) {
             print_note(&format!(
-                "token {token} has {decimals} decimals, by what the node says: the limit is {} base units",
+                "token {token} has {decimals} decimals according to the node: the limit is {} base units",
                 limit.limit.spend_limit
             ));
         }

@@ -1,4 +1,4 @@
-//! Requests: an agent asks for a session key, an owner reads and approves.
+//! Key requests: an agent asks for a session key, an owner reads and approves.
 
 use super::{
     Outcome,
@@ -33,10 +33,10 @@ use std::path::{Path, PathBuf};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum RequestCommand {
-    /// Make a request: what is needed, for a key whose proof it carries.
+    /// Create a request: the permissions needed, and the key's proof of possession.
     New(NewArguments),
 
-    /// Read a request: in words, with warnings.
+    /// Show a request in words, with warnings.
     Show(ShowArguments),
 
     /// Grant what a request asks for, or something narrower.
@@ -45,14 +45,14 @@ pub(crate) enum RequestCommand {
 
 #[derive(Debug, Args)]
 pub(crate) struct NewArguments {
-    /// What the key needs: a policy.
+    /// The permissions the key needs: a policy.
     need: PathBuf,
 
-    /// The key, in the keystore. Without it, one is made there.
+    /// The key, in the keystore. Without it, one is created there.
     #[arg(long, value_name = "ADDRESS", value_parser = parse_address)]
     key: Option<Address>,
 
-    /// The account that shall have the key.
+    /// The account to grant the key on.
     #[arg(long, value_name = "ADDRESS", env = "SESSION_KEY_ACCOUNT", value_parser = parse_address)]
     account: Option<Address>,
 
@@ -60,11 +60,11 @@ pub(crate) struct NewArguments {
     #[arg(long, value_name = "ID", env = "SESSION_KEY_CHAIN_ID")]
     chain_id: Option<u64>,
 
-    /// The settings file [default: session-key.toml in the working directory, if it is there].
+    /// The settings file [default: session-key.toml in the working directory, if it exists].
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 
-    /// For how many days the request is good.
+    /// How many days the request stays valid.
     #[arg(long, value_name = "DAYS", default_value_t = 7, value_parser = clap::value_parser!(u64).range(1..=365))]
     valid_days: u64,
 
@@ -164,8 +164,8 @@ async fn new(arguments: &NewArguments) -> Result<Answer> {
     Ok(answer)
 }
 
-/// What a policy of a request means, for a key that is granted now. Decimals that it does not say are those that the other policy
-/// says, so that the two can be compared; or any, the same for both.
+/// Resolves a request's policy for a key granted now. Missing decimals are taken from the other policy so
+/// that the two can be compared; any value works if both lack them.
 fn needed(request: &KeyRequest, policy: &Policy, other: Option<&Policy>) -> Result<Permissions> {
     let mut facts = Facts::new()
         .granted_at(offline::now())
@@ -177,7 +177,7 @@ fn needed(request: &KeyRequest, policy: &Policy, other: Option<&Policy>) -> Resu
     Ok(policy.resolve(&facts)?.permissions)
 }
 
-/// Reads a request, or what `request new` prints with `--json`.
+/// Reads a request, or the output of `request new --json`.
 fn read_request(path: &Path) -> Result<KeyRequest> {
     let text = read(path)?;
     let answer: Option<Value> = serde_json::from_str(&text).ok();
@@ -204,7 +204,7 @@ fn show(arguments: &ShowArguments) -> Result<Answer> {
         request.chain_id()
     ));
     answer.plain(format!(
-        "The key has signed this; it is good until {}.",
+        "The key has signed this; it is valid until {}.",
         UnixTime(request.expires_at())
     ));
     let unknown = policy.tokens_without_decimals();
@@ -215,9 +215,7 @@ fn show(arguments: &ShowArguments) -> Result<Answer> {
         answer.line(
             Tone::Doubt,
             2,
-            format!(
-                "the decimals of {token} are not in the request: its amounts are read as of 18 decimals here"
-            ),
+            format!("the request does not give the decimals of {token}: its amounts are shown with 18"),
         );
     }
     for (token, name) in policy.token_names() {
@@ -228,7 +226,7 @@ fn show(arguments: &ShowArguments) -> Result<Answer> {
         answer.line(
             Tone::Doubt,
             2,
-            format!("it is the request that calls {token} {name}{decimals}: approve asks the token itself"),
+            format!("the request calls {token} {name}{decimals}, which is not verified: approve asks the token itself"),
         );
     }
     let warnings = Lint::new(&permissions).at(offline::now()).run();
@@ -261,7 +259,7 @@ async fn approve(arguments: &ApproveArguments) -> Outcome {
                 let file = PolicyFile::read(path)?;
                 let granted = needed(&request, &file.policy, Some(&need))?;
                 wanted = needed(&request, &need, Some(&file.policy))?;
-                // The other way round: what is granted is nothing that was not asked for.
+                // The reverse must hold as well: nothing is granted that was not asked for.
                 let coverage = covers(&wanted, &granted)
                     .map_err(|error| WrongInput(format!("{}: {error}", file.name)))?;
                 if let Some(more) = coverage.missing().first() {
@@ -271,7 +269,7 @@ async fn approve(arguments: &ApproveArguments) -> Outcome {
                             .names(&Facts::new().native_symbol(native_symbol(request.chain_id()))),
                     );
                     return Err(WrongInput(format!(
-                        "{} allows more than the request asks for, which would refuse this, {words}",
+                        "{} allows more than the request asks for, {words}",
                         file.name
                     ))
                     .into());

@@ -1,4 +1,4 @@
-//! Keys, verdicts and plans as answers.
+//! Formats keys, verdicts and plans.
 
 use crate::answer::{Answer, Tone};
 use serde_json::{Value, json};
@@ -17,10 +17,10 @@ use session_key_client::{
 };
 use std::collections::BTreeSet;
 
-/// Characters of a bar.
+/// The width of a bar, in characters.
 const BAR: usize = 20;
 
-/// A key in JSON.
+/// A key as JSON.
 pub(crate) fn key_json(key: &InspectedKey, names: &Names, nfts: &BTreeSet<Address>, now: u64) -> Value {
     let state = &key.state;
     let warnings = Lint::of_key(state).at(now).nfts(nfts.iter().copied()).run();
@@ -64,7 +64,7 @@ pub(crate) fn show_key(
     show_warnings(answer, &warnings, names, None);
 }
 
-/// A tag that is a text in ASCII, or its bytes.
+/// Formats a tag as text if it is ASCII, else as bytes.
 fn shown_tag(tag: B256) -> String {
     tag.to_string()
 }
@@ -78,14 +78,14 @@ pub(crate) const fn status(status: KeyStatus) -> &'static str {
     }
 }
 
-/// What is left of each limit, as bars.
+/// Shows what is left of each limit, as bars.
 pub(crate) fn show_budgets(answer: &mut Answer, state: &KeyState, names: &Names, now: u64) {
     for budget in state.budget_figures(now) {
         let (label, amount): (String, Box<dyn Fn(U256) -> String>) = match &budget {
             BudgetFigures::Token { token, .. } => {
                 let (names, token) = (names.clone(), *token);
                 let label = token_symbol(&names, token);
-                // Where the symbol alone does not say which token it is, the address stands in front.
+                // If the symbol is ambiguous, the address precedes it.
                 let amount: Box<dyn Fn(U256) -> String> = match (Lookup::token(&names, token), &label) {
                     (Some(known), None) => Box::new(move |amount| decimal(amount, known.decimals)),
                     (None, _) => Box::new(|amount| format!("{amount} base units")),
@@ -103,7 +103,7 @@ pub(crate) fn show_budgets(answer: &mut Answer, state: &KeyState, names: &Names,
         let filled = if limit.is_zero() {
             BAR
         } else {
-            // At most as many as there are: more may be used than a lowered limit allows.
+            // Capped: more may be used than a lowered limit allows.
             let share = used.min(limit).saturating_mul(U256::from(BAR)) / limit;
             usize::try_from(share).unwrap_or(BAR).min(BAR)
         };
@@ -141,7 +141,7 @@ fn native(names: &Names) -> Box<dyn Fn(U256) -> String> {
     Box::new(move |wei| format!("{} {symbol}", decimal(wei, 18)))
 }
 
-/// Warnings in JSON, with the line where the file says it.
+/// Warnings as JSON, with their line if a file has them.
 pub(crate) fn warnings_json(warnings: &[Warning], names: &Names, policy: Option<&Policy>) -> Value {
     let warnings = warnings.iter().map(|warning| {
         let place = policy.and_then(|policy| policy.place(&warning.part));
@@ -160,7 +160,7 @@ pub(crate) fn warnings_json(warnings: &[Warning], names: &Names, policy: Option<
     warnings.collect()
 }
 
-/// Warnings for people, with file, line and column where a file has them.
+/// Shows warnings, with file, line and column if a file has them.
 pub(crate) fn show_warnings(
     answer: &mut Answer,
     warnings: &[Warning],
@@ -192,15 +192,15 @@ pub(crate) fn show_warnings(
     }
 }
 
-/// A broken rule in JSON.
+/// A broken rule as JSON.
 pub(crate) fn violation_json(violation: &Violation, names: &Names) -> Value {
-    // All of it can be written.
+    // Serialization cannot fail: keys are strings.
     let mut value = serde_json::to_value(violation).unwrap_or_default();
     value["words"] = json!(violation.describe(names));
     value
 }
 
-/// A verdict in JSON: `verdict`, `violations`, `passesFrom`.
+/// Adds a verdict to the JSON: `verdict`, `violations`, `passesFrom`.
 pub(crate) fn verdict_json(answer: &mut Answer, verdict: &Verdict, names: &Names) {
     let word = match verdict {
         Verdict::Accepted { .. } => "accepted",
@@ -223,12 +223,12 @@ pub(crate) fn verdict_json(answer: &mut Answer, verdict: &Verdict, names: &Names
         .data("passesFrom", passes_from);
 }
 
-/// What is left of limits, in JSON; null where there is no limit.
+/// The remaining amounts as JSON; null where there is no limit.
 pub(crate) fn remaining_json(remaining: &Remaining) -> Value {
     json!(remaining)
 }
 
-/// What a plan changes, in JSON.
+/// Adds a plan's changes to the JSON.
 pub(crate) fn plan_json(answer: &mut Answer, plan: &Plan, names: &Names) -> eyre::Result<()> {
     let mut changes = Vec::new();
     for change in plan.changes() {
@@ -251,13 +251,13 @@ pub(crate) fn plan_json(answer: &mut Answer, plan: &Plan, names: &Names) -> eyre
     Ok(())
 }
 
-/// What a plan changes, for people.
+/// Shows a plan's changes.
 pub(crate) fn show_plan(answer: &mut Answer, plan: &Plan, names: &Names) {
     if plan.is_empty() {
         answer.line(
             Tone::Good,
             2,
-            "Nothing changes: the key has exactly these permissions.",
+            "Nothing to change: the key has exactly these permissions.",
         );
         return;
     }

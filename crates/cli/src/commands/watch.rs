@@ -30,19 +30,19 @@ use std::{
 
 #[derive(Debug, Args)]
 pub(crate) struct WatchArguments {
-    /// These keys only.
+    /// Watch only these keys.
     #[arg(value_name = "KEY", value_parser = parse_address)]
     keys: Vec<Address>,
 
-    /// How often to look, in seconds.
+    /// The polling interval, in seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 4, value_parser = clap::value_parser!(u64).range(1..=3600))]
     interval: u64,
 
-    /// Show what happened since this block, and go on from there [default: the latest].
+    /// Start with the events of this block [default: after the latest].
     #[arg(long, value_name = "BLOCK")]
     since: Option<u64>,
 
-    /// End after having looked so often.
+    /// Stop after this many polls.
     #[arg(long, value_name = "COUNT")]
     rounds: Option<u64>,
 
@@ -50,7 +50,7 @@ pub(crate) struct WatchArguments {
     pub(crate) sources: Sources,
 }
 
-/// Something that happened.
+/// An event.
 struct Event {
     block: u64,
     kind: &'static str,
@@ -88,7 +88,7 @@ impl Event {
     }
 }
 
-/// What a key has left.
+/// What is left to a key.
 struct Left {
     key: Address,
     budgets: Vec<BudgetFigures>,
@@ -99,9 +99,9 @@ struct Watch<'a> {
     arguments: &'a WatchArguments,
     chain: Chain,
     account: SmartAccount,
-    /// The last block that was looked at.
+    /// The last block seen.
     seen: u64,
-    /// The keys that were asked for, and those that they were rotated to. Empty: all.
+    /// The keys given, and those they were rotated to. Empty: all.
     watched: BTreeSet<Address>,
     budgets: BTreeMap<Address, Vec<BudgetFigures>>,
 }
@@ -118,7 +118,7 @@ pub(crate) async fn run(arguments: &WatchArguments) -> ExitCode {
         ensure!(
             seen <= head.number,
             WrongInput(format!(
-                "--since {} is not there yet: the latest block is {}",
+                "--since {} is ahead of the latest block, {}",
                 seen.saturating_add(1),
                 head.number
             ))
@@ -159,7 +159,7 @@ pub(crate) async fn run(arguments: &WatchArguments) -> ExitCode {
                 print_error(&format!("the answer could not be written: {error}"));
                 return Exit::Open.into();
             }
-            // A node that is away for a while comes back.
+            // The node may be back at the next poll.
             Err(error) => print_error(&clean(&format!("{error:#}"))),
         }
         rounds += 1;
@@ -178,7 +178,7 @@ impl Watch<'_> {
         self.watched.is_empty() || self.watched.contains(key)
     }
 
-    /// What the keys have left now, of those that have other budgets than before.
+    /// Stores what the keys have left now, and returns those whose budgets changed.
     async fn remember(&mut self, head: Head) -> Result<Vec<Left>> {
         let options = InspectOptions::new()
             .at(head.number.into())
@@ -205,7 +205,7 @@ impl Watch<'_> {
         Ok(changed)
     }
 
-    /// Shows what has happened since.
+    /// Shows the events since the last poll.
     async fn look(&mut self) -> Result<std::io::Result<()>> {
         let head = self.chain.head().await?;
         if head.number <= self.seen {
@@ -238,7 +238,7 @@ impl Watch<'_> {
                 _ => continue,
             };
             if self.is_watched(&key) {
-                // It is the same permissions that are watched.
+                // A rotation moves the watched permissions to the new key.
                 if !self.watched.is_empty() {
                     self.watched.extend(new_key);
                 }
@@ -301,7 +301,7 @@ impl Watch<'_> {
                 kind: "budget",
                 key,
                 new_key: None,
-                words: format!("has other budgets at {}. {words}", UnixTime(head.timestamp)),
+                words: format!("has new budgets at {}. {words}", UnixTime(head.timestamp)),
                 transaction: None,
                 operation: None,
                 budgets,

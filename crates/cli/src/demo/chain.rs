@@ -1,4 +1,4 @@
-//! The chain that the demonstration runs on: simulated in this process, or a node behind a URL.
+//! The chain of the demonstration: simulated in this process, or a node's.
 
 use crate::{
     endpoint::{Endpoint, RPC_URL, TimeLimit},
@@ -12,7 +12,7 @@ use session_key_testkit::{DEPLOYMENT_PROXY, DEPLOYMENT_PROXY_CODE, Testkit, dev_
 use std::time::Duration;
 use tokio::time::{sleep, timeout};
 
-/// Chains whose coin is worth nothing: development nodes and public test networks.
+/// Chains whose coin has no value: development nodes and public testnets.
 const TEST_CHAINS: [u64; 12] = [
     1337,
     31_337,
@@ -31,11 +31,11 @@ const TEST_CHAINS: [u64; 12] = [
 /// How time passes on the chain.
 #[derive(Debug)]
 enum Clock {
-    /// By our own hand.
+    /// Advanced by this process.
     Simulated(Testkit),
-    /// By `evm_increaseTime`, on a development node.
+    /// Advanced with `evm_increaseTime`, on a development node.
     Development,
-    /// By itself.
+    /// Real time.
     Real,
 }
 
@@ -47,13 +47,13 @@ pub(super) struct Chain {
     pub(super) node: Node,
     pub(super) chain_id: u64,
     pub(super) purse: Purse,
-    /// What the chain is, in a few words.
+    /// A short description of the chain.
     pub(super) description: String,
     clock: Clock,
 }
 
 impl Chain {
-    /// A chain of its own, in this process.
+    /// Starts a chain in this process.
     pub(super) fn simulated() -> Result<Self> {
         let testkit = Testkit::default();
         testkit
@@ -67,14 +67,12 @@ impl Chain {
             provider,
             chain_id,
             purse,
-            description: format!(
-                "simulated in this process (chain id {chain_id}); nothing leaves this machine"
-            ),
+            description: format!("simulated in this process (chain id {chain_id}); no network is used"),
             clock: Clock::Simulated(testkit),
         })
     }
 
-    /// The chain of a node, if it is the one that is meant.
+    /// Connects to a node, and checks its chain id.
     pub(super) async fn of_node(url: &str, chain_id: u64, time_limit: TimeLimit) -> Result<Self> {
         let funder = required_funder()?;
         let endpoint = Endpoint::new(RPC_URL, url, time_limit)?;
@@ -83,7 +81,7 @@ impl Chain {
         let purse = Purse::new(funder, chain_id);
         let provider = purse.over(endpoint.node.provider().clone());
         let node = Node::new(provider.clone());
-        // A node that can move its clock says so by moving it by nothing.
+        // Whether the node can move its clock is found out by moving it by zero.
         let moved: Result<Value, _> = node.request("evm_increaseTime", (0,)).await;
         let clock = if moved.is_ok() {
             Clock::Development
@@ -100,18 +98,18 @@ impl Chain {
         })
     }
 
-    /// Whether nothing on the chain is worth anything.
+    /// Whether the chain is simulated, and nothing on it has value.
     pub(super) const fn is_simulated(&self) -> bool {
         matches!(self.clock, Clock::Simulated(_))
     }
 
-    /// Whether the chain is known to be one for tests.
+    /// Whether the chain is known to be a test chain.
     pub(super) fn is_for_tests(&self) -> bool {
         TEST_CHAINS.contains(&self.chain_id)
     }
 
-    /// How long the limit that the demonstration refreshes takes to do so, in seconds: a day where time can be moved, else
-    /// as short as can be waited for.
+    /// The refresh interval of the demonstration's limit, in seconds: a day where time can be moved, else as
+    /// short as is practical.
     pub(super) const fn refresh_interval(&self) -> u64 {
         match self.clock {
             Clock::Simulated(_) | Clock::Development => 86_400,
@@ -119,17 +117,17 @@ impl Chain {
         }
     }
 
-    /// Time of the latest block, in unix seconds.
+    /// Returns the latest block's time, in unix seconds.
     pub(super) async fn time(&self) -> Result<u64> {
         let head = self
             .node
             .head()
             .await
-            .wrap_err("the node does not tell its time")?;
+            .wrap_err("the node did not return its time")?;
         Ok(head.timestamp)
     }
 
-    /// Lets time pass until the chain has come to `time`.
+    /// Waits until the chain's time reaches `time`.
     pub(super) async fn wait_until(&self, time: u64) -> Result<()> {
         let missing = time.saturating_sub(self.time().await?);
         match &self.clock {
@@ -146,14 +144,14 @@ impl Chain {
             }
             Clock::Real => {
                 let arrival = async {
-                    // A node that does not answer now may do so later.
+                    // A node that does not answer now may answer later.
                     while !self.time().await.is_ok_and(|now| now >= time) {
                         sleep(Duration::from_secs(2)).await;
                     }
                 };
                 let patience = Duration::from_secs(missing).saturating_add(INCLUSION_TIMEOUT);
                 let arrived = timeout(patience, arrival).await;
-                arrived.map_err(|_| eyre!("no block of that time came in {} s", patience.as_secs()))
+                arrived.map_err(|_| eyre!("no block reached that time within {} s", patience.as_secs()))
             }
         }
     }

@@ -1,4 +1,4 @@
-//! What the demonstration costs, what it lends to the account, and how that comes back.
+//! The cost of the demonstration, the loan to the account, and its return.
 
 use super::chain::Chain;
 use crate::{
@@ -16,55 +16,55 @@ use session_key_client::{
     operation::Bounds,
 };
 
-/// What all transactions of the demonstration may use at most, besides the deployment of the contracts, in gas units.
+/// Maximum gas of all transactions of the demonstration, apart from the deployment.
 const TRANSACTIONS_GAS: u64 = 10_000_000;
-/// What giving back may use at most, in gas units.
+/// Maximum gas of returning the loan.
 const GIVE_BACK_GAS: u64 = 1_000_000;
-/// What the account's operations may use at most, in gas units.
+/// Maximum gas of the account's operations.
 const OPERATIONS_GAS: u64 = 5_000_000;
-/// What one operation may use at most, in gas units.
+/// Maximum gas of one operation.
 const OPERATION_GAS: u64 = 3_000_000;
-/// What the key's operations may use at most, in gas units.
+/// Maximum gas of the key's operations.
 const KEY_GAS: u64 = 1_500_000;
-/// What the account holds, in wei: more than the key may spend.
+/// The account's funds, in wei: more than the key may spend.
 const ACCOUNT_FUNDS: u64 = 2_000_000_000_000_000;
-/// How many times the fee that is suggested at the beginning a gas unit may cost.
+/// Maximum ratio of the gas price to the one suggested at the start.
 const FEE_RISE: u64 = 2;
-/// How many times the bound on an operation's cost the fees of the demonstration may come to, unless the caller says otherwise:
-/// half an ether.
+/// The default maximum for all fees, as a multiple of the bound on one operation's cost: half an ether.
 const OPERATIONS: u64 = 10;
-/// How often giving back is tried: what arrives meanwhile goes back, too.
+/// How many times returning is attempted: ether that arrives meanwhile is returned as well.
 const ATTEMPTS: usize = 3;
 
-/// What the demonstration takes, in wei.
+/// Amounts that the demonstration needs, in wei.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Costs {
-    /// The most that fees come to.
+    /// The maximum for fees.
     pub(super) fees: U256,
-    /// The most that giving back costs, which is part of the fees.
+    /// The maximum cost of returning the loan, part of the fees.
     pub(super) give_back: U256,
-    /// What the account gets, and gives back: to hold, and deposited for its operations.
+    /// The loan to the account: its balance, and its deposit for operations.
     pub(super) funds: U256,
     pub(super) deposit: U256,
-    /// What the key may use for gas.
+    /// The key's gas limit.
     pub(super) key_gas: U256,
-    /// The most that one operation may cost.
+    /// The maximum cost of one operation.
     pub(super) operation: U256,
 }
 
 impl Costs {
-    /// At today's fees, with room for their rise; `deployment` is what the missing contracts cost at most.
+    /// Estimates at current fees, with room for a rise; `deployment` is the maximum cost of the missing
+    /// contracts.
     pub(super) async fn estimate(chain: &Chain, bounds: &Bounds, deployment: U256) -> Result<Self> {
         let head = chain
             .node
             .head()
             .await
-            .wrap_err("the node does not tell its fees")?;
+            .wrap_err("the node did not return its fees")?;
         let fees = chain
             .node
             .fees(&head)
             .await
-            .wrap_err("the node does not tell its fees")?;
+            .wrap_err("the node did not return its fees")?;
         bounds.check_fees(
             fees.base_fee,
             U256::from(fees.max_fee),
@@ -82,30 +82,30 @@ impl Costs {
         })
     }
 
-    /// What the account gets, and gives back.
+    /// Returns the loan to the account.
     pub(super) const fn lent(&self) -> U256 {
         self.funds.saturating_add(self.deposit)
     }
 
-    /// All that the funder must have.
+    /// Returns the balance that the funder needs.
     pub(super) const fn total(&self) -> U256 {
         self.fees.saturating_add(self.lent())
     }
 }
 
-/// The most that the fees may come to, unless the caller says otherwise.
+/// Returns the default maximum for fees.
 pub(super) fn default_max_cost(chain_id: u64) -> U256 {
     let operation = Bounds::on_chain(chain_id).max_cost;
     operation.saturating_mul(U256::from(OPERATIONS))
 }
 
-/// What an account holds and has deposited at the EntryPoint, in wei.
+/// Returns an account's balance, and its deposit at the EntryPoint, in wei.
 async fn holdings(account: &SmartAccount) -> Result<(U256, U256)> {
     Ok(tokio::try_join!(account.balance(), account.deposit())?)
 }
 
-/// Sends all ether that an account holds or has deposited to its owner, the funder, in the funder's own transaction. Returns how
-/// much that was.
+/// Returns an account's entire balance and deposit to its owner, the funder, in the funder's transactions.
+/// Returns the amount.
 pub(super) async fn give_back(chain: &Chain, account: &SmartAccount, bounds: Bounds) -> Result<U256> {
     let owner = chain.purse.address();
     let transactions = Transactions::new(
@@ -116,7 +116,7 @@ pub(super) async fn give_back(chain: &Chain, account: &SmartAccount, bounds: Bou
     );
     let mut given_back = U256::ZERO;
     for _ in 0..ATTEMPTS {
-        // What is on its way could change the amounts.
+        // Pending transactions could change the amounts.
         transactions.settle().await?;
         let (funds, deposit) = holdings(account).await?;
         if funds.is_zero() && deposit.is_zero() {
@@ -145,12 +145,12 @@ pub(super) async fn give_back(chain: &Chain, account: &SmartAccount, bounds: Bou
     }
     let (funds, deposit) = holdings(account).await?;
     if !(funds.is_zero() && deposit.is_zero()) {
-        bail!("more arrives than goes back");
+        bail!("ether keeps arriving while it is returned");
     }
     Ok(given_back)
 }
 
-/// What is still in an account that should be empty, and how to get it.
+/// Says what is left in an account that should be empty, and how to recover it.
 pub(super) async fn remaining(chain: &Chain, account: &SmartAccount) -> String {
     let (address, owner) = (account.address(), chain.purse.address());
     let amount = match holdings(account).await {
@@ -159,15 +159,15 @@ pub(super) async fn remaining(chain: &Chain, account: &SmartAccount) -> String {
             show_ether(funds),
             show_ether(deposit)
         ),
-        Err(_) => "what was lent to it".to_owned(),
+        Err(_) => "its loan".to_owned(),
     };
     format!(
-        "account {address} still has {amount}; it belongs to {owner}, and the same key gets it back: {}",
+        "account {address} still has {amount}; {owner} owns it, and the same key recovers it: {}",
         get_back(chain.chain_id, address)
     )
 }
 
-/// The command that gets back what is in an account.
+/// Returns the command that recovers an account's funds.
 pub(super) fn get_back(chain_id: u64, account: Address) -> String {
     format!("session-key demo --rpc-url … --chain-id {chain_id} --give-back {account} --yes")
 }

@@ -1,4 +1,4 @@
-//! A session key's whole life, step by step, and the return of what was lent for it.
+//! A session key's whole life, step by step, and the return of the loan.
 
 mod chain;
 mod funds;
@@ -38,30 +38,32 @@ const TOKEN: &str = "TestToken";
 
 #[derive(Debug, Args)]
 pub(crate) struct DemoArguments {
-    /// JSON-RPC URL of a node to run on. Its funder's private key is read from SESSION_KEY_FUNDER.
+    /// JSON-RPC URL of a node to run on. The funder's private key is read from SESSION_KEY_FUNDER.
     #[arg(long, value_name = "URL", requires = "chain_id")]
     rpc_url: Option<String>,
 
-    /// The chain that is meant: nothing happens if the node is of another.
+    /// The intended chain: a node on another chain is an error.
     #[arg(long, value_name = "ID", requires = "rpc_url")]
     chain_id: Option<u64>,
 
-    /// Spend without asking. Needed without a terminal, with --json, and on a chain that is not known to be for tests.
+    /// Spend without asking. Required without a terminal, with --json, and on chains not known to be test
+    /// chains.
     #[arg(long)]
     yes: bool,
 
-    /// The most that fees may come to, with its unit: `3 ETH`, `500 gwei`. [default: 0.5 ETH, or 500 of a coin that is cheap]
+    /// The maximum for fees, with its unit: `3 ETH`, `500 gwei` [default: 0.5 ETH, or 500 of a low-value
+    /// coin].
     #[arg(long, value_name = "AMOUNT", value_parser = parse_amount)]
     max_cost: Option<U256>,
 
-    /// Show nothing: only get back what an earlier run that failed has left in this account.
+    /// Only recover what an earlier failed run left in this account.
     #[arg(long, value_name = "ACCOUNT", requires = "rpc_url", value_parser = parse_address)]
     give_back: Option<Address>,
 
     #[command(flatten)]
     time_limit: TimeLimit,
 
-    /// Print one JSON document at the end, instead of lines.
+    /// Print one JSON document at the end instead of lines.
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -74,19 +76,19 @@ impl DemoArguments {
         }
     }
 
-    /// Whether spending was agreed to.
+    /// Checks that spending is confirmed.
     fn consent(&self, chain: &Chain) -> Result<()> {
         if self.yes || chain.is_simulated() {
             return Ok(());
         }
         ensure!(
             chain.is_for_tests(),
-            "chain {} is not known to be for tests, so nothing was sent: add --yes to spend there",
+            "chain {} is not a known test chain, so nothing was sent: add --yes to spend there",
             chain.chain_id
         );
         ensure!(
             !self.json && stdin().is_terminal() && stderr().is_terminal(),
-            "nobody is here to agree, so nothing was sent: add --yes to spend"
+            "there is no terminal to ask on, so nothing was sent: add --yes to spend"
         );
         Ok(())
     }
@@ -99,7 +101,7 @@ impl DemoArguments {
     }
 }
 
-/// A demonstration that can begin.
+/// A demonstration ready to begin.
 struct Stage {
     chain: Chain,
     bounds: Bounds,
@@ -108,11 +110,11 @@ struct Stage {
     token: PlannedContract,
     has_token: bool,
     costs: Costs,
-    /// What the funder has before.
+    /// The funder's balance at the start.
     balance: U256,
 }
 
-/// Runs the demonstration, or gets back what one has left.
+/// Runs the demonstration, or recovers what an earlier one left.
 pub(crate) async fn run(arguments: &DemoArguments, report: &mut Report) -> Ended {
     for name in [
         "chainId",
@@ -135,7 +137,7 @@ pub(crate) async fn run(arguments: &DemoArguments, report: &mut Report) -> Ended
     perform(&stage, report).await
 }
 
-/// Looks at everything that could speak against the demonstration, and says what it costs. Sends nothing.
+/// Runs all checks, and shows the costs. Sends nothing.
 async fn prepare(arguments: &DemoArguments, report: &mut Report) -> Result<Stage> {
     let chain = arguments.chain().await?;
     let funder = chain.purse.address();
@@ -161,8 +163,8 @@ async fn prepare(arguments: &DemoArguments, report: &mut Report) -> Result<Stage
     let costs = Costs::estimate(&chain, &bounds, survey.cost).await?;
     report.fact("Fees", format!("at most {}", show_ether(costs.fees)));
     report.fact(
-        "Lends to a test account",
-        format!("{}, which come back at the end", show_ether(costs.lent())),
+        "Loan to a test account",
+        format!("{}, returned at the end", show_ether(costs.lent())),
     );
     report.data("maxFeesWei", costs.fees.to_string());
     report.data("lentWei", costs.lent().to_string());
@@ -173,7 +175,7 @@ async fn prepare(arguments: &DemoArguments, report: &mut Report) -> Result<Stage
     let balance = chain.node.balance(funder, BlockId::latest()).await?;
     ensure!(
         balance >= costs.total(),
-        "{funder} has {} on chain {}, and the demonstration may need {}: fund it, or name another key",
+        "{funder} has {} on chain {}, and the demonstration may need {}: fund it, or use another key",
         show_ether(balance),
         chain.chain_id,
         show_ether(costs.total()),
@@ -191,10 +193,10 @@ async fn prepare(arguments: &DemoArguments, report: &mut Report) -> Result<Stage
     })
 }
 
-/// The demonstration. Whatever happens on the way, what was lent goes back.
+/// Runs the demonstration. The loan is returned whatever happens.
 async fn perform(stage: &Stage, report: &mut Report) -> Ended {
     let chain = &stage.chain;
-    // What giving back costs is kept.
+    // Reserve the cost of returning the loan.
     let spendable = stage.costs.total().saturating_sub(stage.costs.give_back);
     chain.purse.allow(spendable);
     let mut account = None;
@@ -205,7 +207,7 @@ async fn perform(stage: &Stage, report: &mut Report) -> Ended {
     };
     let mut errors: Vec<_> = played.err().into_iter().collect();
     if let Some(account) = account {
-        report.section("What is left goes back");
+        report.section("The rest is returned");
         chain.purse.allow(stage.costs.give_back);
         let given_back = tokio::select! {
             biased;
@@ -221,7 +223,7 @@ async fn perform(stage: &Stage, report: &mut Report) -> Ended {
                 report.data("givenBackWei", wei.to_string());
                 show_spent(stage, report).await;
                 if Failure::during(&errors).exit == Exit::Open {
-                    report.fact("Should more arrive", get_back(chain.chain_id, account.address()));
+                    report.fact("If more arrives", get_back(chain.chain_id, account.address()));
                 }
             }
             Err(error) => errors.push(error.wrap_err(remaining(chain, &account).await)),
@@ -239,7 +241,7 @@ async fn perform(stage: &Stage, report: &mut Report) -> Ended {
     Ended::Done
 }
 
-/// What the funder has less than before, now that everything is back.
+/// Shows what the funder has spent, after everything was returned.
 async fn show_spent(stage: &Stage, report: &mut Report) {
     let chain = &stage.chain;
     if let Ok(balance) = chain.node.balance(chain.purse.address(), BlockId::latest()).await {
@@ -249,14 +251,14 @@ async fn show_spent(stage: &Stage, report: &mut Report) {
     }
 }
 
-/// Everything up to the end of the key. `account` is the account, from before anything is lent to it.
+/// Runs everything up to the key's removal. `account` is set before anything is lent to it.
 async fn play(stage: &Stage, account: &mut Option<SmartAccount>, report: &mut Report) -> Result<()> {
     report.section("The contracts");
     deploy(stage, report).await?;
 
     report.section("An account");
     let (chain, funder) = (&stage.chain, stage.chain.purse.address());
-    // A number that no earlier run had.
+    // A salt that no earlier run used.
     let salt = U256::from(chain.node.transaction_count(funder, true).await?);
     let deployment = stage.deployer.plan().deployment();
     let created =
@@ -268,17 +270,18 @@ async fn play(stage: &Stage, account: &mut Option<SmartAccount>, report: &mut Re
         let way = get_back(chain.chain_id, created.address());
         if report.is_json() {
             print_note(&format!(
-                "should this process be killed, what is lent comes back by: {way}"
+                "if this process is killed, recover the loan with: {way}"
             ));
         }
-        report.fact("Should this be killed", way);
+        report.fact("If this is killed", way);
     }
     *account = Some(created.clone());
     let story = Story::begin(stage, created, salt, report).await?;
     story.tell(report).await
 }
 
-/// Says what was deployed. It keeps nothing: should the demonstration be interrupted, the next one waits for what is on its way.
+/// Reports deployments. It stores nothing: after an interruption, the next run waits for pending
+/// transactions.
 struct Narrator<'a> {
     report: &'a mut Report,
 }
@@ -291,7 +294,7 @@ impl Keeper for Narrator<'_> {
     fn created(&mut self, created: &Created) {
         let detail = match created.transaction {
             Some(_) => show_gas_units(created.gas_used),
-            None => "created by somebody else meanwhile".to_owned(),
+            None => "created by another transaction in the meantime".to_owned(),
         };
         self.report.done(
             created.contract.to_string(),
@@ -306,7 +309,7 @@ async fn deploy(stage: &Stage, report: &mut Report) -> Result<()> {
     for surveyed in survey.contracts.iter().filter(|surveyed| surveyed.is_present()) {
         report.done(
             surveyed.contract.to_string(),
-            format!("{}  is there already", surveyed.address),
+            format!("{}  exists already", surveyed.address),
         );
     }
     let mut narrator = Narrator { report };
@@ -314,10 +317,10 @@ async fn deploy(stage: &Stage, report: &mut Report) -> Result<()> {
         .deployer
         .deploy(survey, &stage.chain.purse, &mut narrator)
         .await
-        .wrap_err("what was deployed stays, and the next run goes on from there")?;
+        .wrap_err("deployed contracts stay, and the next run continues from there")?;
     let token = &stage.token;
     let detail = if stage.has_token {
-        "is there already".to_owned()
+        "exists already".to_owned()
     } else {
         let input = token.transaction(funder).input.into_input().unwrap_or_default();
         let receipt = stage
@@ -336,7 +339,7 @@ async fn deploy(stage: &Stage, report: &mut Report) -> Result<()> {
 }
 
 impl Stage {
-    /// Transactions of the funder.
+    /// Returns the sender of the funder's transactions.
     fn transactions(&self) -> Transactions {
         let chain = &self.chain;
         Transactions::new(
@@ -348,7 +351,7 @@ impl Stage {
     }
 }
 
-/// Gets back what an earlier run has left in an account.
+/// Recovers what an earlier run left in an account.
 async fn get_back_only(arguments: &DemoArguments, address: Address, report: &mut Report) -> Ended {
     let begun = arguments.time_limit.all(async {
         let chain = arguments.chain().await?;
@@ -378,7 +381,7 @@ async fn get_back_only(arguments: &DemoArguments, address: Address, report: &mut
         Ok(begun) => begun,
         Err(error) => return Ended::NotBegun(error),
     };
-    report.section("What is left goes back");
+    report.section("The rest is returned");
     match give_back(&chain, &account, bounds).await {
         Ok(wei) => {
             report.done(

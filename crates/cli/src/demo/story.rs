@@ -1,4 +1,4 @@
-//! What the demonstration shows: what a key may do, and what it may not.
+//! The steps of the demonstration: what a key may do, and what it may not.
 
 use super::{Stage, chain::Chain};
 use crate::{
@@ -32,13 +32,13 @@ use std::sync::Arc;
 
 /// The test token's decimals.
 const DECIMALS: u8 = 6;
-/// What the account gets of it, in whole tokens: all that is spent.
+/// The account's tokens, in whole units: exactly what is spent.
 const TOKENS: u64 = 110;
-/// What the key may spend of the native coin, and what it tries to, in wei.
+/// The key's native limit, in wei, and the amount that exceeds it.
 const NATIVE_LIMIT: u64 = 1_000_000_000_000_000;
 const TOO_MUCH: u64 = 2_000_000_000_000_000;
 
-/// Token units, from whole tokens.
+/// Converts whole tokens to base units.
 fn tokens(amount: u64) -> U256 {
     U256::from(amount) * U256::from(10u64.pow(DECIMALS.into()))
 }
@@ -51,7 +51,7 @@ fn show_tokens(amount: U256) -> String {
 /// A day, in seconds.
 const DAY: u64 = 86_400;
 
-/// How long something lasts.
+/// Formats a duration.
 fn show_duration(seconds: u64) -> String {
     match seconds {
         DAY => "a day".to_owned(),
@@ -59,7 +59,7 @@ fn show_duration(seconds: u64) -> String {
     }
 }
 
-/// How often a limit refreshes.
+/// Formats a refresh interval.
 fn show_interval(seconds: u64) -> String {
     match seconds {
         DAY => "per day".to_owned(),
@@ -71,7 +71,7 @@ fn show_gas(included: &Included) -> String {
     show_gas_units(included.receipt.actual_gas_used.saturating_to())
 }
 
-/// A session key, with its signer at hand.
+/// A session key with its signer.
 struct Key {
     client: SessionKeyClient,
     signer: Arc<SessionKeySigner>,
@@ -83,12 +83,12 @@ impl Key {
     }
 }
 
-/// What the steps share.
+/// The state that the steps share.
 pub(super) struct Story<'a> {
     stage: &'a Stage,
     owner: OwnerClient,
     submitter: Arc<dyn Submitter>,
-    /// Receives all tokens that are sent.
+    /// Receives all tokens.
     payee: Address,
 }
 
@@ -114,7 +114,7 @@ impl<'a> Story<'a> {
             .await?;
         ensure!(
             account.is_deployed().await?,
-            "the factory made no account at {}",
+            "the factory created no account at {}",
             account.address()
         );
         let gas = show_gas_units(receipt.gas_used.unwrap_or_default().saturating_to());
@@ -177,7 +177,7 @@ impl<'a> Story<'a> {
         })
     }
 
-    /// Tells it. Fails as soon as anything does not go as expected.
+    /// Runs the steps. Fails at the first unexpected result.
     pub(super) async fn tell(&self, report: &mut Report) -> Result<()> {
         report.section("The owner installs the plugin with two keys, in one operation");
         let (key, brief) = (self.key(), self.key());
@@ -190,7 +190,7 @@ impl<'a> Story<'a> {
         report.section("What it may not do is refused before it is signed");
         self.refusals(&key, report).await?;
 
-        report.section("Time passes: the limit refreshes, and the other key's time is over");
+        report.section("Time passes: the limit refreshes, and the other key expires");
         self.refresh(&key, report).await?;
         self.refused("The other key", &brief, self.transfer(1), "expired", report)
             .await?;
@@ -213,7 +213,7 @@ impl<'a> Story<'a> {
         self.stage.token.address
     }
 
-    /// A new key.
+    /// Returns a new key.
     fn key(&self) -> Key {
         let signer = Arc::new(SessionKeySigner::random());
         let client = SessionKeyClient::shared(
@@ -227,7 +227,7 @@ impl<'a> Story<'a> {
         }
     }
 
-    /// Carries an operation out, and waits until the node knows of its block.
+    /// Executes an operation, and waits until the node has its block.
     async fn done(&self, operation: Operation) -> Result<Included> {
         let included = operation.timeout(INCLUSION_TIMEOUT).await?;
         caught_up(&self.chain().node, included.block().number).await?;
@@ -258,7 +258,7 @@ impl<'a> Story<'a> {
         report.fact("Key", key.address().to_string());
         report.fact(
             "  may call",
-            format!("transfer of TUSD, and anything of {}", self.payee),
+            format!("transfer of TUSD, and any function of {}", self.payee),
         );
         report.fact("  may be used", "for 30 days");
         report.fact(
@@ -272,7 +272,7 @@ impl<'a> Story<'a> {
         );
         report.fact("  may use for gas", format!("{} in all", show_ether(key_gas)));
         report.fact("Another key", brief.address().to_string());
-        report.fact("  may call", "anything of TUSD");
+        report.fact("  may call", "any function of TUSD");
         report.fact("  may be used", format!("for {}", show_duration(interval)));
 
         let keys = self.owner.account().session_keys().await?;
@@ -293,11 +293,11 @@ impl<'a> Story<'a> {
             .with_to(self.token())
             .with_input(call.abi_encode());
         let answer = self.chain().node.call(&request, BlockId::latest()).await;
-        let answer = answer.wrap_err("the token does not tell its balances")?;
+        let answer = answer.wrap_err("the token did not return a balance")?;
         Ok(TestToken::balanceOfCall::abi_decode_returns(&answer)?)
     }
 
-    /// Transfers tokens with the key: first it is checked whether that would pass, and it must.
+    /// Transfers tokens with the key, after checking that the transfer would pass.
     async fn pay(&self, key: &Key, whole_tokens: u64, report: &mut Report) -> Result<()> {
         let call = self.transfer(whole_tokens);
         let check = key.client.check([call.clone()]).await?;
@@ -326,7 +326,7 @@ impl<'a> Story<'a> {
         Ok(())
     }
 
-    /// Shows what is left of the key's limits; of the token limit, it must be this much.
+    /// Shows what is left of the key's limits, and asserts what is left of the token limit.
     async fn show_budget(&self, key: &Key, whole_tokens: u64, report: &mut Report) -> Result<()> {
         let (account, now) = (self.owner.account(), self.chain().time().await?);
         let session_key = key.address();
@@ -336,7 +336,7 @@ impl<'a> Story<'a> {
         let (Some(token), Some(native), Some(gas)) =
             (token.remaining(now), native.remaining(now), gas.remaining(now))
         else {
-            bail!("a limit of {session_key} is gone");
+            bail!("a limit of {session_key} is missing");
         };
         ensure!(
             token == tokens(whole_tokens),
@@ -358,7 +358,7 @@ impl<'a> Story<'a> {
     async fn refusals(&self, key: &Key, report: &mut Report) -> Result<()> {
         let stranger = PrivateKeySigner::random().address();
         let refusals = [
-            // First, since that limit refreshes.
+            // First, because that limit refreshes.
             ("50 TUSD, of 40", self.transfer(50), "erc20_limit_exceeded"),
             (
                 "A contract not on the list",
@@ -382,7 +382,8 @@ impl<'a> Story<'a> {
         Ok(())
     }
 
-    /// Checks a call that the key may not make: it must break this rule alone, must not be signed, and the chain must say so, too.
+    /// Checks a call that the key may not make: it must break exactly this rule, must not be signed, and the
+    /// chain must refuse it too.
     async fn refused(
         &self,
         label: &str,
@@ -393,7 +394,7 @@ impl<'a> Story<'a> {
     ) -> Result<()> {
         let check = key.client.check([call.clone()]).await?;
         let [violation] = check.verdict.violations() else {
-            bail!("{label}: does not break one rule, but this: {}", check.verdict);
+            bail!("{label}: expected exactly one broken rule: {}", check.verdict);
         };
         ensure!(
             !check.passes() && violation.rule.code() == expected,
@@ -423,7 +424,8 @@ impl<'a> Story<'a> {
         Ok(())
     }
 
-    /// What the chain says of a call that the key may not make, without its being sent. `None`: it would let it pass.
+    /// Asks the chain about a call that the key may not make, without sending it. Returns `None` if the chain
+    /// would accept it.
     async fn ask_chain(
         &self,
         key: &Key,
@@ -435,7 +437,7 @@ impl<'a> Story<'a> {
         let entry_point = account.deployment().entry_point;
         let call_data = key.client.execute([call]).call_data().await?;
         let request = if violation.phase == Phase::Execution {
-            // As the EntryPoint calls the account, once it has validated the operation.
+            // Called as the EntryPoint does after validation.
             TransactionRequest::default()
                 .with_from(entry_point)
                 .with_to(account.address())
@@ -479,7 +481,7 @@ impl<'a> Story<'a> {
         let Some(refreshes_at) = limit.refreshes_at() else {
             bail!("the token limit does not refresh");
         };
-        // The other key's time began before, and lasts as long.
+        // The other key's validity started earlier and is equally long.
         self.chain().wait_until(refreshes_at.saturating_add(1)).await?;
         report.done("Waited", show_duration(limit.refresh_interval));
         Ok(())
@@ -487,7 +489,7 @@ impl<'a> Story<'a> {
 
     async fn update(&self, key: &Key, report: &mut Report) -> Result<()> {
         let limit = SpendLimit::per(tokens(250), DAY);
-        // What is used already stays used, also should the interval end meanwhile.
+        // The amount used stays, even if the interval ends in between.
         let updates = PermissionUpdates::new().erc20_spend_limit(self.token(), limit, LimitChange::Raw);
         let included = self
             .done(self.owner.update_key_permissions(key.address(), updates))
@@ -504,7 +506,7 @@ impl<'a> Story<'a> {
         Ok(())
     }
 
-    /// Rotates the key: the old one must be dead, and the new one work.
+    /// Rotates the key: the old one must stop working, and the new one must work.
     async fn rotate(&self, old: &Key, report: &mut Report) -> Result<Key> {
         let new = self.key();
         let included = self
@@ -516,7 +518,7 @@ impl<'a> Story<'a> {
         );
         self.refused("The old key", old, self.transfer(1), "key_not_registered", report)
             .await?;
-        // An amount of zero, so that the budget stays as it was.
+        // An amount of zero leaves the budget unchanged.
         self.pay(&new, 0, report).await?;
         Ok(new)
     }

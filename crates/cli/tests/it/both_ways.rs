@@ -1,4 +1,4 @@
-//! Plain transactions and operations beside each other, and records that the chain has moved on from.
+//! Mixing plain transactions and operations, and records that the chain has moved on from.
 
 use super::{
     direct::{arguments, kept, killed_after_sending, killed_before_sending, nonce, run, signal},
@@ -31,7 +31,7 @@ use std::{
 
 const MOMENT: Duration = Duration::from_millis(20);
 
-/// A stage with the account, and a key with a policy on it.
+/// A stage with the account and a granted key.
 fn granted() -> (Stage, String, String) {
     let stage = Stage::new();
     stage.account();
@@ -56,7 +56,7 @@ fn spawned(stage: &Stage, url: &str, command: &[&str]) -> Child {
     stage.spawn(&arguments)
 }
 
-/// The command through the bundler.
+/// Runs the command through the bundler.
 fn bundled(stage: &Stage, command: &[&str]) -> (Option<i32>, Value, String) {
     let arguments = bundled_at(stage, stage.bundler.url(), command);
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
@@ -65,7 +65,7 @@ fn bundled(stage: &Stage, command: &[&str]) -> (Option<i32>, Value, String) {
     (output.status.code(), json_of(&output), said)
 }
 
-/// Runs a command until its operation is in the bundler's pool, and ends the process.
+/// Runs a command until its operation is in the bundler's pool, then ends the process.
 fn interrupted(stage: &Stage, command: &[&str]) -> B256 {
     stage.mines.store(false, Ordering::SeqCst);
     let child = spawned(stage, stage.bundler.url(), command);
@@ -99,7 +99,7 @@ fn keys(stage: &Stage) -> Vec<String> {
     addresses.map(str::to_owned).collect()
 }
 
-/// Files beside the journal whose names begin so.
+/// Returns files next to the journal with this prefix.
 fn beside(stage: &Stage, prefix: &str) -> Vec<PathBuf> {
     let files = fs::read_dir(stage.path("keys")).expect("a folder");
     let paths = files.map(|file| file.expect("a file").path());
@@ -111,7 +111,7 @@ fn beside(stage: &Stage, prefix: &str) -> Vec<PathBuf> {
 }
 
 #[test]
-fn a_removal_does_not_overtake_a_grant_that_is_open_as_a_plain_transaction() {
+fn a_removal_waits_for_a_grant_sent_as_a_plain_transaction() {
     let (stage, policy, _) = granted();
     let shop = SHOP.to_string();
     let grant = ["grant", &policy, "--key", &shop];
@@ -139,13 +139,13 @@ fn a_removal_does_not_overtake_a_grant_that_is_open_as_a_plain_transaction() {
     assert!(!keys(&stage).contains(&shop));
 }
 
-/// The only key.
+/// Returns the only key.
 fn key_in(stage: &Stage) -> String {
     keys(stage).remove(0)
 }
 
 #[test]
-fn a_removal_does_not_overtake_a_grant_that_is_open_as_an_operation() {
+fn a_removal_waits_for_a_grant_sent_as_an_operation() {
     let (stage, policy, key) = granted();
     let shop = SHOP.to_string();
     let open = interrupted(&stage, &["grant", &policy, "--key", &shop]);
@@ -162,7 +162,7 @@ fn a_removal_does_not_overtake_a_grant_that_is_open_as_an_operation() {
     assert_eq!(keys(&stage), [key]);
 }
 
-/// A key that is there is removed at once, and what would give something to it, or to another, is ended.
+/// A registered key is removed at once, and open grants to it or to another key are ended.
 #[test]
 fn a_removal_by_a_plain_transaction_ends_an_open_grant() {
     let (stage, policy, _) = granted();
@@ -176,9 +176,9 @@ fn a_removal_by_a_plain_transaction_ends_an_open_grant() {
     assert_eq!(keys(&stage), [] as [String; 0]);
 }
 
-/// What an earlier run has done answers for the same command only as long as it stands.
+/// The record of an earlier run answers the same command only while its effect lasts.
 #[test]
-fn an_old_plain_transaction_does_not_answer_for_what_was_undone_since() {
+fn an_undone_plain_transaction_does_not_answer_a_repeated_command() {
     let (stage, policy, key) = granted();
     let shop = SHOP.to_string();
     let killed = |command: &[&str]| {
@@ -217,7 +217,7 @@ fn an_old_plain_transaction_does_not_answer_for_what_was_undone_since() {
 }
 
 #[test]
-fn an_old_operation_does_not_answer_for_what_was_undone_since() {
+fn an_undone_operation_does_not_answer_a_repeated_command() {
     let (stage, policy, key) = granted();
     let shop = SHOP.to_string();
     let ended = |command: &[&str]| {
@@ -252,7 +252,7 @@ fn an_old_operation_does_not_answer_for_what_was_undone_since() {
 }
 
 #[test]
-fn what_cannot_be_read_back_is_said_once_and_the_next_run_goes_on() {
+fn a_failed_read_back_is_reported_once_and_the_next_run_continues() {
     let (stage, policy, key) = granted();
     let shop = SHOP.to_string();
     let wider = stage.weekly("wider.toml", "150 TEST per 7 days");
@@ -273,7 +273,7 @@ fn what_cannot_be_read_back_is_said_once_and_the_next_run_goes_on() {
     assert_eq!(exit, Some(1), "{said}");
     assert!(said.to_string().contains("is not a session key"), "{said}");
 
-    // What was noted of the grant is lost, and no lock file says when it was.
+    // The note of the grant is lost, and no lock file gives its time.
     let other = stage.weekly("other.toml", "100 TEST per 7 days");
     let grant = ["grant", other.as_str(), "--key", shop.as_str()];
     let old = killed_after_sending(&stage, &grant);
@@ -290,13 +290,13 @@ fn what_cannot_be_read_back_is_said_once_and_the_next_run_goes_on() {
     assert_eq!(said["transactionHash"], json!(old), "{said}");
     let (exit, said) = run(&stage, &grant);
     assert_eq!(exit, Some(2), "{said}");
-    assert!(said.to_string().contains("is a session key of"), "{said}");
+    assert!(said.to_string().contains("is already a session key of"), "{said}");
     let _ = policy;
 }
 
-/// Several were signed for one nonce, each for another key: the answer is that of the one that was included.
+/// Several transactions were signed for one nonce, each for another key: the included one gives the answer.
 #[test]
-fn of_several_transactions_with_one_nonce_the_included_one_answers() {
+fn the_included_transaction_of_a_nonce_gives_the_answer() {
     let (stage, _, key) = granted();
     let rotate = ["rotate", key.as_str()];
     let first = killed_after_sending(&stage, &rotate);
@@ -344,7 +344,7 @@ fn of_several_transactions_with_one_nonce_the_included_one_answers() {
 }
 
 #[test]
-fn a_transaction_whose_fees_are_too_low_is_replaced() {
+fn a_transaction_with_too_low_fees_is_replaced() {
     let (stage, _, key) = granted();
     let rotate = ["rotate", key.as_str()];
     let stuck = killed_after_sending(&stage, &rotate);
@@ -364,7 +364,7 @@ fn a_transaction_whose_fees_are_too_low_is_replaced() {
 }
 
 #[test]
-fn an_operation_that_was_asked_for_again_is_taken_up() {
+fn a_repeated_command_resumes_its_operation() {
     let (stage, _, key) = granted();
     let hash = interrupted(&stage, &["revoke", &key, "--again"]);
     bundle(&stage);
@@ -378,7 +378,7 @@ fn an_operation_that_was_asked_for_again_is_taken_up() {
 }
 
 #[test]
-fn a_begun_operation_of_another_entry_point_is_left_alone() {
+fn a_noted_operation_of_another_entry_point_is_ignored() {
     let (stage, _, key) = granted();
     let shop = SHOP.to_string();
     let rotate = ["rotate", key.as_str(), shop.as_str()];
@@ -399,16 +399,16 @@ fn a_begun_operation_of_another_entry_point_is_left_alone() {
     fs::write(note, notes.to_string()).expect("a file");
     let (exit, refused, said) = bundled(&stage, &rotate);
     assert_eq!(exit, Some(1), "{refused}");
-    assert!(said.contains("left alone"), "{said}");
+    assert!(said.contains("ignoring it"), "{said}");
     assert_eq!(beside(&stage, "begun-").len(), 1);
 }
 
 #[test]
-fn two_processes_do_not_lose_each_others_notes() {
+fn concurrent_processes_keep_each_others_notes() {
     let (stage, _, key) = granted();
     let shop = SHOP.to_string();
     let rotate = ["rotate", key.as_str(), shop.as_str()];
-    // The first has noted its operation, and not signed it.
+    // The first process has noted its operation, but not signed it.
     let slow = super::server::silent_server();
     let first = spawned(&stage, &slow, &rotate);
     while beside(&stage, "begun-").is_empty() {
@@ -427,13 +427,13 @@ fn two_processes_do_not_lose_each_others_notes() {
     let output = stage.ended(second);
     let rotated = json_of(&output);
     assert_eq!(output.status.code(), Some(0), "{rotated}");
-    assert!(text(&output.stderr).contains("another process is at the same command"));
+    assert!(text(&output.stderr).contains("another process is running the same command"));
     assert_eq!(keys(&stage), [shop]);
     assert_eq!(beside(&stage, "begun-"), [] as [PathBuf; 0]);
 }
 
 #[test]
-fn two_processes_that_make_the_journal_send_one_after_the_other() {
+fn two_processes_creating_the_journal_send_one_at_a_time() {
     let stage = Stage::new();
     let account = stage.account().to_string();
     let new = |salt: &str| {
@@ -452,7 +452,7 @@ fn two_processes_that_make_the_journal_send_one_after_the_other() {
 }
 
 #[test]
-fn a_note_of_another_version_stops_nothing() {
+fn a_note_of_another_version_is_ignored() {
     let stage = Stage::new();
     let account = stage.account().to_string();
     fs::create_dir_all(stage.path("keys")).expect("a folder");
@@ -488,7 +488,7 @@ fn a_note_of_another_version_stops_nothing() {
 }
 
 #[test]
-fn an_interruption_before_anything_was_signed_is_130() {
+fn an_interruption_before_signing_exits_with_130() {
     let stage = Stage::new();
     let account: Address = stage.account();
     for ending in ["-TERM", "-INT"] {

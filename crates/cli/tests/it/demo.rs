@@ -1,7 +1,7 @@
-//! `demo`: in its own process, and on a node. What it lends comes back.
+//! `demo`, in-process and on a node: the loan is always returned.
 
 use super::{
-    PUBLIC_KEY, command, json_of, refused, run,
+    PUBLIC_KEY, command, flat, json_of, refused, run,
     server::{chain, result, serve, serve_with, server},
     text,
 };
@@ -21,14 +21,14 @@ use std::{
 
 const CHAIN: u64 = 31337;
 
-/// Who owns nothing here: another development key, public as well.
+/// Another public development key, which owns nothing here.
 const OTHER_KEY: &str = "59c6995e998f97a5a0044966f0945389dc9e86dae88c7a8412f4603b6b78690d";
 
 const fn funder() -> Address {
     dev_accounts()[0].address
 }
 
-/// Arguments for a demonstration on a node.
+/// Returns the arguments of a demonstration on a node.
 fn on<'a>(url: &'a str, options: &[&'a str]) -> Vec<&'a str> {
     [&["demo", "--rpc-url", url, "--chain-id", "31337"], options].concat()
 }
@@ -48,7 +48,7 @@ fn account_of(document: &Value) -> Address {
         .expect("an address")
 }
 
-/// What an account holds and has deposited.
+/// Returns an account's balance and deposit.
 fn holdings(testkit: &Testkit, account: Address) -> (U256, U256) {
     let chain = testkit.chain();
     let deposit = chain.read(
@@ -59,7 +59,7 @@ fn holdings(testkit: &Testkit, account: Address) -> (U256, U256) {
     (chain.balance(account), deposit.expect("an EntryPoint"))
 }
 
-/// The fees of all transactions from a block on. All must be the funder's.
+/// Sums the fees of all transactions from a block on, which must all be the funder's.
 fn fees_after(testkit: &Testkit, block: u64) -> U256 {
     let chain = testkit.chain();
     let mut fees = U256::ZERO;
@@ -75,7 +75,7 @@ fn fees_after(testkit: &Testkit, block: u64) -> U256 {
     fees
 }
 
-/// What the funder has lost. (The chain answers one at a time.)
+/// Returns what the funder has lost.
 fn lost(testkit: &Testkit, before: U256) -> U256 {
     before - testkit.chain().balance(funder())
 }
@@ -95,9 +95,9 @@ fn refusals(document: &Value) -> Vec<(&str, &str)> {
 }
 
 #[test]
-fn it_runs_in_process_and_is_plain_when_piped() {
+fn the_demo_runs_in_process_and_is_plain_when_piped() {
     let output = run(&["demo"], None);
-    let report = text(&output.stdout);
+    let report = flat(&output.stdout);
     assert!(output.status.success(), "{}", text(&output.stderr));
     assert!(output.stderr.is_empty(), "{}", text(&output.stderr));
     assert!(!report.contains('\x1b'), "no colours in a pipe");
@@ -113,7 +113,7 @@ fn it_runs_in_process_and_is_plain_when_piped() {
 }
 
 #[test]
-fn it_prints_one_json_document() {
+fn the_demo_prints_one_json_document() {
     let output = run(&["demo", "--json"], None);
     assert!(output.status.success(), "{}", text(&output.stderr));
     let document = json_of(&output);
@@ -134,9 +134,10 @@ fn it_prints_one_json_document() {
     );
 }
 
-/// The funder loses fees, to the wei; recipients get nothing but test tokens. On the same chain a second time, too.
+/// The funder loses exactly the fees, and recipients get only test tokens, also on a second run on the same
+/// chain.
 #[test]
-fn on_a_node_it_costs_fees_and_nothing_else() {
+fn on_a_node_the_demo_costs_only_fees() {
     let testkit = chain(CHAIN);
     let url = serve(&testkit, &[]);
     let mut accounts = Vec::new();
@@ -167,7 +168,7 @@ fn on_a_node_it_costs_fees_and_nothing_else() {
             .chain()
             .read(Address::ZERO, stack.token, &TestToken::balanceOfCall { account });
         assert_eq!(tokens.expect("a token"), U256::ZERO);
-        // Should it be killed, somebody has been told how to get back what was lent.
+        // The way to recover the loan was printed, in case the process is killed.
         let hint = format!("--give-back {account}");
         assert!(text(&output.stderr).contains(&hint), "{}", text(&output.stderr));
         accounts.push(account);
@@ -179,12 +180,12 @@ fn on_a_node_it_costs_fees_and_nothing_else() {
         "the contracts are deployed once: {spent:?}"
     );
 
-    // The contracts are those that the other commands know.
+    // The contracts are those that the other commands use.
     let output = run(
         &["doctor", "--rpc-url", &url, "--account", &accounts[0].to_string()],
         None,
     );
-    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stdout));
+    assert_eq!(output.status.code(), Some(0), "{}", flat(&output.stdout));
     let deploy = ["deploy", "--rpc-url", &url, "--chain-id", "31337", "--json"];
     let document = json_of(&run(&deploy, None));
     let contracts = document["contracts"].as_array().expect("contracts");
@@ -193,29 +194,29 @@ fn on_a_node_it_costs_fees_and_nothing_else() {
         .filter(|contract| contract["status"] == "missing")
         .map(|contract| &contract["name"])
         .collect();
-    // Those for other accounts are not the demo's business.
+    // The demo does not deploy contracts for other kinds of accounts.
     assert_eq!(missing, ["EntryPointV07", "SessionKeyModule"]);
 }
 
 #[test]
-fn it_uses_the_contracts_that_are_there() {
+fn the_demo_uses_existing_contracts() {
     let testkit = chain(CHAIN);
     let url = serve(&testkit, &[]);
     let deploy = ["deploy", "--rpc-url", &url, "--chain-id", "31337", "--broadcast"];
     let output = run(&deploy, Some(PUBLIC_KEY));
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     let output = run(&on(&url, &["--yes"]), Some(PUBLIC_KEY));
-    let report = text(&output.stdout);
+    let report = flat(&output.stdout);
     assert_eq!(output.status.code(), Some(0), "{report}{}", text(&output.stderr));
-    assert_eq!(report.matches("is there already").count(), 5, "{report}");
+    assert_eq!(report.matches("exists already").count(), 5, "{report}");
     assert!(report.contains("session-key doctor --rpc-url … --deployment deterministic"));
 }
 
 #[test]
-fn nothing_is_sent_unless_somebody_agrees() {
+fn nothing_is_sent_without_consent() {
     for (chain_id, reason) in [
-        (CHAIN, "nobody is here to agree"),
-        (7, "is not known to be for tests"),
+        (CHAIN, "there is no terminal to ask on"),
+        (7, "is not a known test chain"),
     ] {
         let testkit = chain(chain_id);
         let url = serve(&testkit, &[]);
@@ -224,16 +225,16 @@ fn nothing_is_sent_unless_somebody_agrees() {
         refused(&arguments, Some(PUBLIC_KEY), reason);
         let output = run(&arguments, Some(PUBLIC_KEY));
         assert!(
-            text(&output.stdout).contains("at most"),
+            flat(&output.stdout).contains("at most"),
             "{}",
-            text(&output.stdout)
+            flat(&output.stdout)
         );
         assert_eq!(testkit.chain().block_number(), 0);
     }
 }
 
 #[test]
-fn another_chain_is_refused_before_anything_is_asked() {
+fn a_wrong_chain_is_refused_first() {
     let url = server(|request| {
         assert!(request.contains("eth_chainId"), "{request}");
         result(request, &json!("0x1"))
@@ -280,7 +281,7 @@ fn absurd_prices_are_refused_with_both_numbers() {
     assert_eq!(testkit.chain().block_number(), 1);
 }
 
-/// A chain behind a node that refuses every request with one of these calls in it, but for the creation of contracts.
+/// Serves a chain that refuses requests containing one of these selectors, except contract creations.
 fn refusing(testkit: &Testkit, selectors: &[[u8; 4]]) -> String {
     let selectors: Vec<_> = selectors.iter().map(hex::encode).collect();
     let proxy = hex::encode(DEPLOYMENT_PROXY);
@@ -293,7 +294,7 @@ fn refusing(testkit: &Testkit, selectors: &[[u8; 4]]) -> String {
 const UPDATE: [u8; 4] = ISessionKeyPlugin::updateKeyPermissionsCall::SELECTOR;
 const WITHDRAW: [u8; 4] = IEntryPoint::withdrawToCall::SELECTOR;
 
-/// What a demonstration that failed says, and what is left in its account.
+/// Returns a failed demonstration's report, and what is left in its account.
 fn failed(testkit: &Testkit, output: &Output, code: i32) -> (Value, (U256, U256)) {
     let document = json_of(output);
     assert_eq!(output.status.code(), Some(code), "{document}");
@@ -303,7 +304,7 @@ fn failed(testkit: &Testkit, output: &Output, code: i32) -> (Value, (U256, U256)
 }
 
 #[test]
-fn what_was_lent_goes_back_when_a_step_fails() {
+fn the_loan_is_returned_if_a_step_fails() {
     let testkit = chain(CHAIN);
     let url = refusing(&testkit, &[UPDATE]);
     let before = testkit.chain().balance(funder());
@@ -317,7 +318,7 @@ fn what_was_lent_goes_back_when_a_step_fails() {
 }
 
 #[test]
-fn what_cannot_go_back_is_named_and_can_be_fetched_later() {
+fn a_loan_that_cannot_be_returned_is_named_and_recoverable() {
     let testkit = chain(CHAIN);
     let url = refusing(&testkit, &[UPDATE, WITHDRAW]);
     let before = testkit.chain().balance(funder());
@@ -340,7 +341,7 @@ fn what_cannot_go_back_is_named_and_can_be_fetched_later() {
     refused(
         &on(&url, &["--give-back", &account]),
         Some(PUBLIC_KEY),
-        "nobody is here to agree",
+        "there is no terminal to ask on",
     );
     refused(
         &on(&url, &["--give-back", &account, "--yes"]),
@@ -366,13 +367,13 @@ fn what_cannot_go_back_is_named_and_can_be_fetched_later() {
 }
 
 #[test]
-fn a_node_that_raises_its_prices_gets_no_more_than_was_said() {
+fn a_node_that_raises_its_prices_gets_no_more_than_announced() {
     let testkit = chain(CHAIN);
     let before = testkit.chain().balance(funder());
     let node = testkit.clone();
     let url = serve_with(&testkit, &[], move |_| {
         let mut chain = node.chain();
-        // Five contracts, the token, and the account.
+        // Five contracts, the token and the account.
         if chain.block_number() == 7 {
             chain.set_next_base_fee(2_000_000_000_000);
         }
@@ -391,9 +392,9 @@ fn a_node_that_raises_its_prices_gets_no_more_than_was_said() {
     assert!(lost <= wei(&document, "maxFeesWei"));
 }
 
-/// A transaction whose answer is an error may be on its way: that is another exit code.
+/// If sending a transaction ends in an error, it may still be pending: the exit code differs.
 #[test]
-fn what_may_have_been_sent_is_told_from_what_was_not() {
+fn a_transaction_that_may_have_been_sent_has_its_own_exit_code() {
     let testkit = chain(CHAIN);
     let sends = std::sync::atomic::AtomicUsize::new(0);
     let url = serve_with(&testkit, &[], move |body| {
@@ -413,7 +414,7 @@ fn what_may_have_been_sent_is_told_from_what_was_not() {
 
 #[test]
 #[cfg(unix)]
-fn what_was_lent_goes_back_when_it_is_interrupted() {
+fn the_loan_is_returned_after_an_interruption() {
     let testkit = chain(CHAIN);
     let url = serve(&testkit, &[]);
     let before = testkit.chain().balance(funder());
@@ -422,7 +423,7 @@ fn what_was_lent_goes_back_when_it_is_interrupted() {
         .stderr(Stdio::piped())
         .spawn()
         .expect("the binary runs");
-    // Five contracts and a token, then the account, its deposit and its funds.
+    // Five contracts and a token, then the account, its deposit and its balance.
     let patience = Instant::now() + Duration::from_secs(120);
     while testkit.chain().block_number() < 9 {
         assert!(Instant::now() < patience, "nothing happens");

@@ -1,7 +1,7 @@
 //! `deploy` and `doctor`, on a simulated chain behind a socket.
 
 use super::{
-    PUBLIC_KEY, command, json_of, run,
+    PUBLIC_KEY, command, flat, json_of, run,
     server::{chain, runtime, serve, serve_with},
     text,
 };
@@ -46,14 +46,14 @@ fn statuses(document: &Value) -> Vec<&str> {
 }
 
 #[test]
-fn deploy_sends_when_told_to_and_only_what_is_missing() {
+fn deploy_sends_only_with_broadcast_and_only_what_is_missing() {
     let testkit = chain(SEPOLIA);
     let url = serve(&testkit, &[]);
     let deploy = ["deploy", "--rpc-url", &url, "--chain-id", "11155111"];
 
-    // Without a key, and so without looking at funds.
+    // Without a key, no funds are checked.
     let output = run(&deploy, None);
-    let report = text(&output.stdout);
+    let report = flat(&output.stdout);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     assert_eq!(report.matches("missing: ").count(), 7, "{report}");
     assert!(report.contains("A dry run: nothing was sent."), "{report}");
@@ -94,19 +94,19 @@ fn deploy_sends_when_told_to_and_only_what_is_missing() {
 
     let output = with(&["--broadcast", "--record", record]);
     assert_eq!(output.status.code(), Some(2));
-    assert!(text(&output.stderr).contains("the file exists already"));
+    assert!(text(&output.stderr).contains("the file already exists"));
     let output = with(&["--broadcast", "--json"]);
     assert_eq!(output.status.code(), Some(0));
     assert_eq!(statuses(&json_of(&output)), ["present"; 7]);
     assert_eq!(testkit.chain().block_number(), 7);
 
-    // Its members are always there.
+    // All members are always present.
     let none = &json_of(&output)["transactions"];
     for contract in Contract::ALL {
         assert_eq!(none.get(contract.name()), Some(&Value::Null));
     }
 
-    // The record says what the addresses of accounts are computed from, who deployed, and how.
+    // The record contains the inputs of account addresses, the deployer and the method.
     let recorded = fs::read_to_string(record).expect("a record");
     let raw: Value = serde_json::from_str(&recorded).expect("JSON");
     let recorded: ChainDeployments = serde_json::from_str(&recorded).expect("JSON");
@@ -142,13 +142,13 @@ fn deploy_sends_when_told_to_and_only_what_is_missing() {
         recorded.deployments[0].deployment(),
         Ok(Deployment::deterministic())
     );
-    // It is one that the doctor reads, of this chain only.
+    // `doctor` reads the record, for this chain only.
     let output = run(&["doctor", "--rpc-url", &url, "--deployment", record], None);
-    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stdout));
+    assert_eq!(output.status.code(), Some(0), "{}", flat(&output.stdout));
     let other = serve(&chain(1), &[]);
     let output = run(&["doctor", "--rpc-url", &other, "--deployment", record], None);
     assert_eq!(output.status.code(), Some(2));
-    assert!(text(&output.stderr).contains("is of chain 11155111, and the node of chain 1"));
+    assert!(text(&output.stderr).contains("is for chain 11155111, and the node is on chain 1"));
 }
 
 #[test]
@@ -192,14 +192,14 @@ fn deploy_refuses_before_anything_is_sent() {
     refused("11155111", &[], Some(PUBLIC_KEY), "has no deployment proxy");
 }
 
-/// The page on deployment, which names the recorded addresses.
+/// Returns the deployment documentation, which lists the recorded addresses.
 fn docs() -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/deployment.md");
     fs::read_to_string(path).expect("a page")
 }
 
 #[test]
-fn everything_that_decides_addresses_is_said_before_anything_is_sent() {
+fn all_inputs_of_addresses_are_shown_before_sending() {
     let testkit = chain(SEPOLIA);
     let url = serve(&testkit, &[]);
     let salt = format!("0x{}", "5a".repeat(32));
@@ -213,7 +213,7 @@ fn everything_that_decides_addresses_is_said_before_anything_is_sent() {
         .concat(),
         None,
     );
-    let report = text(&output.stdout);
+    let report = flat(&output.stdout);
     let parameters = DeploymentParameters {
         factory_owner: dev_accounts()[3].address,
         session_key_plugin_salt: B256::repeat_byte(0x5a),
@@ -230,7 +230,7 @@ fn plan(parameters: &DeploymentParameters) -> DeploymentPlan {
     DeploymentPlan::new(parameters, entry_point_codes()).expect("a plan")
 }
 
-/// A chain that lacks some contracts of the default plan.
+/// Returns a chain that lacks some contracts of the default plan.
 fn lacking(missing: &[Contract]) -> Testkit {
     let testkit = chain(SEPOLIA);
     for planned in plan(&DeploymentParameters::default()).contracts() {
@@ -247,7 +247,7 @@ fn lacking(missing: &[Contract]) -> Testkit {
     testkit
 }
 
-/// A deployment that broadcasts, and keeps its transactions in a file.
+/// Starts a deployment that broadcasts and keeps its transactions in a file.
 fn deploying(url: &str, state: &Path, key: &str) -> Child {
     let state = state.to_str().expect("UTF-8");
     let arguments = [
@@ -276,7 +276,7 @@ fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
-/// Kills a deployment that waits for its transaction; answers that transaction, as the state file has it.
+/// Kills a deployment that waits for its transaction, and returns that transaction from the state file.
 fn killed(testkit: &Testkit, url: &str, state: &Path) -> Value {
     testkit.chain().set_automine(false);
     let mut child = deploying(url, state, PUBLIC_KEY);
@@ -285,7 +285,7 @@ fn killed(testkit: &Testkit, url: &str, state: &Path) -> Value {
     let output = child.wait_with_output().expect("it ends");
     let kept: Value = serde_json::from_slice(&fs::read(state).expect("a state file")).expect("JSON");
     let hash = kept["transactions"][0]["hash"].as_str().expect("a hash");
-    // Said before it was sent, and so before the process was killed.
+    // The hash was printed before sending, and so before the process was killed.
     assert!(text(&output.stderr).contains(hash), "{}", text(&output.stderr));
     assert_eq!(kept["sender"], dev_accounts()[0].address.to_checksum(None));
     kept["transactions"][0].clone()
@@ -298,7 +298,7 @@ fn ended(child: Child) -> (Output, Value) {
 }
 
 #[test]
-fn an_interrupted_deployment_is_taken_up_by_the_next_run() {
+fn an_interrupted_deployment_is_resumed_by_the_next_run() {
     let missing = [Contract::ModularAccount, Contract::ModularAccountFactory];
     let folder = tempfile::tempdir().expect("a folder");
     let state = folder.path().join("state.json");
@@ -308,13 +308,13 @@ fn an_interrupted_deployment_is_taken_up_by_the_next_run() {
         let kept = killed(&testkit, &url, &state);
         let hash: B256 = serde_json::from_value(kept["hash"].clone()).expect("a hash");
 
-        // A dry run says so, and changes nothing.
+        // A dry run reports the transaction and changes nothing.
         let dry = ["deploy", "--rpc-url", &url, "--chain-id", "11155111", "--state"];
         let output = run(
             &[&dry[..], &[state.to_str().expect("UTF-8")]].concat(),
             Some(PUBLIC_KEY),
         );
-        let report = text(&output.stdout);
+        let report = flat(&output.stdout);
         assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
         assert!(
             report.contains(&format!("{hash} (nonce 0) of an earlier run")),
@@ -352,7 +352,7 @@ fn an_interrupted_deployment_is_taken_up_by_the_next_run() {
 }
 
 #[test]
-fn what_was_kept_for_another_deployment_is_not_sent() {
+fn transactions_kept_for_another_deployment_are_not_sent() {
     let testkit = lacking(&[Contract::ModularAccountFactory]);
     let url = serve(&testkit, &[]);
     let folder = tempfile::tempdir().expect("a folder");
@@ -388,7 +388,7 @@ fn what_was_kept_for_another_deployment_is_not_sent() {
     refused(
         &[],
         OTHER_KEY,
-        "its transactions are of 0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266, not 0x7099",
+        "its transactions are from 0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266, not 0x7099",
     );
     let content = fs::read_to_string(&state).expect("a file");
     fs::write(&state, content.replace("\"raw\": \"0x02", "\"raw\": \"0x03")).expect("written");
@@ -397,11 +397,11 @@ fn what_was_kept_for_another_deployment_is_not_sent() {
     refused(&[], PUBLIC_KEY, "EOF while parsing");
 }
 
-/// A second development key, public as well.
+/// A second public development key.
 const OTHER_KEY: &str = "59c6995e998f97a5a0044966f0945389dc9e86dae88c7a8412f4603b6b78690d";
 
 #[test]
-fn two_deployers_at_once_both_end_well() {
+fn two_concurrent_deployers_both_succeed() {
     let missing = [
         Contract::SessionKeyPlugin,
         Contract::ModularAccount,
@@ -441,7 +441,7 @@ fn two_deployers_at_once_both_end_well() {
 }
 
 #[test]
-fn transactions_on_their_way_are_waited_for() {
+fn deploy_waits_for_pending_transactions() {
     let testkit = lacking(&[Contract::ModularAccountFactory]);
     let url = serve(&testkit, &[]);
     let folder = tempfile::tempdir().expect("a folder");
@@ -471,7 +471,7 @@ fn transactions_on_their_way_are_waited_for() {
 }
 
 #[test]
-fn files_that_cannot_be_written_are_found_out_before_anything_is_sent() {
+fn unwritable_files_are_refused_before_sending() {
     let testkit = lacking(&[Contract::ModularAccountFactory]);
     let before = testkit.chain().block_number();
     let url = serve(&testkit, &[]);
@@ -502,7 +502,7 @@ fn files_that_cannot_be_written_are_found_out_before_anything_is_sent() {
         assert!(error.contains(option) && error.contains(path), "{error}");
         assert_eq!(testkit.chain().block_number(), before);
     }
-    // A refusal leaves no draft of a record.
+    // A refusal leaves no draft record.
     let record = folder.path().join("record.json");
     let arguments = [
         "deploy",
@@ -519,13 +519,13 @@ fn files_that_cannot_be_written_are_found_out_before_anything_is_sent() {
 }
 
 #[test]
-fn doctor_says_what_is_missing() {
+fn doctor_lists_what_is_missing() {
     let testkit = chain(SEPOLIA);
     let url = serve(&testkit, &[]);
     let output = run(&["doctor", "--rpc-url", &url, "--json"], None);
     let document = json_of(&output);
     assert_eq!(output.status.code(), Some(1));
-    // The answer is no; but there is one.
+    // The answer is no, but it is an answer.
     assert_eq!(
         (&document["ok"], &document["error"]),
         (&json!(true), &Value::Null)
@@ -539,14 +539,14 @@ fn doctor_says_what_is_missing() {
     ];
     assert_eq!(document["missing"], json!(missing));
 
-    // On a chain that nobody knows, ours are looked for.
+    // On an unknown chain, this project's contracts are checked.
     let unknown = serve(&chain(31337), &[]);
     let output = run(&["doctor", "--rpc-url", &unknown], None);
     assert_eq!(output.status.code(), Some(1));
-    assert!(text(&output.stdout).contains("The contracts (deterministic)"));
-    assert!(text(&output.stdout).contains("session-key deploy"));
+    assert!(flat(&output.stdout).contains("The contracts (deterministic)"));
+    assert!(flat(&output.stdout).contains("session-key deploy"));
 
-    // A contract with another's code.
+    // A contract with different code.
     let record = Deterministic::record();
     for recorded in record.contracts.values() {
         testkit.chain().set_code(recorded.address, [0x00]).expect("code");
@@ -556,9 +556,9 @@ fn doctor_says_what_is_missing() {
         None,
     );
     assert_eq!(output.status.code(), Some(1));
-    assert_eq!(text(&output.stdout).matches("other code: hash").count(), 7);
+    assert_eq!(flat(&output.stdout).matches("other code: hash").count(), 7);
 
-    // Contracts that are there, but are no plugins and no factory: the canonical ones have no recorded code.
+    // Contracts that exist but are neither plugins nor factories: the canonical ones have no recorded code.
     let canonical = Deployment::on_chain(SEPOLIA).expect("known");
     for contract in [
         canonical.session_key_plugin,
@@ -569,20 +569,20 @@ fn doctor_says_what_is_missing() {
     }
     let output = run(&["doctor", "--rpc-url", &url], None);
     assert_eq!(output.status.code(), Some(1));
-    let report = text(&output.stdout);
+    let report = flat(&output.stdout);
     assert_eq!(
-        report.matches("does not tell its manifest").count(),
+        report.matches("does not return its manifest").count(),
         2,
         "{report}"
     );
-    assert_eq!(report.matches("does not tell its ").count(), 5, "{report}");
+    assert_eq!(report.matches("does not return its ").count(), 5, "{report}");
 }
 
-/// Writes down where a stack is, for `doctor`. The factory of the testkit has an owner, and so another address than the
-/// recorded one.
+/// Records where a stack is, for `doctor`. The testkit's factory has an owner, and so another address than
+/// the recorded one.
 fn record_of(stack: &Stack, folder: &Path) -> String {
     let mut known = Deterministic::record().known();
-    // The stack has nothing for ERC-6900 v0.8 accounts.
+    // The stack has no contracts for ERC-6900 v0.8 accounts.
     known
         .contracts
         .retain(|contract, _| *contract <= Contract::ModularAccountFactory);
@@ -644,7 +644,7 @@ fn doctor_checks_bundler_and_account() {
         document
     };
 
-    // Nothing of the account is there yet.
+    // The account does not exist yet.
     let document = doctor(&url);
     assert_eq!(document["missing"], json!(["Account"]));
     assert!(document.to_string().contains("only a paymaster can pay"));
@@ -654,7 +654,7 @@ fn doctor_checks_bundler_and_account() {
             .contains("bundlers that enforce ERC-7562 refuse")
     );
 
-    // Created, without the session key plugin.
+    // The account exists, without the session key plugin.
     stack
         .create_account(&mut testkit.chain(), U256::ZERO, &[owner.address()])
         .expect("an account");
@@ -663,7 +663,7 @@ fn doctor_checks_bundler_and_account() {
         .set_balance(account.address(), U256::from(10).pow(U256::from(19)));
     assert_eq!(doctor(&url)["missing"], json!(["Session keys"]));
 
-    // With it, and a key; and a stake of the factory, which its owner gives.
+    // The account has the plugin and a key, and the factory's owner has added a stake.
     let bundler = dev_accounts()[0].signer();
     let sender = bundler.address();
     let submitter =
@@ -693,14 +693,14 @@ fn doctor_checks_bundler_and_account() {
     assert_eq!(document["missing"], json!([]));
     assert!(!document.to_string().contains("\"warning\""), "{document}");
 
-    // A bundler of another chain, of other EntryPoints, and none.
+    // A bundler of another chain, one with other EntryPoints, and none.
     let elsewhere = serve(&chain(1), &ENTRY_POINTS);
     assert_eq!(doctor(&elsewhere)["missing"], json!(["Bundler"]));
     let other = serve(&testkit, &[]);
     assert_eq!(doctor(&other)["missing"], json!(["Bundler's EntryPoints"]));
     assert_eq!(doctor("http://127.0.0.1:1")["missing"], json!(["Bundler"]));
 
-    // Of their URLs, what may hold an API key is not told.
+    // The parts of their URLs that may hold an API key are not printed.
     for bundler in [&url, &elsewhere, "http://127.0.0.1:1"] {
         let document = doctor(&format!("{bundler}/v2/s3cr3t?apikey=s3cr3t")).to_string();
         assert!(!document.contains("s3cr3t"), "{document}");
@@ -709,7 +709,7 @@ fn doctor_checks_bundler_and_account() {
 }
 
 #[test]
-fn doctor_refuses_what_it_cannot_check() {
+fn doctor_fails_if_it_cannot_check() {
     let url = serve(&chain(SEPOLIA), &[]);
     let refused = |options: &[&str], reason: &str| {
         let output = run(&[&["doctor"], options].concat(), None);
@@ -735,9 +735,9 @@ fn doctor_refuses_what_it_cannot_check() {
     );
 }
 
-/// A node that refuses to answer says nothing of the contracts.
+/// A node that refuses to answer says nothing about the contracts.
 #[test]
-fn doctor_does_not_take_a_rate_limit_for_an_answer() {
+fn a_rate_limit_is_not_reported_as_a_missing_contract() {
     const LIMIT: &str = "daily request count exceeded, request rate limited";
     let testkit = Testkit::default();
     let stack = Stack::deploy(&mut testkit.chain()).expect("a stack");
@@ -768,14 +768,14 @@ fn doctor_does_not_take_a_rate_limit_for_an_answer() {
         let selector = hex::encode_prefixed(selector);
         let limited = move |body: &str| body.contains(&selector).then_some(LIMIT);
         let output = doctor(&serve_with(&testkit, &[], limited));
-        let (report, error) = (text(&output.stdout), text(&output.stderr));
+        let (report, error) = (flat(&output.stdout), text(&output.stderr));
         assert_eq!(output.status.code(), Some(2), "{report}{error}");
         assert!(error.contains(LIMIT), "{error}");
-        assert!(!report.contains("does not tell"), "{report}");
+        assert!(!report.contains("does not return"), "{report}");
         assert!(!report.contains("only a paymaster"), "{report}");
     }
 
-    // A contract that refuses is one that cannot tell.
+    // A contract that reverts cannot answer.
     let refuser = |selector: &'static [u8]| {
         let selector = hex::encode_prefixed(selector);
         move |body: &str| body.contains(&selector).then_some("execution reverted")
@@ -783,13 +783,13 @@ fn doctor_does_not_take_a_rate_limit_for_an_answer() {
     let url = serve_with(&testkit, &[], refuser(&IEntryPoint::balanceOfCall::SELECTOR));
     let output = doctor(&url);
     assert_eq!(output.status.code(), Some(1));
-    assert!(text(&output.stdout).contains("deposit for gas unknown"));
+    assert!(flat(&output.stdout).contains("deposit for gas unknown"));
     let url = serve_with(&testkit, &[], refuser(&IPlugin::pluginManifestCall::SELECTOR));
     let output = doctor(&url);
     assert_eq!(output.status.code(), Some(1));
-    let report = text(&output.stdout);
+    let report = flat(&output.stdout);
     assert_eq!(
-        report.matches("does not tell its manifest").count(),
+        report.matches("does not return its manifest").count(),
         2,
         "{report}"
     );
@@ -821,7 +821,7 @@ session_key_client::alloy::sol! {
     }
 }
 
-/// A chain with EntryPoint v0.7, the module, and an ERC-6900 v0.8 account.
+/// Returns a chain with EntryPoint v0.7, the module, and an ERC-6900 v0.8 account.
 fn chain_for_modules(account: Address) -> (Testkit, Address) {
     let testkit = chain(SEPOLIA);
     let plan = plan(&DeploymentParameters::default());
@@ -838,7 +838,7 @@ fn chain_for_modules(account: Address) -> (Testkit, Address) {
     let implementation = chain
         .deploy(deployer, V08_ACCOUNT_CODE.bytes())
         .expect("an implementation");
-    // The code of a proxy, behind what returns it.
+    // The proxy's runtime code follows the constructor.
     let code = account_init_code(implementation)[34..].to_vec();
     chain.set_code(account, code).expect("a proxy");
     let slot = keccak256("eip1967.proxy.implementation");
@@ -852,7 +852,7 @@ fn chain_for_modules(account: Address) -> (Testkit, Address) {
 }
 
 #[test]
-fn doctor_names_what_is_wrong_with_how_an_account_has_the_module() {
+fn doctor_lists_problems_of_the_module_installation() {
     let account = Address::repeat_byte(0xac);
     let (testkit, module) = chain_for_modules(account);
     static SERVED: [Address; 1] = [ENTRY_POINT_V07];
@@ -908,7 +908,7 @@ fn doctor_names_what_is_wrong_with_how_an_account_has_the_module() {
     );
     assert_eq!(document["moduleAccount"]["entityId"], Value::Null);
 
-    // The validation, and too much of it.
+    // The validation, with excessive flags.
     install(7, 7, &[uses]);
     let missing = ["function-missing"; 5];
     let (_, codes) = doctor();
@@ -918,7 +918,7 @@ fn doctor_names_what_is_wrong_with_how_an_account_has_the_module() {
         ["validation-is-global", "validation-signs", "direct-call-missing"]
     );
 
-    // The rest as it should be.
+    // Everything else is correct.
     let answer = testkit
         .chain()
         .read(account, module, &IExecutionModule::executionManifestCall {})
@@ -947,17 +947,17 @@ fn doctor_names_what_is_wrong_with_how_an_account_has_the_module() {
     install(u32::MAX, 0, &[execute, batch]);
     let (_, codes) = doctor();
     assert_eq!(codes, ["validation-is-global", "validation-signs"]);
-    // Flags are what the latest installation says.
+    // The latest installation's flags apply.
     install(7, 1, &[]);
     let (document, codes) = doctor();
     assert!(codes.is_empty());
     assert_eq!(document["moduleAccount"]["entityId"], 7);
 
-    // For people, with what to do; and of the chain only what the module needs.
+    // The readable report says what to do, and checks only the contracts that the module needs.
     install(7, 3, &[]);
     let output = run(&arguments, None);
     assert_eq!(output.status.code(), Some(1));
-    let report = text(&output.stdout);
+    let report = flat(&output.stdout);
     for words in [
         "validation-signs",
         "uninstall it with empty data and install it with flags 0x01",
@@ -985,10 +985,10 @@ fn doctor_names_what_is_wrong_with_how_an_account_has_the_module() {
         ],
         None,
     );
-    assert!(text(&output.stdout).contains(&format!("{ENTRY_POINT_V07} is not among them")));
+    assert!(flat(&output.stdout).contains(&format!("{ENTRY_POINT_V07} is not among them")));
 }
 
-/// Of which generation an account will be cannot be seen before it has code.
+/// The generation of an account without code is unknown.
 #[test]
 fn doctor_does_not_take_an_account_without_code_for_one_of_the_other_generation() {
     let (testkit, _) = chain_for_modules(Address::repeat_byte(0xac));
@@ -1009,16 +1009,16 @@ fn doctor_does_not_take_an_account_without_code_for_one_of_the_other_generation(
         ];
         let output = run(&[&arguments[..], more].concat(), None);
         assert_eq!(output.status.code(), Some(1));
-        text(&output.stdout).to_owned()
+        flat(&output.stdout)
     };
     let report = doctor(&[]);
-    assert!(report.contains("what kind it will be is not known"), "{report}");
+    assert!(report.contains("its kind is not known"), "{report}");
     assert!(report.contains("SessionKeyModule") && report.contains("MultiOwnerPlugin"));
     assert!(
         report.contains(&format!("{ENTRY_POINT_V07} is one of them")),
         "{report}"
     );
-    // Only accounts that have modules have entity ids.
+    // Only accounts with modules have entity ids.
     let report = doctor(&["--entity-id", "7"]);
     assert!(report.contains("SessionKeyModule") && !report.contains("MultiOwnerPlugin"));
 }

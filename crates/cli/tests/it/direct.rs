@@ -1,4 +1,4 @@
-//! Plain transactions of an owner: written down before they are sent, and never sent twice.
+//! Plain transactions of an owner: recorded before they are sent, and never sent twice.
 
 use super::{
     json_of,
@@ -41,7 +41,7 @@ pub(crate) fn signal(child: &Child, signal: &str) {
     assert!(sent.success());
 }
 
-/// Runs a command until its transaction is in the pool, and ends the process then.
+/// Runs a command until its transaction is in the pool, then ends the process.
 pub(crate) fn killed_after_sending(stage: &Stage, command: &[&str]) -> B256 {
     let account = stage.testkit_account();
     stage.testkit.chain().set_automine(false);
@@ -56,7 +56,7 @@ pub(crate) fn killed_after_sending(stage: &Stage, command: &[&str]) -> B256 {
     hash
 }
 
-/// Runs a command until it hands its transaction over, and ends the process before the node gets it.
+/// Runs a command until it sends its transaction, and ends the process before the node gets it.
 pub(crate) fn killed_before_sending(stage: &Stage, command: &[&str]) -> B256 {
     let account = stage.testkit_account();
     let is_sending = Arc::new(AtomicBool::new(false));
@@ -82,7 +82,7 @@ pub(crate) fn killed_before_sending(stage: &Stage, command: &[&str]) -> B256 {
     kept[0]
 }
 
-/// The transactions in the journal.
+/// Returns the transactions in the journal.
 pub(crate) fn kept(stage: &Stage) -> Vec<B256> {
     runtime().block_on(async {
         let journal = SqliteJournal::open(stage.path("keys/journal.sqlite"))
@@ -107,7 +107,7 @@ pub(crate) fn run(stage: &Stage, command: &[&str]) -> (Option<i32>, Value) {
     (output.status.code(), json_of(&output))
 }
 
-/// The command given again answers with the transaction, which is not sent twice.
+/// Repeats the command, which reports the transaction without sending it again.
 #[track_caller]
 fn settled(stage: &Stage, command: &[&str], hash: B256) -> Value {
     let before = nonce(stage);
@@ -125,7 +125,7 @@ fn settled(stage: &Stage, command: &[&str], hash: B256) -> Value {
 }
 
 #[test]
-fn every_command_answers_with_what_it_has_sent_before() {
+fn every_repeated_command_reports_its_transaction() {
     let stage = Stage::new();
     stage.account();
     let mine = || {
@@ -163,7 +163,7 @@ fn every_command_answers_with_what_it_has_sent_before() {
     assert_eq!(revoked["revoked"], json!([new]));
     assert_eq!(stage.json(0, &["inspect"])["keys"], json!([]));
 
-    // With the plugin there, and a key of somebody else.
+    // The plugin is installed, and another key is registered.
     let shop = SHOP.to_string();
     killed(&["grant", &policy, "--key", &shop]);
     let revoked = killed(&["revoke", "--all"]);
@@ -192,9 +192,9 @@ fn every_command_answers_with_what_it_has_sent_before() {
     assert_eq!(revoked["revoked"], json!([key_of(&approved)]));
 }
 
-// The same of operations: what the command looks at first has changed by then.
+// Same for operations: the state that the command reads first has changed by then.
 #[test]
-fn an_interrupted_operation_is_gone_on_with() {
+fn an_interrupted_operation_is_resumed() {
     let stage = Stage::new();
     stage.account();
     let policy = stage.weekly("weekly.toml", "100 TEST per 7 days");
@@ -248,18 +248,18 @@ fn an_interrupted_operation_is_gone_on_with() {
     assert_eq!(applied["changed"], true);
     let revoked = interrupted(&["revoke", "--all"]);
     assert_eq!(revoked["revoked"], json!([new]));
-    // That was told: asked once more, there is nothing to revoke.
+    // The outcome was reported: repeated, there is nothing to revoke.
     let again = operation(&["revoke", "--all"]);
     let again: Vec<&str> = again.iter().map(String::as_str).collect();
     assert_eq!(json_of(&stage.run(&again))["revoked"], json!([]));
 }
 
 #[test]
-fn what_was_signed_and_not_sent_is_sent_as_it_was_signed() {
+fn an_unsent_transaction_is_sent_byte_for_byte() {
     let stage = Stage::new();
     stage.account();
     let policy = stage.weekly("weekly.toml", "100 TEST per 7 days");
-    // The account is created first; then the grant takes one more.
+    // The account is created first; the grant takes another transaction.
     let grant = ["grant", policy.as_str()];
     let creating = killed_before_sending(&stage, &grant);
     assert_eq!(nonce(&stage), 0);
@@ -272,12 +272,12 @@ fn what_was_signed_and_not_sent_is_sent_as_it_was_signed() {
     let key = key_of(&granted);
     let revoke = ["revoke", key.as_str()];
     let hash = killed_before_sending(&stage, &revoke);
-    // Another command does not take its nonce unasked.
+    // Another command does not take its nonce unless asked to.
     let (exit, refused) = run(&stage, &["rotate", &key]);
     assert_eq!(exit, Some(2), "{refused}");
     let message = refused["error"]["message"].as_str().expect("a text");
     assert!(
-        message.contains("give that command again") && message.contains(&hash.to_string()),
+        message.contains("repeat that command") && message.contains(&hash.to_string()),
         "{message}"
     );
     let (exit, revoked) = run(&stage, &revoke);
@@ -290,7 +290,7 @@ fn what_was_signed_and_not_sent_is_sent_as_it_was_signed() {
 }
 
 #[test]
-fn what_the_node_has_lost_is_sent_again() {
+fn a_transaction_the_node_dropped_is_sent_again() {
     let stage = Stage::new();
     stage.account();
     let command = ["account", "new"];
@@ -335,7 +335,7 @@ fn a_transaction_whose_nonce_was_used_is_void() {
         "{void}"
     );
     assert_eq!(nonce(&stage), before);
-    // That was told, and now it is done.
+    // The outcome was reported, and now the command succeeds.
     let (exit, revoked) = run(&stage, &revoke);
     assert_eq!(exit, Some(0), "{revoked}");
     assert_eq!(revoked["revoked"], json!([key]));
@@ -358,7 +358,7 @@ fn a_lost_answer_names_the_transaction() {
     settled_as_new(&stage, hash.expect("a hash"));
 }
 
-/// It never arrived: the next run sends the same.
+/// Checks that a transaction which never arrived is sent by the next run.
 fn settled_as_new(stage: &Stage, hash: B256) {
     let (exit, made) = run(stage, &["account", "new"]);
     assert_eq!(
@@ -370,7 +370,7 @@ fn settled_as_new(stage: &Stage, hash: B256) {
 }
 
 #[test]
-fn with_again_it_is_done_once_more() {
+fn again_sends_another_transaction() {
     let stage = Stage::new();
     stage.account();
     let policy = stage.weekly("weekly.toml", "100 TEST per 7 days");
@@ -386,9 +386,9 @@ fn with_again_it_is_done_once_more() {
     assert_eq!(keys["keys"].as_array().map(Vec::len), Some(2));
 }
 
-/// A removal that nobody was told about is not the answer once the key has been granted again: the key is removed.
+/// An unreported removal is no answer once the key has been granted again: the key is removed.
 #[test]
-fn an_old_removal_does_not_answer_for_a_key_that_is_there_again() {
+fn an_old_removal_does_not_answer_for_a_key_granted_again() {
     let stage = Stage::new();
     stage.account();
     let policy = stage.weekly("weekly.toml", "100 TEST per 7 days");
@@ -412,12 +412,12 @@ fn an_old_removal_does_not_answer_for_a_key_that_is_there_again() {
 }
 
 #[test]
-fn what_could_not_be_reported_is_reported_the_next_time() {
+fn an_unreported_outcome_is_reported_by_the_next_run() {
     let stage = Stage::new();
     stage.account();
     let policy = stage.weekly("weekly.toml", "100 TEST per 7 days");
     let grant = ["grant", policy.as_str()];
-    // The lock file cannot be written any more once the transaction is sent.
+    // The lock file becomes unwritable once the transaction is sent.
     let part = stage.path("weekly.toml.lock.part");
     let url = serve_with(&stage.testkit, &[], move |body| {
         if body.contains("eth_sendRawTransaction") {
@@ -439,7 +439,7 @@ fn what_could_not_be_reported_is_reported_the_next_time() {
 }
 
 #[test]
-fn a_key_that_nobody_has_heard_of_does_not_stay() {
+fn an_unused_generated_key_is_deleted() {
     let stage = Stage::new();
     stage.account();
     let policy = stage.weekly("weekly.toml", "100 TEST per 7 days");
@@ -462,7 +462,7 @@ fn a_key_that_nobody_has_heard_of_does_not_stay() {
         assert_eq!(output.status.code(), Some(1), "{}", text(&output.stdout));
         assert_eq!(keys(), before, "{command:?}");
     }
-    // One that may be in a block stays.
+    // A key whose grant may be included stays.
     let url = serve_with(&stage.testkit, &[], |body| {
         body.contains("eth_sendRawTransaction")
             .then_some("internal error")
@@ -477,7 +477,7 @@ fn a_key_that_nobody_has_heard_of_does_not_stay() {
 }
 
 #[test]
-fn an_unblock_needs_no_bundler() {
+fn direct_unblock_needs_no_bundler() {
     let stage = Stage::new();
     stage.account();
     let policy = stage.weekly("weekly.toml", "100 TEST per 7 days");
@@ -491,7 +491,7 @@ fn an_unblock_needs_no_bundler() {
     ]);
     let read = json_of(&read);
     assert_eq!(read["function"], "executeBatch");
-    // incrementNonce, once for each of 0, 1 and 2.
+    // One incrementNonce for each of 0, 1 and 2.
     let calls = read["calls"].as_array().expect("a list");
     assert_eq!(calls.len(), 3);
     assert!(calls.iter().all(|call| {
@@ -507,7 +507,7 @@ fn an_unblock_needs_no_bundler() {
 }
 
 #[test]
-fn errors_of_lint_are_not_signed_unseen() {
+fn lint_errors_are_not_signed_unseen() {
     let stage = Stage::new();
     stage.account();
     let everything = stage.file("everything.toml", "access = \"everything\"\n");
@@ -541,7 +541,7 @@ fn decimals_are_taken_from_the_lock_file() {
         );
         stage.file("bare.toml.lock", &text);
     };
-    // Where lock file and token disagree, nothing is signed.
+    // If lock file and token disagree, nothing is signed.
     lock(7);
     let (exit, refused) = run(&stage, &["grant", &policy]);
     assert_eq!(exit, Some(2), "{refused}");
@@ -556,7 +556,7 @@ fn decimals_are_taken_from_the_lock_file() {
 }
 
 #[test]
-fn a_settings_file_is_not_quoted() {
+fn errors_do_not_quote_the_settings_file() {
     let stage = Stage::new();
     for (line, expected) in [
         ("chain_id = \"https://node.example/s3cr3t\"", "expected u64"),

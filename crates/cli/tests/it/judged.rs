@@ -1,4 +1,4 @@
-//! Answers that people act on: they say neither more nor less than what is so.
+//! Answers that users act on: they state exactly what is known.
 
 use super::{
     json_of,
@@ -8,7 +8,7 @@ use super::{
 use serde_json::{Value, json};
 use session_key_client::alloy::primitives::{U256, keccak256};
 
-/// A key with this policy on a new stage.
+/// Grants a key this policy on a new stage.
 fn granted(policy: &str) -> (Stage, String) {
     let stage = Stage::new();
     stage.account();
@@ -22,7 +22,7 @@ fn write(stage: &Stage, exit: i32, arguments: &[&str]) -> Value {
     stage.json(exit, &[arguments, &way].concat())
 }
 
-/// A command that writes says that it did not.
+/// Runs a command that must report that it did nothing.
 fn refused(stage: &Stage, exit: i32, arguments: &[&str]) -> Value {
     let account = stage.testkit_account();
     let way = ["--direct", "--yes", "--deployment", "deterministic"];
@@ -41,7 +41,7 @@ fn grant(stage: &Stage, file: &str) -> String {
     key_of(&write(stage, 0, &["grant", file]))
 }
 
-/// What a command prints for people.
+/// Returns a command's readable output.
 #[track_caller]
 fn shown(stage: &Stage, exit: i32, arguments: &[&str]) -> String {
     let account = stage.testkit_account();
@@ -71,7 +71,7 @@ fn codes(list: &Value) -> Vec<&str> {
 }
 
 #[test]
-fn a_change_to_what_lint_calls_an_error_is_not_signed_unseen() {
+fn a_change_with_lint_errors_is_not_signed_unseen() {
     let (stage, key) = granted(&shop());
     let everything = stage.file("everything.toml", "access = \"everything\"\n");
     let planned = stage.json(0, &["plan", &key, &everything]);
@@ -89,7 +89,7 @@ fn a_change_to_what_lint_calls_an_error_is_not_signed_unseen() {
 }
 
 #[test]
-fn a_key_that_is_named_twice_is_revoked_once() {
+fn a_key_named_twice_is_revoked_once() {
     let (stage, key) = granted(&shop());
     let revoked = write(&stage, 0, &["revoke", &key, &key]);
     assert_eq!(revoked["revoked"], json!([key]));
@@ -97,9 +97,9 @@ fn a_key_that_is_named_twice_is_revoked_once() {
 }
 
 #[test]
-fn an_incomplete_reading_is_no_all_clear() {
+fn an_incomplete_read_is_reported_as_incomplete() {
     let (stage, key) = granted(&shop());
-    // The key was granted in this block or before: the next one has nothing of it.
+    // The key was granted in this block or earlier: the next block has none of its events.
     stage.testkit.chain().mine();
     let head = stage.json(0, &["inspect"])["block"].to_string();
     let found = stage.json(1, &["inspect", &key, "--from-block", &head]);
@@ -120,7 +120,7 @@ fn an_incomplete_reading_is_no_all_clear() {
 }
 
 #[test]
-fn the_history_of_a_key_is_its_own() {
+fn a_keys_history_contains_only_its_own_events() {
     let (stage, key) = granted(&shop());
     let other = stage.file("other.toml", &payer("1 ETH"));
     let other = key_of(&write(&stage, 0, &["grant", &other, "--allow-lint-errors"]));
@@ -137,7 +137,7 @@ fn the_history_of_a_key_is_its_own() {
         events
     };
     let event = |kind: &str, key: &str| (kind.to_owned(), key.to_owned());
-    // Under the address that it had before, too.
+    // Including those under its address before the rotation.
     assert_eq!(
         history(&rotated),
         [
@@ -153,7 +153,7 @@ fn the_history_of_a_key_is_its_own() {
 }
 
 #[test]
-fn what_the_account_cannot_pay_is_not_accepted() {
+fn calls_beyond_the_accounts_funds_are_not_accepted() {
     let (stage, key) = {
         let stage = Stage::new();
         stage.account();
@@ -185,7 +185,7 @@ fn what_the_account_cannot_pay_is_not_accepted() {
     );
     assert_eq!(codes(&refused["obstacles"]), ["native_balance"]);
     assert_eq!(codes(&check(1, &[&transfer])["obstacles"]), ["token_balance"]);
-    // The first call might bring what the second one sends.
+    // The first call might bring in what the second one sends.
     let unsure = check(0, &[&pay, &pay]);
     assert_eq!(unsure["verdict"], "mayPass");
     assert_eq!(codes(&unsure["obstacles"]), ["native_balance"]);
@@ -199,7 +199,7 @@ fn what_the_account_cannot_pay_is_not_accepted() {
 }
 
 #[test]
-fn an_operation_out_of_its_turn_is_not_accepted() {
+fn an_operation_with_a_wrong_nonce_is_not_accepted() {
     let (stage, key) = granted(&shop());
     let nonce = |sequence: u64| {
         let lane = U256::from_str_radix(&key[2..], 16).expect("digits");
@@ -231,7 +231,7 @@ fn an_operation_out_of_its_turn_is_not_accepted() {
 }
 
 #[test]
-fn a_change_does_not_read_as_a_policy() {
+fn a_change_is_not_decoded_as_a_policy() {
     let (stage, key) = granted(&shop());
     let wider = stage.file("wider.toml", &format!("{}native = \"1 ETH\"\n", shop()));
     let plan = stage.json(0, &["plan", &key, &wider]).to_string();
@@ -250,7 +250,7 @@ fn a_change_does_not_read_as_a_policy() {
         (&decoded["policy"], &decoded["what"]),
         (&Value::Null, &json!("updates"))
     );
-    // The other way round, an update takes something off.
+    // In the opposite direction, an update removes something.
     let narrower = stage.file("narrower.toml", "access = \"everything\"\n");
     let planned = stage.json(0, &["plan", &key, &narrower]);
     let removal = planned["updates"].as_array().expect("a list").iter();
@@ -262,7 +262,7 @@ fn a_change_does_not_read_as_a_policy() {
 }
 
 #[test]
-fn a_tag_that_nobody_has_is_no_success() {
+fn revoking_an_unused_tag_answers_no() {
     let (stage, key) = granted(&format!("tag = \"weekly\"\n{}", shop()));
     assert_eq!(
         write(&stage, 1, &["revoke", "--tag", "nosuch"])["revoked"],
@@ -282,7 +282,7 @@ fn a_tag_that_nobody_has_is_no_success() {
 }
 
 #[test]
-fn a_chain_with_another_coin_keeps_its_name() {
+fn amounts_use_the_name_of_the_chains_coin() {
     let stage = Stage::new();
     let policy = stage.file(
         "polygon.toml",
@@ -294,13 +294,13 @@ fn a_chain_with_another_coin_keeps_its_name() {
     let decoded = json_of(&stage.run_with(&["decode", "-", "--json"], &encoded.to_string()));
     let written = decoded["policy"].as_str().expect("a policy");
     let again = encode(&stage.file("again.toml", written));
-    // The text of the tag is lost; the tag is not.
+    // The tag's text is lost; its bytes are not.
     assert_eq!(again["updates"], encoded["updates"], "{written}");
     assert_eq!(again["tag"], json!(keccak256("polygon")), "{written}");
 }
 
 #[test]
-fn a_key_that_is_not_there_is_the_answer_no() {
+fn an_unregistered_key_answers_no() {
     let (stage, key) = granted(&shop());
     let policy = stage.file("shop.toml", &shop());
     let nobody = SHOP.to_string();
@@ -328,7 +328,7 @@ fn a_key_that_is_not_there_is_the_answer_no() {
 }
 
 #[test]
-fn a_watched_key_is_followed_through_its_rotation() {
+fn watch_follows_a_key_through_rotation() {
     let (stage, key) = granted(&shop());
     let rotated = key_of(&write(&stage, 0, &["rotate", &key]));
     write(&stage, 0, &["revoke", &rotated]);
@@ -344,12 +344,12 @@ fn a_watched_key_is_followed_through_its_rotation() {
         .map(|event| (event["event"].clone(), event["sessionKey"].clone()))
         .collect();
     assert!(events.contains(&(json!("removed"), json!(rotated))), "{events:?}");
-    // The key is gone, which is said.
+    // A note says that the key is gone.
     let note = text(&seen.stderr);
     assert!(note.contains(&format!("{key} is not a session key")), "{note}");
     let ahead = watch(&["--since", "9999999", "--rounds", "1"]);
     assert_eq!(ahead.status.code(), Some(2));
-    assert_eq!(text(&ahead.stdout).lines().count(), 1, "one object a line");
+    assert_eq!(text(&ahead.stdout).lines().count(), 1, "one object per line");
     assert_eq!(json_of(&ahead)["error"]["code"], "bad_arguments");
 }
 
@@ -373,7 +373,7 @@ fn commands_without_a_chain_read_the_settings_file() {
         request.contains(&account) && request.contains("31337"),
         "{request}"
     );
-    // What a command answers with --json is a request, too.
+    // The output of request new --json is a request as well.
     let asked = stage.run(&["request", "new", &need, "--config", &named, "--json"]);
     let shown = stage.run_with(&["request", "show", "-"], text(&asked.stdout));
     assert_eq!(shown.status.code(), Some(0), "{}", text(&shown.stderr));
@@ -389,7 +389,7 @@ fn commands_without_a_chain_read_the_settings_file() {
 }
 
 #[test]
-fn a_chain_gives_back_the_policy() {
+fn inspect_recovers_the_policy() {
     let stage = Stage::new();
     stage.account();
     let policy = stage.weekly("weekly.toml", "100 TEST per 7 days");
@@ -409,7 +409,7 @@ fn a_chain_gives_back_the_policy() {
 }
 
 #[test]
-fn a_policy_is_compared_with_what_it_can_be_compared_with() {
+fn decimals_must_be_known_to_compare_policies() {
     let stage = Stage::new();
     let token = stage.token();
     let need = |functions: &str, decimals: u8| {
@@ -453,7 +453,7 @@ fn a_policy_is_compared_with_what_it_can_be_compared_with() {
 }
 
 #[test]
-fn a_dry_run_shows_all_that_would_be_done() {
+fn a_dry_run_shows_every_step() {
     let stage = Stage::new();
     stage.account();
     let policy = stage.file("shop.toml", &shop());
@@ -475,7 +475,7 @@ fn a_dry_run_shows_all_that_would_be_done() {
     for expected in [
         "is created",
         "is installed",
-        "stands in its place",
+        "stands in for it",
         "that creates the account",
     ] {
         assert!(words.contains(expected), "{expected}: {words}");
@@ -503,13 +503,13 @@ fn a_dry_run_shows_all_that_would_be_done() {
         ],
     );
     assert!(
-        words.contains("pays for that") && words.contains("no part in it"),
+        words.contains("pays for it") && words.contains("bundler is not used"),
         "{words}"
     );
 }
 
 #[test]
-fn an_empty_variable_is_not_set() {
+fn an_empty_environment_variable_counts_as_unset() {
     let file = tempfile::NamedTempFile::new().expect("a file");
     std::fs::write(file.path(), "access = \"everything\"\n").expect("a policy");
     let path = file.path().to_str().expect("UTF-8");

@@ -1,4 +1,4 @@
-//! Granting, reading, explaining and changing keys, with a node and a bundler served on the loopback interface.
+//! Granting, reading, explaining and changing keys, with a node and a bundler on the loopback interface.
 
 use super::{command, json_of, text};
 use serde_json::{Value, json};
@@ -32,14 +32,14 @@ use tempfile::TempDir;
 
 pub(crate) const SHOP: Address = Address::repeat_byte(0x5a);
 
-/// A chain with the contracts behind a node and a bundler, an owner with ether, and a folder for files.
+/// A chain with the contracts, a node and a bundler, a funded owner, and a folder for files.
 pub(crate) struct Stage {
     pub(crate) testkit: Testkit,
     stack: Stack,
     node: Server,
     pub(crate) bundler: Server,
     pub(crate) pool: Bundler,
-    /// Whether the bundler makes bundles.
+    /// Whether the bundler sends bundles.
     pub(crate) mines: Arc<AtomicBool>,
     pub(crate) owner: PrivateKeySigner,
     folder: TempDir,
@@ -48,7 +48,7 @@ pub(crate) struct Stage {
 impl Stage {
     pub(crate) fn new() -> Self {
         let mut chain = Chain::new(ChainConfig::default());
-        // Where the record says that they are.
+        // At the recorded addresses.
         let (stack, contracts) = Stack::plan(Deterministic::record().factory_owner);
         chain
             .set_code(DEPLOYMENT_PROXY, DEPLOYMENT_PROXY_CODE)
@@ -95,7 +95,7 @@ impl Stage {
         path.to_str().expect("UTF-8").to_owned()
     }
 
-    /// The account of the owner with salt zero, with ether and tokens, whether it is there or not.
+    /// Returns the owner's account with salt zero, funded with ether and tokens, whether it exists or not.
     pub(crate) fn account(&self) -> Address {
         let output = self.run(&[
             "account",
@@ -122,7 +122,7 @@ impl Stage {
 
     pub(crate) fn run_with(&self, arguments: &[&str], input: &str) -> Output {
         let mut child = self.spawn(arguments);
-        // Who does not read it closes it.
+        // A command that does not read standard input closes it.
         let _ = child.stdin.take().expect("a pipe").write_all(input.as_bytes());
         let output = self.ended(child);
         super::output::check(arguments, &output);
@@ -155,7 +155,7 @@ impl Stage {
         output
     }
 
-    /// Runs a command on the node with `--json`, which must end so.
+    /// Runs a command on the node with `--json`, and checks its exit code.
     #[track_caller]
     pub(crate) fn json(&self, exit: i32, arguments: &[&str]) -> Value {
         let account = self.testkit_account();
@@ -181,7 +181,7 @@ impl Stage {
         account.expect("owners").expect("a known factory").to_string()
     }
 
-    /// The policy of the tests.
+    /// Writes the tests' policy.
     pub(crate) fn weekly(&self, name: &str, limit: &str) -> String {
         let token = self.stack.token;
         let text = format!(
@@ -200,7 +200,7 @@ impl Stage {
         self.stack.token
     }
 
-    /// The key at work, from the keystore.
+    /// Returns a client for the key, from the keystore.
     pub(crate) async fn agent(&self, key: Address) -> SessionKeyClient {
         let file = self.path("keys").join(format!("{key}.json"));
         let file =
@@ -209,7 +209,7 @@ impl Stage {
             .await
     }
 
-    /// Whoever signs at work.
+    /// Returns a client for this signer.
     pub(crate) async fn client(
         &self,
         signer: impl session_key_client::alloy::signers::Signer + Send + Sync + 'static,
@@ -238,7 +238,7 @@ pub(crate) fn key_of(document: &Value) -> String {
     document["sessionKey"].as_str().expect("a key").to_owned()
 }
 
-/// The whole life of a key, through a bundler or directly.
+/// Runs a key's whole life, through a bundler or directly.
 fn life(direct: bool) {
     let stage = Stage::new();
     stage.account();
@@ -254,7 +254,7 @@ fn life(direct: bool) {
         all.extend(["--yes", "--deployment", "deterministic"]);
         stage.json(exit, &all)
     };
-    // The account is created, the plugin installed, the key made: in one go.
+    // Creates the account, installs the plugin and creates the key, in one step.
     let granted = write(0, &["grant", &policy]);
     let key = key_of(&granted);
     assert_eq!(granted["userOpHash"].is_null(), direct, "{granted}");
@@ -283,7 +283,7 @@ fn life(direct: bool) {
         .collect();
     assert_eq!(codes, ["recipients_unchecked"]);
 
-    // Right after the grant, nothing has to change.
+    // Right after the grant, there is nothing to change.
     assert_eq!(
         stage.json(0, &["plan", &key, &policy, "--check"])["changes"],
         json!([])
@@ -318,7 +318,7 @@ fn life(direct: bool) {
         ]
     );
 
-    // The key is used: what is left goes down.
+    // The key is used: what is left decreases.
     let runtime = super::server::runtime();
     let failed = runtime.block_on(async {
         let agent = stage.agent(key.parse().expect("an address")).await;
@@ -341,7 +341,7 @@ fn life(direct: bool) {
     assert_eq!(of_token["remainingBaseUnits"], "40000000");
     assert_eq!(of_token["status"], "available");
 
-    // More per week: what is used has to be spoken about.
+    // A higher limit: the user must say what happens to the amount used.
     let wider = stage.weekly("wider.toml", "150 TEST per 7 days");
     fs::copy(stage.path("weekly.toml.lock"), stage.path("wider.toml.lock")).expect("a copy");
     assert_eq!(
@@ -376,7 +376,7 @@ fn life(direct: bool) {
         (&json!(false), &json!(null))
     );
 
-    // Another key takes over, and then all go.
+    // Another key takes over, then all keys are removed.
     let rotated = write(0, &["rotate", &key]);
     let new = key_of(&rotated);
     assert_eq!(
@@ -406,7 +406,7 @@ fn life(direct: bool) {
     let none = write(0, &["revoke", "--all"]);
     assert_eq!(none["revoked"], json!([]));
 
-    // A key is added once.
+    // A key can be added only once.
     let again = ["grant", &policy, "--key", &SHOP.to_string()];
     write(0, &again);
     let refused = write(2, &again);
@@ -430,7 +430,7 @@ fn the_life_of_a_key_through_a_bundler() {
 }
 
 #[test]
-fn nothing_is_signed_without_a_word() {
+fn nothing_is_signed_without_consent() {
     let stage = Stage::new();
     stage.account();
     let policy = stage.weekly("weekly.toml", "100 TEST per 7 days");
@@ -450,7 +450,7 @@ fn nothing_is_signed_without_a_word() {
         (&refused["userOpHash"], &refused["transactionHash"]),
         (&json!(null), &json!(null))
     );
-    // Nor where there is no way to send it.
+    // Nor if there is no way to send.
     let refused = stage.json(2, &["grant", &policy, "--yes", "--deployment", "deterministic"]);
     assert!(
         refused["error"]["message"]
@@ -459,7 +459,7 @@ fn nothing_is_signed_without_a_word() {
             .contains("--bundler-url"),
         "{refused}"
     );
-    // Not even a key was made: there is only the journal that was looked into.
+    // Not even a key was created: there is only the journal.
     let files = fs::read_dir(stage.path("keys")).expect("a folder");
     let names = files.map(|file| file.expect("a file").file_name().into_string().expect("UTF-8"));
     let others: Vec<String> = names.filter(|name| !name.starts_with("journal.sqlite")).collect();
@@ -479,7 +479,7 @@ fn nothing_is_signed_without_a_word() {
     assert_eq!(dry["dryRun"], true);
     assert!(dry["calls"][1]["data"].as_str().expect("data").len() > 500);
     assert_eq!(stage.testkit.chain().block_number(), before);
-    // A file that was only found names no account to sign for.
+    // A file that was only found does not select the account to sign for.
     stage.file(
         "session-key.toml",
         &format!("rpc_url = \"{}\"\naccount = \"{SHOP}\"\n", stage.node.url()),
@@ -494,7 +494,7 @@ fn nothing_is_signed_without_a_word() {
             .contains("--chain-id"),
         "{document}"
     );
-    // For what is only looked at, it does.
+    // It does for commands that only read.
     let output = stage.run(&["inspect"]);
     assert!(
         text(&output.stderr).contains(&SHOP.to_string()),
@@ -512,7 +512,7 @@ fn nothing_is_signed_without_a_word() {
 }
 
 #[test]
-fn a_policy_is_judged_without_a_chain() {
+fn policies_are_checked_without_a_chain() {
     let stage = Stage::new();
     let policy = stage.weekly("weekly.toml", "100 TEST per 7 days");
     let lint = |exit: i32, file: &str| {
@@ -581,22 +581,22 @@ fn a_policy_is_judged_without_a_chain() {
             stage.run(&["encode", &large]).stdout
         );
     }
-    // A time from the grant is none before it.
+    // A duration from the grant has no value before it.
     assert_eq!(stage.run(&["encode", &policy]).status.code(), Some(2));
     let output = stage.run(&["decode", "0xb4d78304", "--json"]);
     assert_eq!(json_of(&output)["what"], "revert");
     assert_eq!(stage.run(&["decode", "nothing"]).status.code(), Some(2));
 }
 
-/// An NFT may have the functions of a token: it is known by what it says of itself.
+/// An NFT may have a token's functions: ERC-165 identifies it.
 #[test]
-fn an_nft_is_not_taken_for_a_token() {
+fn lint_recognizes_an_nft_by_erc165() {
     let stage = Stage::new();
     stage.account();
     let (nft, yes) = (Address::repeat_byte(0x4f), Address::repeat_byte(0x4e));
     {
         let mut chain = stage.testkit.chain();
-        // Whether it is asked for 0x80ac58cd; and one that says yes to everything.
+        // One supports 0x80ac58cd; one says yes to everything.
         let code = [0x60, 0x04, 0x35, 0x60, 0xe0, 0x1c, 0x63, 0x80, 0xac, 0x58, 0xcd];
         let rest = [0x14, 0x5f, 0x52, 0x60, 0x20, 0x5f, 0xf3];
         chain.set_code(nft, [&code[..], &rest].concat()).expect("code");
@@ -623,7 +623,7 @@ fn an_nft_is_not_taken_for_a_token() {
         codes(&json_of(&output))
     };
     let url = stage.node.url();
-    // Nobody is asked, or the contract.
+    // Without a node, and with one.
     assert_eq!(lint(0, &[&of_nft]), ["recipients_unchecked"]);
     assert_eq!(
         lint(1, &[&of_nft, "--rpc-url", url]),
@@ -649,7 +649,7 @@ fn an_nft_is_not_taken_for_a_token() {
 }
 
 #[test]
-fn a_hash_is_explained() {
+fn explain_finds_operations_and_transactions() {
     let stage = Stage::new();
     stage.account();
     let policy = stage.weekly("weekly.toml", "100 TEST per 7 days");
@@ -679,7 +679,7 @@ fn a_hash_is_explained() {
         (&unknown["found"], &unknown["hashOf"]),
         (&json!(false), &json!(null))
     );
-    // The owner's own transaction is no operation, and is known all the same.
+    // The owner's own transaction is not an operation, but is found as well.
     let own = granted["transactionHash"].as_str().expect("a hash");
     let plain = stage.json(0, &["explain", own]);
     assert_eq!(
@@ -695,7 +695,7 @@ fn a_hash_is_explained() {
     let output = stage.run(&["explain", "0x12", "--rpc-url", stage.node.url()]);
     assert_eq!(output.status.code(), Some(2));
 
-    // What happened since the first block, and what is left.
+    // Everything since the first block, and what is left.
     let watched = stage.run(&[
         "watch",
         "--since",
@@ -719,7 +719,7 @@ fn a_hash_is_explained() {
         .collect();
     assert_eq!(kinds, ["added", "changed", "used"], "{events:?}");
 
-    // While it watches, something is spent, and something is refused.
+    // While watching, something is spent, and something is refused.
     let (url, account) = (stage.node.url(), stage.testkit_account());
     let watch = ["watch", "--interval", "1", "--rounds", "6", "--json"];
     let node = ["--rpc-url", url, "--account", &account];
@@ -748,7 +748,7 @@ fn a_hash_is_explained() {
 }
 
 #[test]
-fn requests_are_made_read_and_approved() {
+fn requests_are_created_shown_and_approved() {
     let stage = Stage::new();
     let account = stage.account().to_string();
     let need = stage.weekly("need.toml", "100 TEST per 7 days");
@@ -775,7 +775,7 @@ fn requests_are_made_read_and_approved() {
         "{}",
         text(&shown.stdout)
     );
-    // Whatever is changed is found out.
+    // Any change is detected.
     let tampered = fs::read_to_string(file)
         .expect("a file")
         .replace("100 TEST", "900 TEST");
@@ -787,7 +787,7 @@ fn requests_are_made_read_and_approved() {
         "{}",
         text(&output.stderr)
     );
-    // The owner may grant less, and not more.
+    // The owner may grant less, but not more.
     let (less, more) = (
         stage.weekly("less.toml", "50 TEST per 7 days"),
         stage.weekly("more.toml", "101 TEST per 7 days"),
@@ -816,7 +816,7 @@ fn requests_are_made_read_and_approved() {
             .contains("more than the request"),
         "{refused}"
     );
-    // Also where only one of them says how many decimals the token has.
+    // Also if only one of them gives the token's decimals.
     let unsaid = fs::read_to_string(&need)
         .expect("a file")
         .replace("decimals = 6\n", "");
@@ -856,7 +856,7 @@ fn requests_are_made_read_and_approved() {
 }
 
 #[test]
-fn what_people_read_fits_a_terminal() {
+fn readable_output_fits_80_columns() {
     let stage = Stage::new();
     stage.account();
     let policy = stage.weekly("weekly.toml", "100 TEST per 7 days");
@@ -887,7 +887,7 @@ fn what_people_read_fits_a_terminal() {
     ] {
         assert!(shown.contains(expected), "{expected}: {shown}");
     }
-    // Plain in a pipe, and not wider than 80, hashes aside.
+    // Plain in a pipe, and at most 80 columns wide except for hashes.
     assert!(!shown.contains('\u{1b}'));
     for line in shown.lines() {
         assert!(line.chars().count() <= 80 || line.contains("0x"), "{line}");
@@ -900,7 +900,7 @@ fn what_people_read_fits_a_terminal() {
 }
 
 #[test]
-fn bad_input_is_refused_before_anything_is_asked() {
+fn bad_input_is_refused_before_any_request() {
     let stage = Stage::new();
     let url = stage.node.url();
     let key = SHOP.to_string();
@@ -952,7 +952,7 @@ fn bad_input_is_refused_before_anything_is_asked() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn an_answer_that_cannot_be_written_is_no_success() {
+fn an_answer_that_cannot_be_written_is_a_failure() {
     let stage = Stage::new();
     let policy = stage.weekly("weekly.toml", "100 TEST per 7 days");
     for arguments in [
@@ -978,10 +978,10 @@ fn an_answer_that_cannot_be_written_is_no_success() {
     }
 }
 
-/// The next run names the key that was granted when nobody could read which.
+/// The next run names the granted key if the first report could not be read.
 #[cfg(target_os = "linux")]
 #[test]
-fn a_grant_that_could_not_be_told_is_told_by_the_next_run() {
+fn an_unreported_grant_is_reported_by_the_next_run() {
     for direct in [false, true] {
         let stage = Stage::new();
         let account = stage.account().to_string();
@@ -997,7 +997,7 @@ fn a_grant_that_could_not_be_told_is_told_by_the_next_run() {
         drop(closed.stdout.take());
         let output = stage.ended(closed);
         assert_eq!(output.status.code(), Some(3), "{}", text(&output.stderr));
-        // The lock file is not what the next run goes by.
+        // The next run does not depend on the lock file.
         fs::remove_file(stage.path("weekly.toml.lock")).expect("a lock file");
         let told = stage.json(0, &arguments);
         let keys = stage.json(0, &["inspect"]);
@@ -1008,7 +1008,7 @@ fn a_grant_that_could_not_be_told_is_told_by_the_next_run() {
 }
 
 #[test]
-fn a_lock_file_that_cannot_be_written_is_found_out_before_anything_is_signed() {
+fn an_unwritable_lock_file_is_refused_before_signing() {
     let stage = Stage::new();
     stage.account();
     let policy = stage.weekly("weekly.toml", "100 TEST per 7 days");
@@ -1029,7 +1029,7 @@ fn a_lock_file_that_cannot_be_written_is_found_out_before_anything_is_signed() {
 }
 
 #[test]
-fn a_dry_run_says_whether_it_would_go_through() {
+fn a_dry_run_says_whether_it_would_succeed() {
     let stage = Stage::new();
     stage.account();
     let policy = stage.weekly("weekly.toml", "100 TEST per 7 days");
@@ -1055,7 +1055,7 @@ fn a_dry_run_says_whether_it_would_go_through() {
             dry(0, &[&["revoke", key.as_str()][..], way].concat()),
             "wouldSucceed"
         );
-        // The plugin takes no key that is one already.
+        // The plugin does not add a key twice.
         assert_eq!(
             dry(1, &[&["rotate", key.as_str(), other.as_str()][..], way].concat()),
             "wouldRevert"
@@ -1064,7 +1064,7 @@ fn a_dry_run_says_whether_it_would_go_through() {
 }
 
 #[test]
-fn encode_reads_decimals_from_the_chain_that_is_meant() {
+fn encode_reads_decimals_from_the_intended_chain() {
     let stage = Stage::new();
     let known = stage.weekly("known.toml", "100 TEST per 7 days");
     let absolute =
@@ -1084,7 +1084,7 @@ fn encode_reads_decimals_from_the_chain_that_is_meant() {
 }
 
 #[test]
-fn a_key_that_is_not_in_the_keystore_is_said_in_words() {
+fn a_key_missing_from_the_keystore_is_a_readable_error() {
     let stage = Stage::new();
     let policy = stage.weekly("weekly.toml", "100 TEST per 7 days");
     let account = SHOP.to_string();
@@ -1107,7 +1107,7 @@ fn a_key_that_is_not_in_the_keystore_is_said_in_words() {
 }
 
 #[test]
-fn a_node_that_hangs_is_not_waited_for() {
+fn a_hanging_node_is_not_waited_for() {
     let url = super::server::silent_server();
     let account = SHOP.to_string();
     for arguments in [
@@ -1123,7 +1123,7 @@ fn a_node_that_hangs_is_not_waited_for() {
 }
 
 #[test]
-fn a_grant_that_was_begun_goes_on_with_the_same_key() {
+fn a_started_grant_continues_with_the_same_key() {
     let stage = Stage::new();
     stage.account();
     let policy = stage.weekly("weekly.toml", "100 TEST per 7 days");
@@ -1149,12 +1149,12 @@ fn a_grant_that_was_begun_goes_on_with_the_same_key() {
     };
     let first = key_of(&grant(0));
     assert!(notes().is_empty());
-    // Asked for once more, it is another one; and had the first not been reported, it would be found to be done.
+    // Repeated, it is another grant; had the first not been reported, it would be found done.
     let second = grant(0);
     assert_ne!(key_of(&second), first);
     let keys = stage.json(0, &["inspect"]);
     assert_eq!(keys["keys"].as_array().expect("a list").len(), 2);
-    // The lock file cannot be written any more once it is signed: what was done stays noted.
+    // The lock file becomes unwritable once it is signed: what was done stays noted.
     fs::remove_file(stage.path("weekly.toml.lock")).expect("a file");
     stage.mines.store(false, Ordering::SeqCst);
     let account = stage.testkit_account();
@@ -1205,7 +1205,7 @@ fn a_grant_that_was_begun_goes_on_with_the_same_key() {
 }
 
 #[test]
-fn a_grant_that_failed_does_not_shorten_the_next_one() {
+fn a_failed_grant_does_not_shorten_the_next_one() {
     const DAY: u64 = 24 * 60 * 60;
     let mut stage = Stage::new();
     let account = stage.account().to_string();
@@ -1218,7 +1218,7 @@ fn a_grant_that_failed_does_not_shorten_the_next_one() {
     let first = stage.weekly("first.toml", "100 TEST per 7 days");
     assert_eq!(grant(&stage, &first).status.code(), Some(0));
 
-    // Nothing is sent: it would be signed by somebody who owns nothing.
+    // Nothing is sent: the signer owns nothing.
     let policy = stage.weekly("weekly.toml", "100 TEST per 7 days");
     let owner = std::mem::replace(&mut stage.owner, dev_accounts()[7].signer());
     let files = |stage: &Stage| {
@@ -1232,7 +1232,7 @@ fn a_grant_that_failed_does_not_shorten_the_next_one() {
     let failed = grant(&stage, &policy);
     stage.owner = owner;
     assert_eq!(failed.status.code(), Some(2), "{}", text(&failed.stdout));
-    // The key that was made for it is gone again, as nobody has heard of it.
+    // The key generated for it is deleted, since nothing names it.
     assert_eq!(files(&stage), before);
 
     let later = stage.testkit.chain().timestamp() + 40 * DAY;
@@ -1252,10 +1252,10 @@ fn a_grant_that_failed_does_not_shorten_the_next_one() {
     assert_eq!(files(&stage), before + 1);
 }
 
-// Whoever presses Ctrl-C after it was signed does not know what becomes of it; asked again, the command finds out.
+// After Ctrl-C past signing, the outcome is unknown; repeating the command finds it out.
 #[cfg(unix)]
 #[test]
-fn an_interrupted_grant_is_open_and_settled_the_next_time() {
+fn an_interrupted_grant_is_open_and_settled_by_the_next_run() {
     let stage = Stage::new();
     let account = stage.account().to_string();
     let policy = stage.weekly("weekly.toml", "100 TEST per 7 days");
@@ -1297,7 +1297,7 @@ fn an_interrupted_grant_is_open_and_settled_the_next_time() {
     assert_eq!(keys["keys"].as_array().expect("a list").len(), 1);
 }
 
-// The same of plain transactions.
+// Same for plain transactions.
 #[cfg(unix)]
 #[test]
 fn an_interrupted_transaction_is_open() {
@@ -1329,13 +1329,13 @@ fn an_interrupted_transaction_is_open() {
     assert_eq!(interrupted["error"]["code"], "interrupted");
     let hash = *stage.testkit.chain().pool()[0].transaction.inner.hash();
     assert_eq!(interrupted["transactionHash"], json!(hash));
-    // It was sent, and is done.
+    // It was sent, and succeeds.
     stage.testkit.chain().mine();
     stage.testkit.chain().set_automine(true);
     let made = stage.json(0, &arguments[..5]);
     assert_eq!(made["created"], true);
     assert_eq!(made["transactionHash"], interrupted["transactionHash"]);
-    // That was told: asked once more, there is nothing to do.
+    // The outcome was reported: repeated, there is nothing to do.
     let there = stage.json(0, &arguments[..5]);
     assert_eq!(
         (&there["created"], &there["transactionHash"]),
@@ -1343,10 +1343,10 @@ fn an_interrupted_transaction_is_open() {
     );
 }
 
-// It waits in the pool when the command is given again: a second one would only cost, and fail.
+// The transaction is pending when the command is repeated: a second one would only cost gas and fail.
 #[cfg(unix)]
 #[test]
-fn a_waiting_transaction_is_settled_before_another_is_sent() {
+fn a_pending_transaction_is_settled_before_another_is_sent() {
     let stage = Stage::new();
     let account = stage.account().to_string();
     let policy = stage.weekly("weekly.toml", "100 TEST per 7 days");
@@ -1377,10 +1377,10 @@ fn a_waiting_transaction_is_settled_before_another_is_sent() {
     assert!(stage.testkit.chain().pool().is_empty());
 }
 
-// What is piped into something that goes away is not taken for read.
+// Output piped into a process that ends early counts as unread.
 #[cfg(unix)]
 #[test]
-fn a_closed_pipe_is_no_success() {
+fn a_closed_pipe_is_a_failure() {
     let stage = Stage::new();
     let policy = stage.weekly("weekly.toml", "100 TEST per 7 days");
     let (reader, writer) = std::io::pipe().expect("a pipe");
@@ -1393,9 +1393,10 @@ fn a_closed_pipe_is_no_success() {
     assert_eq!(output.status.code(), Some(3), "{}", text(&output.stderr));
 }
 
-// Whoever asks chooses the names and the decimals in the request: 100 of a token with 6 decimals would be 100 million million as of 18.
+// The requester chooses the names and decimals in a request: 100 of a token with 6 decimals would be 100
+// million million with 18.
 #[test]
-fn a_request_is_not_believed_what_it_says_of_tokens() {
+fn token_names_and_decimals_of_a_request_are_not_trusted() {
     let stage = Stage::new();
     let account = stage.account().to_string();
     let need = stage.weekly("need.toml", "100 TEST per 7 days");
@@ -1433,11 +1434,11 @@ fn a_request_is_not_believed_what_it_says_of_tokens() {
     assert_eq!(made.status.code(), Some(0), "{}", text(&made.stderr));
     let shown = stage.run(&["request", "show", file]);
     assert!(
-        text(&shown.stdout).contains("it is the request that calls"),
+        text(&shown.stdout).contains("the request calls"),
         "{}",
         text(&shown.stdout)
     );
-    // The token calls itself otherwise.
+    // The token has another symbol.
     let dry = stage.json(
         0,
         &[

@@ -1,8 +1,9 @@
-//! The command as a person or a script meets it.
+//! The command, as users and scripts run it.
 
 mod both_ways;
 mod demo;
 mod deployment;
+mod devnet;
 mod direct;
 mod judged;
 mod keys;
@@ -19,10 +20,10 @@ use std::{
     sync::atomic::{AtomicUsize, Ordering},
 };
 
-/// The first development key of anvil and of the testkit: public.
+/// The first development key of anvil and the testkit: public.
 const PUBLIC_KEY: &str = "ac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80";
 
-/// What the command reads from the environment.
+/// Environment variables that the command reads.
 const VARIABLES: [&str; 9] = [
     "SESSION_KEY_FUNDER",
     "ETH_RPC_URL",
@@ -35,7 +36,7 @@ const VARIABLES: [&str; 9] = [
     "SESSION_KEY_PASSWORD",
 ];
 
-/// The command, with nothing of the environment that it reads, and with a folder of its own for what it keeps.
+/// Returns the command with a clean environment, and its own state folder.
 fn command(arguments: &[&str], funder: Option<&str>) -> Command {
     static COMMANDS: AtomicUsize = AtomicUsize::new(0);
     let number = COMMANDS.fetch_add(1, Ordering::Relaxed);
@@ -57,6 +58,11 @@ fn run(arguments: &[&str], funder: Option<&str>) -> Output {
     output
 }
 
+/// Returns a report with wrapped details joined again.
+fn flat(output: &[u8]) -> String {
+    text(output).replace(&format!("\n{}", " ".repeat(40)), " ")
+}
+
 fn text(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).expect("UTF-8")
 }
@@ -68,7 +74,7 @@ fn json_of(output: &Output) -> Value {
     })
 }
 
-/// The command must refuse with exit code 2 and one line on standard error.
+/// Checks that the command refuses with exit code 2 and one line on standard error.
 #[track_caller]
 fn refused(arguments: &[&str], funder: Option<&str>, expected: &str) {
     let output = run(arguments, funder);

@@ -1,4 +1,4 @@
-//! What all commands have in common: arguments, secrets, time limits, exit codes.
+//! Behaviour common to all commands: arguments, secrets, time limits, exit codes.
 
 use super::{
     PUBLIC_KEY, command, json_of, refused, run,
@@ -14,13 +14,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Options for a demonstration on a node.
+/// Returns the options of a demonstration on a node.
 fn demo(url: &str) -> Vec<&str> {
     vec!["demo", "--rpc-url", url, "--chain-id", "1", "--yes"]
 }
 
 #[test]
-fn garbage_arguments_are_refused() {
+fn invalid_arguments_are_refused() {
     for arguments in [
         &["dem"][..],
         &["demo", "--rpc"],
@@ -50,7 +50,7 @@ fn garbage_arguments_are_refused() {
 }
 
 #[test]
-fn garbage_arguments_are_reported_as_json_too() {
+fn invalid_arguments_are_reported_as_json() {
     let output = run(&["doctor", "--json", "https://node.example/v2/s3cr3t"], None);
     assert_eq!(output.status.code(), Some(2));
     let document = json_of(&output);
@@ -74,7 +74,15 @@ fn garbage_arguments_are_reported_as_json_too() {
     }
 }
 
-// The case of the last digit is wrong, as it would be if some digit were mistyped.
+#[test]
+fn watch_reports_invalid_arguments_as_one_json_line() {
+    let output = run(&["watch", "--json", "--interval", "0"], None);
+    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(text(&output.stdout).lines().count(), 1);
+    assert_eq!(json_of(&output)["error"]["code"], "bad_arguments");
+}
+
+// The case of the last digit is wrong, as after a typo.
 #[test]
 fn an_address_with_a_wrong_checksum_is_refused() {
     let wrong = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAeD";
@@ -111,7 +119,7 @@ fn an_address_with_a_wrong_checksum_is_refused() {
 }
 
 #[test]
-fn a_salt_has_all_its_bytes() {
+fn a_salt_has_exactly_32_bytes() {
     let salt = "5a".repeat(32);
     let deploy = |option: &str, salt: &str| {
         let arguments = [
@@ -143,7 +151,7 @@ fn a_salt_has_all_its_bytes() {
         ] {
             let error = deploy(option, wrong);
             assert!(error.contains(option) && error.contains(wrong), "{error}");
-            assert!(error.contains("a salt is 0x and 64 hex digits"), "{error}");
+            assert!(error.contains("expected 0x and 64 hex digits"), "{error}");
         }
         for right in [&*format!("0x{salt}"), &*format!("0x{}", salt.to_uppercase())] {
             let error = deploy(option, right);
@@ -177,7 +185,7 @@ fn a_wrong_url_is_refused() {
     }
 }
 
-/// URLs of hosted nodes hold API keys, in the path, in the query, or before the host.
+/// URLs of hosted nodes contain API keys: in the path, the query, or the user info.
 #[test]
 fn urls_are_not_printed_whole() {
     let node = server(|request| {
@@ -186,7 +194,7 @@ fn urls_are_not_printed_whole() {
         }
         result(request, &json!("0x1"))
     });
-    // Answers for a while, refuses the connection, ends it without an answer.
+    // Answers for a while, refuses the connection, or closes it without an answer.
     let rude = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let rude_url = format!("http://{}", rude.local_addr().expect("an address"));
     thread::spawn(move || rude.incoming().for_each(drop));
@@ -219,7 +227,7 @@ fn urls_are_not_printed_whole() {
         Some(PUBLIC_KEY),
         "--rpc-url: not a URL",
     );
-    // Help shows which variables there are, and not what is in them.
+    // Help lists the variables, not their values.
     for arguments in [["doctor", "--help"], ["deploy", "--help"]] {
         let mut help = command(&arguments, None);
         let output = help
@@ -234,13 +242,13 @@ fn urls_are_not_printed_whole() {
 }
 
 #[test]
-fn a_port_of_something_else_is_refused() {
+fn a_server_that_is_no_node_is_refused() {
     let url = server(|_| "<html>hello</html>".to_owned());
     refused(&demo(&url), Some(PUBLIC_KEY), "no Ethereum node answers");
 }
 
 #[test]
-fn what_is_not_an_option_comes_from_the_environment() {
+fn missing_options_come_from_the_environment() {
     let url = serve(&chain(31337), &[]);
     let doctor = |arguments: &[&str], chain_id: &str| {
         command(arguments, None)
@@ -253,19 +261,19 @@ fn what_is_not_an_option_comes_from_the_environment() {
     let other = doctor(&["doctor"], "1");
     assert_eq!(other.status.code(), Some(2));
     assert!(text(&other.stderr).contains("this is chain 31337, not 1"));
-    // An option is stronger.
+    // Options take precedence.
     assert_eq!(
         doctor(&["doctor", "--chain-id", "31337"], "1").status.code(),
         Some(1)
     );
-    // What spends is told where.
+    // Commands that spend take the chain from the command line only.
     let demo = doctor(&["demo"], "31337");
     assert!(demo.status.success(), "{}", text(&demo.stderr));
     assert!(text(&demo.stdout).contains("simulated in this process"));
 }
 
 #[test]
-fn failures_are_reported_as_json_too() {
+fn failures_are_reported_as_json() {
     let arguments = [&demo("http://127.0.0.1:1")[..], &["--json"]].concat();
     let output = run(&arguments, Some(PUBLIC_KEY));
     assert_eq!(output.status.code(), Some(2));
@@ -283,7 +291,7 @@ fn failures_are_reported_as_json_too() {
 }
 
 #[test]
-fn a_node_that_never_answers_does_not_hold_a_command_up() {
+fn a_node_that_never_answers_times_out() {
     let url = silent_server();
     for arguments in [
         &["doctor", "--rpc-url", &url][..],
@@ -295,7 +303,7 @@ fn a_node_that_never_answers_does_not_hold_a_command_up() {
         refused(&arguments, Some(PUBLIC_KEY), "none within 1s");
         assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
     }
-    // A bundler that never answers is missing.
+    // A bundler that never answers counts as missing.
     let node = serve(&chain(31337), &[]);
     let start = Instant::now();
     let arguments = [
@@ -318,7 +326,7 @@ fn a_node_that_never_answers_does_not_hold_a_command_up() {
 }
 
 #[test]
-fn a_node_that_is_slow_at_every_question_does_not_hold_a_command_up() {
+fn a_slow_node_cannot_exceed_the_total_time_limit() {
     let url = server(|request| {
         thread::sleep(Duration::from_millis(950));
         let hash = format!("0x{}", "1".repeat(64));
@@ -339,7 +347,7 @@ fn a_node_that_is_slow_at_every_question_does_not_hold_a_command_up() {
 }
 
 #[test]
-fn texts_of_nodes_are_cleaned_and_cut() {
+fn texts_from_nodes_are_cleaned_and_truncated() {
     let words = format!(
         "\u{1b}[31mred\u{7}\u{202e}\r\n see https://node.example/s3cr3t {}",
         "x".repeat(1 << 20)
@@ -360,9 +368,9 @@ fn texts_of_nodes_are_cleaned_and_cut() {
     }
 }
 
-/// What nobody could read was not done.
+/// An unreadable report counts as a failure.
 #[test]
-fn a_report_that_cannot_be_written_is_no_success() {
+fn a_report_that_cannot_be_written_is_a_failure() {
     let url = serve(&chain(31337), &[]);
     for arguments in [
         &["demo"][..],

@@ -1,4 +1,4 @@
-//! What commands print with `--json` is what their schemas in `docs/schemas` say.
+//! The output of `--json` matches the schemas in `docs/schemas`.
 
 use super::{
     command, json_of,
@@ -18,17 +18,17 @@ use std::{
     process::Output,
 };
 
-/// Commands that print nothing for machines.
+/// Commands without JSON output.
 const WITHOUT_JSON: [&str; 3] = ["completions", "man", "help"];
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/schemas")
 }
 
-/// The name of the schema of what a command prints.
+/// Returns the name of the schema for a command's output.
 fn schema_of(arguments: &[&str], document: &Value) -> String {
     match arguments {
-        // The others print their report also if it ends badly.
+        // The others print their report even on failure.
         _ if document["ok"] == false && document.get("sections").is_none() => "failure".to_owned(),
         ["request", "approve", ..] => "grant".to_owned(),
         [command @ ("account" | "request"), second, ..] => format!("{command}-{second}"),
@@ -52,7 +52,7 @@ fn check_document(name: &str, document: &Value) {
     assert!(wrong.is_empty(), "{name}: {wrong:?}\n{document:#}");
 }
 
-/// Contracts, whose names are members of a deployment's record.
+/// The contracts, whose names are members of a deployment record.
 const CONTRACTS: [&str; 7] = [
     "EntryPoint",
     "EntryPointV07",
@@ -63,15 +63,15 @@ const CONTRACTS: [&str; 7] = [
     "SessionKeyPlugin",
 ];
 
-/// Whether a name is in camel case, or is a contract's.
+/// Whether a name is camel case, or a contract's.
 fn is_camel_case(name: &str) -> bool {
     CONTRACTS.contains(&name)
         || name.starts_with(|first: char| first.is_ascii_lowercase())
             && name.chars().all(|letter| letter.is_ascii_alphanumeric())
 }
 
-/// What is not written as everything is: names in camel case, amounts as decimal texts, times as numbers, and hexadecimal digits for
-/// addresses, hashes, selectors and data alone.
+/// Collects violations of the conventions: names in camel case, amounts as decimal strings, times as numbers,
+/// and hexadecimal only for addresses, hashes, selectors and data.
 fn unconventional(value: &Value, name: &str, wrong: &mut Vec<String>) {
     let is_amount = name.ends_with("Wei") || name.ends_with("BaseUnits");
     let is_time = ["At", "Seconds", "From", "Until", "After", "time", "block"]
@@ -107,7 +107,7 @@ fn unconventional(value: &Value, name: &str, wrong: &mut Vec<String>) {
     }
 }
 
-/// The names of members in a schema.
+/// Returns the member names in a schema.
 fn members(schema: &Value) -> Vec<String> {
     match schema {
         Value::Array(items) => items.iter().flat_map(members).collect(),
@@ -121,7 +121,7 @@ fn members(schema: &Value) -> Vec<String> {
 }
 
 #[test]
-fn schemas_name_members_in_one_way() {
+fn schema_members_follow_the_naming_conventions() {
     let mut seen = 0;
     for file in fs::read_dir(folder()).expect("a folder") {
         let path = file.expect("a file").path();
@@ -144,7 +144,7 @@ fn schemas_name_members_in_one_way() {
     assert_eq!(wrong.len(), 5, "{wrong:?}");
 }
 
-/// What is as long as an address, and is not written as one.
+/// Returns values of an address's length without a valid checksum.
 fn addresses_without_checksum(value: &Value) -> Vec<String> {
     match value {
         Value::String(text) if text.len() == 42 => match text.parse::<Address>() {
@@ -154,7 +154,7 @@ fn addresses_without_checksum(value: &Value) -> Vec<String> {
         Value::Array(items) => items.iter().flat_map(addresses_without_checksum).collect(),
         Value::Object(members) => members
             .iter()
-            // Call data is none, however long it is.
+            // Call data is exempt, whatever its length.
             .filter(|(name, _)| *name != "data")
             .flat_map(|(_, value)| addresses_without_checksum(value))
             .collect(),
@@ -162,7 +162,8 @@ fn addresses_without_checksum(value: &Value) -> Vec<String> {
     }
 }
 
-/// Compares what was printed with its schema, and returns the schema's name. `None`: it is not for machines.
+/// Checks output against its schema, and returns the schema's name, or `None` for commands without JSON
+/// output.
 #[track_caller]
 pub(crate) fn check(arguments: &[&str], output: &Output) -> Option<String> {
     if !arguments.contains(&"--json") || output.stdout.is_empty() {
@@ -180,7 +181,7 @@ pub(crate) fn check(arguments: &[&str], output: &Output) -> Option<String> {
     Some(name)
 }
 
-/// Every command that help names, with those below it.
+/// Returns every command in the help, with subcommands.
 fn commands() -> BTreeSet<String> {
     let below = |of: &[&str]| -> Vec<String> {
         let output = run(&[of, &["--help"]].concat(), None);
@@ -189,7 +190,7 @@ fn commands() -> BTreeSet<String> {
             return Vec::new();
         };
         let lines = list.lines().take_while(|line| line.starts_with("  "));
-        // What is said of a command goes on in lines that are indented further.
+        // Continuation lines of a description are indented further.
         let names = lines.filter_map(|line| line[2..].split(' ').next().filter(|name| !name.is_empty()));
         names.filter(|name| *name != "help").map(str::to_owned).collect()
     };
@@ -206,7 +207,7 @@ fn commands() -> BTreeSet<String> {
 }
 
 #[test]
-fn every_command_prints_what_its_schema_says() {
+fn every_command_matches_its_schema() {
     let stage = Stage::new();
     let account = stage.account().to_string();
     let policy = stage.weekly("weekly.toml", "100 TEST per 7 days");
@@ -267,7 +268,7 @@ fn every_command_prints_what_its_schema_says() {
     let everything = stage.file("everything.toml", "access = \"everything\"\n");
     ran(1, &["lint", &everything], "");
 
-    // Dry, then done.
+    // As a dry run, then for real.
     on_node!(0, "grant", &policy, "--dry-run", "--deployment", "deterministic");
     let granted = on_node!(
         0,
@@ -354,7 +355,7 @@ fn every_command_prints_what_its_schema_says() {
     let dry = json_of(&ran(0, &dry, ""));
     let approved = [&approve[..], &["--yes"]].concat();
     ran(0, &approved, "");
-    // What a dry run would send can be read.
+    // The data of a dry run can be decoded.
     let data = dry["calls"][0]["data"].as_str().expect("data").to_owned();
     let read = json_of(&ran(0, &["decode", &data], ""));
     assert_eq!(
@@ -371,7 +372,7 @@ fn every_command_prints_what_its_schema_says() {
     assert_eq!(read["calls"][1]["function"], "removeSessionKey");
     assert_eq!(read["keys"].as_array().map(Vec::len), Some(2));
 
-    // An operation that waits is ended.
+    // A pending operation is ended.
     let newest = on_node!(0, "inspect")["keys"][0]["address"]
         .as_str()
         .expect("a key")
@@ -402,8 +403,11 @@ fn every_command_prints_what_its_schema_says() {
     on_node!(0, "doctor");
     ran(2, &["inspect", "--rpc-url", "http://127.0.0.1:1"], "");
     ran(2, &["inspect", "--no-such-option"], "");
+    // This one serves until it is asked to end.
+    check_document("devnet", &super::devnet::Devnet::start(&[]).line);
+    *seen.entry("devnet".to_owned()).or_default() += 1;
 
-    // All of them, and no schema of anything else.
+    // Every command has a schema, and there are no others.
     let of_commands: BTreeSet<String> = commands()
         .into_iter()
         .filter(|name| !WITHOUT_JSON.contains(&name.as_str()))
@@ -437,7 +441,7 @@ fn every_command_prints_what_its_schema_says() {
     }
 }
 
-/// Completions and manual pages in `share` are what the command prints. With `UPDATE_SHARE=1`, they are written anew.
+/// The completions and manual pages in `share` match the command's output. `UPDATE_SHARE=1` rewrites them.
 #[test]
 fn completions_and_manual_pages_are_current() {
     let share = Path::new(env!("CARGO_MANIFEST_DIR")).join("share");

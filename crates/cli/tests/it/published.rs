@@ -1,4 +1,4 @@
-//! What is published beside the command: examples, schemas, tables of codes.
+//! Published files: examples, schemas, tables of codes, READMEs.
 
 use super::{json_of, keys::Stage, run, text};
 use serde_json::{Value, json};
@@ -45,7 +45,7 @@ fn schema() -> jsonschema::Validator {
 }
 
 #[test]
-fn every_example_is_read_linted_and_round_trips() {
+fn every_example_parses_lints_and_round_trips() {
     let schema = schema();
     let files = examples();
     assert!(files.len() >= 6);
@@ -72,7 +72,7 @@ fn every_example_is_read_linted_and_round_trips() {
         let json: Value = serde_json::from_str(&policy.to_text(PolicyFormat::Json)).expect("JSON");
         assert!(schema.is_valid(&json), "{name}: {json}");
 
-        // None has an error; of warnings, those only that its comments speak of.
+        // No example has errors, and only the warnings that its comments mention.
         let output = run(&["lint", &name, "--json"], None);
         assert_eq!(output.status.code(), Some(0), "{name}: {}", text(&output.stdout));
         let warnings: BTreeSet<String> = json_of(&output)["warnings"]
@@ -96,7 +96,7 @@ fn every_example_is_read_linted_and_round_trips() {
 }
 
 #[test]
-fn the_schema_refuses_what_the_reader_refuses() {
+fn the_policy_schema_refuses_what_the_parser_refuses() {
     let schema = schema();
     for bad in [
         json!({ "native": "1 ETH" }),
@@ -132,7 +132,7 @@ fn the_schema_refuses_what_the_reader_refuses() {
 }
 
 #[test]
-fn every_code_is_documented_as_it_is() {
+fn every_code_is_documented() {
     let lints = read("docs/lints.md");
     for code in LintCode::ALL {
         let row = format!("| `{code}` | {} |", code.severity());
@@ -144,7 +144,7 @@ fn every_code_is_documented_as_it_is() {
     }
 }
 
-/// The same text without what is another one each time: hashes, and what gas costs.
+/// Masks what differs from run to run: hashes, and gas costs.
 fn masked(text: &str) -> String {
     let is_hash = |word: &str| {
         let digits = word.trim_end_matches(',').strip_prefix("0x");
@@ -167,7 +167,7 @@ fn masked(text: &str) -> String {
     words.collect()
 }
 
-/// The part of the demonstration in which the key acts.
+/// Returns the part of the demonstration in which the key acts.
 fn demo() -> String {
     let output = run(&["demo"], None);
     assert!(output.status.success(), "{}", text(&output.stderr));
@@ -179,10 +179,10 @@ fn demo() -> String {
     format!("```text\n{}\n```\n", excerpt.join("\n").trim_end())
 }
 
-/// What READMEs show of the command between marks, `<!-- output: NAME -->` and `<!-- end -->`, is what it prints. With
-/// `UPDATE_READMES=1`, they are written anew.
+/// Output in the READMEs between `<!-- output: NAME -->` and `<!-- end -->` matches the command's.
+/// `UPDATE_READMES=1` rewrites it.
 #[test]
-fn readmes_show_what_is_printed() {
+fn readmes_show_current_output() {
     let stage = Stage::new();
     stage.account();
     let shop = Address::repeat_byte(0x5a);

@@ -1,4 +1,4 @@
-//! The command on contracts that are not this project's: of a folder with their code, or on a stand-in.
+//! The command on third-party contracts: from a folder with their code, or on a stand-in.
 
 use super::{command, json_of, text};
 use serde_json::{Value, json};
@@ -30,17 +30,17 @@ use tempfile::TempDir;
 const USDC: Address =
     session_key_client::alloy::primitives::address!("0xA0b86991c6218b36c1d19D4a2e9Eb0cE3606eB48");
 const SHOP: Address = Address::repeat_byte(0x5a);
-/// `deployment.json` in a folder with code: which contracts, and where.
+/// The file in a code folder with the contracts' addresses.
 const DEPLOYMENT: &str = "deployment.json";
 
-/// Whose rules they are.
+/// Whose rules the plugin enforces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Rules {
     /// This project's.
     Strict,
-    /// Some plugin's of the same ABI.
+    /// Another plugin with the same ABI.
     Compatible,
-    /// Those of the stand-in, which is known to let pass what is beyond the ABI.
+    /// The stand-in's, which lets calls beyond the ABI pass.
     StandIn,
 }
 
@@ -71,7 +71,7 @@ impl Place {
             let code = hex::decode(hex.trim()).expect("hexadecimal");
             chain.set_code(at.address, code).expect("code");
         }
-        // The token of the example, with as many decimals.
+        // The token of the example, with the same decimals.
         let (stack, contracts) = Stack::plan(Deterministic::record().factory_owner);
         chain
             .set_code(DEPLOYMENT_PROXY, DEPLOYMENT_PROXY_CODE)
@@ -102,7 +102,7 @@ impl Place {
         path.to_str().expect("UTF-8").to_owned()
     }
 
-    /// Runs a command with `--json`, which must end so.
+    /// Runs a command with `--json`, and checks its exit code.
     #[track_caller]
     fn json(&self, exit: i32, arguments: &[&str], input: &str) -> Value {
         let mut all = arguments.to_vec();
@@ -127,7 +127,7 @@ impl Place {
     }
 }
 
-/// A whole life: what a first visitor would do.
+/// Runs a key's whole life, as a first-time user would.
 fn run_on(code: &Path, rules: Rules) {
     let place = Place::new(code);
     let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/policies");
@@ -186,7 +186,7 @@ fn run_on(code: &Path, rules: Rules) {
         (&first["address"], &first["status"], &first["tag"]),
         (&json!(key), &json!("active"), &granted["tag"])
     );
-    // Names are the file's, which inspect does not know.
+    // Names come from the policy file, which inspect does not read.
     let words = first["words"].as_array().expect("a list");
     assert_eq!(words.len(), granted["words"].as_array().map_or(0, Vec::len));
     assert_eq!(words[3], "May not send ETH.");
@@ -214,7 +214,7 @@ fn run_on(code: &Path, rules: Rules) {
     let encoded_again = place.json(0, &["encode", &again], "");
     assert_eq!(encoded_again["updates"], encoded["updates"]);
 
-    // What is beyond the ABI: this project's plugin refuses it, another one may let it pass.
+    // Beyond the ABI, this project's plugin refuses; another may accept.
     let everything = place.file(
         "everything.toml",
         &format!(
@@ -276,7 +276,7 @@ fn run_on(code: &Path, rules: Rules) {
     assert_eq!(on_node(0, &["inspect"])["keys"], json!([]));
 }
 
-/// Writes a folder with this project's contracts; with another plugin, if one is given.
+/// Writes a folder with this project's contracts, optionally with another plugin.
 fn folder_with_own(plugin: Option<Bytes>) -> TempDir {
     let folder = tempfile::tempdir().expect("a folder");
     let mut chain = Chain::new(ChainConfig::default());
@@ -305,7 +305,7 @@ fn folder_with_own(plugin: Option<Bytes>) -> TempDir {
 }
 
 #[test]
-fn the_command_works_on_these_contracts_by_their_code() {
+fn the_command_works_on_contracts_loaded_from_code() {
     run_on(folder_with_own(None).path(), Rules::Strict);
 }
 
@@ -315,7 +315,8 @@ fn the_command_works_on_a_stand_in_without_the_strict_rules() {
     run_on(folder_with_own(Some(stand_in)).path(), Rules::StandIn);
 }
 
-/// Of plugins that are deployed elsewhere, the code is not here: `docs/deployed-plugin.md` says how it comes into a folder.
+/// The code of plugins deployed elsewhere is not in this repository: `docs/deployed-plugin.md` says how to
+/// add it to a folder.
 #[test]
 #[ignore = "needs a folder with code: REFERENCE_CODE=DIR"]
 fn the_command_works_on_reference_code() {

@@ -1,4 +1,4 @@
-//! Nodes behind a socket: a simulated chain, and ones that misbehave.
+//! Nodes behind a socket: a simulated chain, and misbehaving ones.
 
 use crate::text;
 use serde_json::{Value, json};
@@ -10,7 +10,7 @@ use std::{
     thread,
 };
 
-/// A chain with the deployment proxy and nothing else.
+/// Returns a chain with only the deployment proxy.
 pub(crate) fn chain(chain_id: u64) -> Testkit {
     let testkit = Testkit::new(ChainConfig {
         chain_id,
@@ -30,7 +30,7 @@ pub(crate) fn runtime() -> tokio::runtime::Runtime {
         .expect("a runtime")
 }
 
-/// A server that answers every request's body, until the test process ends.
+/// Starts a server that answers every request's body, until the test process ends.
 pub(crate) fn server(answer: impl Fn(&str) -> String + Send + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let url = format!("http://{}", listener.local_addr().expect("an address"));
@@ -45,7 +45,7 @@ pub(crate) fn server(answer: impl Fn(&str) -> String + Send + 'static) -> String
                     Ok(length) => request.extend_from_slice(&chunk[..length]),
                 }
             }
-            // Who goes away before the request is complete gets no answer.
+            // A client that disconnects early gets no answer.
             let Some(body) = body(&request) else { continue };
             let body = answer(body);
             let head = "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-type: application/json";
@@ -55,7 +55,7 @@ pub(crate) fn server(answer: impl Fn(&str) -> String + Send + 'static) -> String
     url
 }
 
-/// A server that takes connections and never answers.
+/// Starts a server that accepts connections and never answers.
 pub(crate) fn silent_server() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let url = format!("http://{}", listener.local_addr().expect("an address"));
@@ -65,7 +65,7 @@ pub(crate) fn silent_server() -> String {
     url
 }
 
-/// The body of a request, once it is complete.
+/// Returns the body of a complete request.
 fn body(request: &[u8]) -> Option<&str> {
     let (head, body) = text(request).split_once("\r\n\r\n")?;
     let length = head
@@ -75,25 +75,25 @@ fn body(request: &[u8]) -> Option<&str> {
     (body.len() == length.trim().parse::<usize>().expect("a length")).then_some(body)
 }
 
-/// The answer to a request with this result.
+/// Formats a result as the response to a request.
 pub(crate) fn result(request: &str, result: &Value) -> String {
     let request: Value = serde_json::from_str(request).expect("JSON");
     json!({"jsonrpc": "2.0", "id": request["id"], "result": result}).to_string()
 }
 
-/// The answer to a request with this error.
+/// Formats an error as the response to a request.
 pub(crate) fn error(request: &str, code: i64, message: &str) -> String {
     let request: Value = serde_json::from_str(request).expect("JSON");
     let error = json!({"code": code, "message": message});
     json!({"jsonrpc": "2.0", "id": request["id"], "error": error}).to_string()
 }
 
-/// Serves a chain over HTTP; as a bundler too, of these EntryPoints.
+/// Serves a chain over HTTP, and as a bundler for these EntryPoints.
 pub(crate) fn serve(testkit: &Testkit, entry_points: &'static [Address]) -> String {
     serve_with(testkit, entry_points, |_| None)
 }
 
-/// The same, but requests with these bodies are refused with a message.
+/// Like [`serve`], but refuses requests with matching bodies with a message.
 pub(crate) fn serve_with(
     testkit: &Testkit,
     entry_points: &'static [Address],

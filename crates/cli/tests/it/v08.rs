@@ -1,4 +1,4 @@
-//! The same commands on an ERC-6900 v0.8 account, which they find out by themselves.
+//! The commands on an ERC-6900 v0.8 account, which they detect themselves.
 
 use super::{command, json_of, text};
 use serde_json::{Value, json};
@@ -22,7 +22,7 @@ use tempfile::TempDir;
 const SHOP: Address = Address::repeat_byte(0x5a);
 const PASSWORD: &str = "a password of more than twenty letters";
 
-/// A chain with the contracts of v0.8, the factory and the semi-modular account where the deployed ones are.
+/// A chain with the v0.8 contracts, and stand-ins for the deployed factory and semi-modular account.
 struct Stage {
     testkit: Testkit,
     stack: StackV08,
@@ -61,7 +61,7 @@ impl Stage {
         self.folder.path().join(name)
     }
 
-    /// Runs a command with `--json`, which must end so.
+    /// Runs a command with `--json`, and checks its exit code.
     #[track_caller]
     fn json(&self, exit: i32, arguments: &[&str]) -> Value {
         let mut all = arguments.to_vec();
@@ -115,7 +115,7 @@ impl Stage {
     }
 }
 
-/// Puts the tests' factory and accounts where the deployed ones are.
+/// Puts the tests' factory and accounts at the deployed addresses.
 fn stand_in(chain: &mut Chain, stack: &StackV08) {
     let mut factory = hex::encode(chain.code(stack.account_factory));
     for (own, known) in [
@@ -132,7 +132,7 @@ fn stand_in(chain: &mut Chain, stack: &StackV08) {
     chain.set_code(known::FACTORY, factory).expect("code");
 }
 
-/// The whole life of a key, through a bundler or directly.
+/// Runs a key's whole life, through a bundler or directly.
 fn life(direct: bool) {
     let stage = Stage::new();
     let owner = stage.owner.address().to_string();
@@ -173,7 +173,7 @@ fn life(direct: bool) {
         all.extend(["--account", &account]);
         stage.json(exit, &all)
     };
-    // The account is created, the module installed, the key made: in one go.
+    // Creates the account, installs the module and creates the key, in one step.
     let granted = write(0, &["grant", &policy, "--owner", &owner, "--semi-modular"]);
     let key = granted["sessionKey"].as_str().expect("a key").to_owned();
     assert_eq!(granted["account"], account.as_str());
@@ -204,7 +204,7 @@ fn life(direct: bool) {
     let wider = stage.policy("wider.toml", "200 TEST per 7 days");
     write(0, &["apply", &key, &wider, "--limits", "keep"]);
     assert_eq!(read(0, &["plan", &key, &wider, "--check"])["changes"], json!([]));
-    // A second key comes without another installation.
+    // A second key needs no other installation.
     let second = write(0, &["grant", &policy, "--tag", "second"]);
     let second = second["sessionKey"].as_str().expect("a key").to_owned();
     let rotated = write(0, &["rotate", &second]);
@@ -226,7 +226,7 @@ fn a_keys_life_on_a_v08_account_by_plain_transactions() {
 }
 
 #[test]
-fn an_owner_signs_and_the_key_brings_its_grant_along() {
+fn a_deferred_grant_is_installed_by_the_keys_first_operation() {
     let stage = Stage::new();
     let owner = stage.owner.address().to_string();
     let policy = stage.policy("weekly.toml", "100 TEST per 7 days");
@@ -275,11 +275,11 @@ fn an_owner_signs_and_the_key_brings_its_grant_along() {
             .await
             .expect("it is good");
     });
-    // The lock file says what was granted: nothing has to change.
+    // The lock file has what was granted: there is nothing to change.
     let planned = stage.json(0, &["plan", &key, &policy, "--check", "--account", &account]);
     assert_eq!(planned["changes"], json!([]));
 
-    // What cannot be deferred is refused before a key is made.
+    // A grant that cannot be deferred is refused before a key is created.
     let keys = fs::read_dir(stage.path("keys")).expect("a folder").count();
     arguments.push("--direct");
     stage.json(2, &arguments);

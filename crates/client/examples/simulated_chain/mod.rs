@@ -1,7 +1,8 @@
-//! What the examples start from: a simulated chain in this process, an account address with some funds, its owner, and someone
-//! who sends operations to the EntryPoint. On a live chain, use an HTTP provider and `Deployment::on_chain`.
+//! The setup of the examples: an in-process simulated chain, an account address with some funds, its owner, and a
+//! submitter that sends operations to the EntryPoint. On a live chain, use an HTTP provider and
+//! `Deployment::on_chain`.
 
-// Each example uses a part of it.
+// Each example uses only part of it.
 #![allow(dead_code)]
 
 use session_key_client::{
@@ -64,7 +65,7 @@ pub(crate) async fn start() -> Result<Start, Box<dyn Error>> {
     })
 }
 
-/// Call data of an ERC-20 transfer, in base units.
+/// Returns the call data of an ERC-20 transfer; the amount is in base units.
 pub(crate) fn transfer(to: Address, amount: u64) -> Bytes {
     TestToken::transferCall {
         to,

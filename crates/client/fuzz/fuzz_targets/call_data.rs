@@ -1,4 +1,4 @@
-//! No bytes make the decoder of `executeWithSessionKey` panic. The calls that it finds, encoded again, decode to the same.
+//! The decoder of `executeWithSessionKey` never panics. Decoded calls, encoded again, decode to the same calls.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -10,7 +10,7 @@ use session_key_client::{
 };
 
 fuzz_target!(|data: &[u8]| {
-    // The arguments, as a rule; one byte says otherwise.
+    // Input after a byte 0xff is complete call data; any other input is the arguments.
     let call_data: Bytes = match data.split_first() {
         Some((0xff, call_data)) => Bytes::copy_from_slice(call_data),
         _ => [&EXECUTE_WITH_SESSION_KEY[..], data].concat().into(),
@@ -19,7 +19,7 @@ fuzz_target!(|data: &[u8]| {
         return;
     };
     let size: usize = calls.iter().map(|call| call.data.len()).sum();
-    // Parts may overlap, so that few bytes can stand for many.
+    // Parts may overlap, so few bytes can encode many.
     if size < 1 << 20 && calls.len() < 1 << 12 {
         let encoded = execute_with_session_key(&calls, session_key);
         assert_eq!(

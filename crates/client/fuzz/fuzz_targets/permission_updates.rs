@@ -1,5 +1,5 @@
-//! No bytes make the decoder of permission updates panic. What it takes encodes to the same bytes, but for what may follow the
-//! arguments, and the model can apply it.
+//! The decoder of permission updates never panics. Accepted updates encode to the same bytes, except for trailing
+//! data, and the model can apply them.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -9,7 +9,7 @@ use session_key_client::{
 };
 
 fuzz_target!(|data: &[u8]| {
-    // A byte of length before each update.
+    // One byte of length precedes each update.
     let mut updates = Vec::new();
     let mut rest = data;
     while let Some((length, bytes)) = rest.split_first() {

@@ -1,4 +1,4 @@
-//! No revert data makes decoding panic or loses a byte, and all of it can be shown.
+//! Decoding revert data never panics or loses a byte, and the result can always be displayed.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,4 @@
-//! Connecting: who is who on an account that exists, by what the account itself says.
+//! Connecting to an existing account: finding its contracts by what the account itself returns.
 
 use super::{
     ConnectError, ExecutionFunctionConfig, Generation, ReadError, SmartAccount, Validations, require_chain,
@@ -18,11 +18,11 @@ use alloy::{
 use session_key_bindings::{ENTRY_POINT, ENTRY_POINT_V07};
 use std::sync::Arc;
 
-/// Where a proxy keeps the address of its implementation (ERC-1967): `keccak256("eip1967.proxy.implementation") - 1`.
+/// The ERC-1967 slot of a proxy's implementation: `keccak256("eip1967.proxy.implementation") - 1`.
 const IMPLEMENTATION_SLOT: B256 = b256!("360894a13ba1a3210667c828492db98dca3e2076cc3735a920a3ca505d382bbc");
 
-/// What to expect of an account that is connected to. The default expects EntryPoint v0.6 of a v0.7 account, v0.7 of a v0.8
-/// account, and knows the deployments that this crate has data of.
+/// What to expect of an account when connecting. The default expects EntryPoint v0.6 for a v0.7 account and
+/// v0.7 for a v0.8 account, and uses the deployments that this crate knows.
 ///
 /// ```
 /// use session_key_client::{Deployment, SmartAccount, account::{ConnectError, ConnectOptions}};
@@ -45,64 +45,65 @@ pub struct ConnectOptions {
 }
 
 impl ConnectOptions {
-    /// The default.
+    /// Creates the default options.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The account is on this chain. A node of another one is the error [`ReadError::WrongChain`]. By default the node says
-    /// which chain it is.
+    /// Sets the account's chain. A node on another chain is the error [`ReadError::WrongChain`]. By default,
+    /// the node's chain is used.
     pub const fn chain_id(mut self, chain_id: u64) -> Self {
         self.chain_id = Some(chain_id);
         self
     }
 
-    /// The account works with this EntryPoint, which speaks the ABI of v0.6 (or v0.7, of a v0.8 account), instead of the well-known
-    /// one.
+    /// Sets the account's EntryPoint, which must have the ABI of v0.6 (v0.7 for a v0.8 account), instead of
+    /// the well-known one.
     pub const fn entry_point(mut self, entry_point: Address) -> Self {
         self.entry_point = Some(entry_point);
         self
     }
 
-    /// Deployments to choose from for what the account does not have itself: a session key plugin to install, and a factory.
-    /// The first one that fits is preferred. They take the place of those that this crate knows, and their EntryPoints are
-    /// accepted.
+    /// Sets the deployments to choose from for what the account lacks: a session key plugin to install, and a
+    /// factory. The first one that fits is used. They replace those that this crate knows, and their
+    /// EntryPoints are accepted.
     pub fn deployments(mut self, deployments: impl IntoIterator<Item = Deployment>) -> Self {
         self.deployments = Some(deployments.into_iter().collect());
         self
     }
 
-    /// Of a v0.8 account: the owner's validation. By default that of the fallback signer, where the account has one that is not
-    /// disabled, or else entity 0, as `SingleSignerValidationModule` validates it.
+    /// For a v0.8 account: sets the owner's validation. The default is the fallback signer's, if the account
+    /// has an enabled one, else entity 0, as validated by `SingleSignerValidationModule`.
     pub const fn owner_validation(mut self, validation: ModuleEntity) -> Self {
         self.owner_validation = Some(validation);
         self
     }
 
-    /// Of a v0.8 account: the entity id under which it has the session key module, or shall get it. By default it is looked up, and
-    /// [`SESSION_KEY_ENTITY_ID`](crate::v08::SESSION_KEY_ENTITY_ID) where the module is not there.
+    /// For a v0.8 account: sets the entity id of the session key module, or the one to install it under. By
+    /// default it is looked up, or [`SESSION_KEY_ENTITY_ID`](crate::v08::SESSION_KEY_ENTITY_ID) if the module
+    /// is not installed.
     pub const fn entity_id(mut self, entity_id: u32) -> Self {
         self.entity_id = Some(entity_id);
         self
     }
 }
 
-/// What an account had when it was connected to.
+/// What an account had installed when it was connected to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Connected {
-    /// What the account's ERC-1967 proxy, or its EIP-7702 delegation, points to. `None`: the account is neither.
+    /// The target of the account's ERC-1967 proxy or EIP-7702 delegation. `None`: the account is neither.
     pub implementation: Option<Address>,
-    /// `accountId()` of a v0.8 account: vendor, name and version, as the account says.
+    /// `accountId()` of a v0.8 account: vendor, name and version.
     pub account_id: Option<String>,
-    /// Its plugins, newest first; of a v0.8 account, the session key module alone.
+    /// Its plugins, newest first; for a v0.8 account, only the session key module.
     pub installed_plugins: Vec<Address>,
-    /// The plugin or module that keeps its session keys. `None`: none is installed, and the account's [`Deployment`] names one that
-    /// can be.
+    /// The plugin or module that stores its session keys. `None`: none is installed, and the account's
+    /// [`Deployment`] names one to install.
     pub session_key_plugin: Option<Address>,
-    /// The owner plugin. `None`: the account has none that serves `updateOwners` and validates `execute`, and
-    /// `multi_owner_plugin` of its [`Deployment`] is zero. Of a v0.8 account: the module that validates the owner's operations;
-    /// `None` for a fallback signer.
+    /// The owner plugin. `None`: no plugin of the account both serves `updateOwners` and validates `execute`,
+    /// and `multi_owner_plugin` of its [`Deployment`] is zero. For a v0.8 account: the module that validates
+    /// the owner's operations, or `None` for a fallback signer.
     pub owner_plugin: Option<Address>,
 }
 
@@ -114,21 +115,22 @@ impl Connected {
 }
 
 impl SmartAccount {
-    /// An account that exists, of ERC-6900 v0.7 or v0.8. Its contracts are those that the account itself names: EntryPoint, session
-    /// key plugin or module, and owner plugin. [`connected`](Self::connected) shows what it has.
+    /// Connects to an existing account, of ERC-6900 v0.7 or v0.8. Its contracts are those that the account
+    /// itself names: EntryPoint, session key plugin or module, and owner plugin.
+    /// [`connected`](Self::connected) returns what it has.
     ///
-    /// Where no session key plugin is installed, the account's [`Deployment`] names the one to install: that of a known
-    /// deployment of the chain, preferably one with the account's owner plugin. The deployment's factory is one that makes
+    /// If no session key plugin is installed, the account's [`Deployment`] names the one to install: that of
+    /// a known deployment of the chain, preferably one with the account's owner plugin. Its factory creates
     /// accounts with this owner plugin; it is zero if none is known.
     ///
-    /// Takes one round trip if all contracts are of a known deployment of the chain, and never more than two; of a v0.8 account three, or
-    /// more where somebody installed the module under another entity id. The chain is the one that the node says it is of;
-    /// [`connect_on`](Self::connect_on) pins it.
+    /// Takes one round trip if all contracts belong to a known deployment of the chain, and at most two; for
+    /// a v0.8 account three, or more if the module was installed under another entity id. The chain is the
+    /// node's; [`connect_on`](Self::connect_on) pins it.
     pub async fn connect(provider: impl Provider + 'static, address: Address) -> Result<Self, ConnectError> {
         Self::connect_with(&ConnectOptions::default(), provider, address).await
     }
 
-    /// [`connect`](Self::connect) on this chain. A node of another chain is the error [`ReadError::WrongChain`].
+    /// Connects on this chain. A node on another chain is the error [`ReadError::WrongChain`].
     pub async fn connect_on(
         chain_id: u64,
         provider: impl Provider + 'static,
@@ -137,14 +139,14 @@ impl SmartAccount {
         Self::connect_with(&ConnectOptions::new().chain_id(chain_id), provider, address).await
     }
 
-    /// [`connect`](Self::connect) with expectations of your own.
+    /// Connects with options.
     #[tracing::instrument(level = "debug", skip_all, fields(account = %address))]
     pub async fn connect_with(
         options: &ConnectOptions,
         provider: impl Provider + 'static,
         address: Address,
     ) -> Result<Self, ConnectError> {
-        // Nothing is known yet: it is not handed out like this.
+        // A placeholder, never returned like this.
         let unknown = Deployment {
             entry_point: Address::ZERO,
             session_key_plugin: Address::ZERO,
@@ -183,7 +185,7 @@ impl SmartAccount {
         Ok(account)
     }
 
-    /// The first round: everything that the account says of itself, all at once.
+    /// The first round trip: everything the account returns about itself.
     async fn look(&self, options: &ConnectOptions) -> Result<Seen, ConnectError> {
         let address = self.address;
         let slot = self
@@ -201,7 +203,7 @@ impl SmartAccount {
             self.execution_function_config(Selector::from(Owners::updateOwnersCall::SELECTOR)),
             self.execution_function_config(Selector::from(Account::executeCall::SELECTOR)),
         );
-        // What is said first matters most: on another chain, or without an account, the rest means nothing.
+        // The first error matters most: on another chain, or without an account, the rest is meaningless.
         let chain_id = chain_id.map_err(ReadError::from)?;
         require_chain(options.chain_id.unwrap_or(chain_id), chain_id)?;
         let code = code?;
@@ -214,7 +216,7 @@ impl SmartAccount {
             Err(ReadError::UnexpectedAnswer { .. } | ReadError::Reverted { .. })
         );
         match account_id {
-            // Accounts of other standards say who they are, too: what else they answer decides.
+            // Other accounts have an account id as well: their other answers decide.
             Ok(account_id) if !is_v07 => {
                 require_entry_point(options, address, entry_point, ENTRY_POINT_V07)?;
                 return Ok(Seen::V08(LookV08 {
@@ -248,7 +250,7 @@ impl SmartAccount {
         Ok(Seen::V07(look))
     }
 
-    /// The second round of a v0.8 account: its module, and who owns it.
+    /// The second round trip for a v0.8 account: its module, and its owner.
     async fn connected_v08(mut self, options: &ConnectOptions, look: LookV08) -> Result<Self, ConnectError> {
         self.chain_id = look.chain_id;
         self.generation = Generation::V08(Validations::default());
@@ -279,7 +281,7 @@ impl SmartAccount {
         })?;
         let module = (!executor.is_zero()).then_some(executor);
         if module.is_none() {
-            // One that is given is taken to be there.
+            // A given entity id is used as is.
             let candidate = Candidate {
                 deployment,
                 is_of_chain: given.clone().any(|known| *known == deployment),
@@ -318,7 +320,8 @@ impl SmartAccount {
         Ok(self)
     }
 
-    /// A contract that does not answer a function of ERC-6900 accounts is none.
+    /// Treats a contract that does not answer a function of ERC-6900 accounts as a different kind of
+    /// contract.
     fn as_modular_account<T>(&self, answer: Result<T, ReadError>) -> Result<T, ConnectError> {
         answer.map_err(|error| match error {
             ReadError::UnexpectedAnswer { function, .. } | ReadError::Reverted { function, .. } => {
@@ -331,7 +334,7 @@ impl SmartAccount {
         })
     }
 
-    /// The plugin behind `executeWithSessionKey`, if there is one.
+    /// Returns the plugin behind `executeWithSessionKey`, if any.
     fn serving_session_keys(
         &self,
         config: ExecutionFunctionConfig,
@@ -353,7 +356,7 @@ impl SmartAccount {
         Ok(Some(executes))
     }
 
-    /// The plugin behind `updateOwners`, if it also decides who may call `execute`.
+    /// Returns the plugin behind `updateOwners`, if it also validates `execute`.
     fn serving_owners(
         &self,
         update_owners: ExecutionFunctionConfig,
@@ -379,7 +382,8 @@ impl SmartAccount {
         }
     }
 
-    /// The account's session key plugin, or the one to install. A plugin that is not known must answer as one.
+    /// Returns the account's session key plugin, or the one to install. An unknown plugin must answer like
+    /// one.
     async fn session_key_plugin(
         &self,
         look: &Look,
@@ -414,7 +418,7 @@ impl SmartAccount {
         Ok(plugin)
     }
 
-    /// The account's owner plugin. A plugin that is not known must answer as one.
+    /// Returns the account's owner plugin. An unknown plugin must answer like one.
     async fn owner_plugin(
         &self,
         look: &Look,
@@ -441,7 +445,7 @@ impl SmartAccount {
         }
     }
 
-    /// The deployment whose factory makes accounts with this owner plugin.
+    /// Returns the deployment whose factory creates accounts with this owner plugin.
     async fn origin(&self, look: &Look, candidates: &Candidates) -> Result<Option<Deployment>, ConnectError> {
         for candidate in candidates.with_owner_plugin(look.owner_plugin) {
             let factory = candidate.deployment.factory;
@@ -455,7 +459,8 @@ impl SmartAccount {
         Ok(None)
     }
 
-    /// Whether a contract of a candidate is on the account's chain. Of those that can be on any chain, the code is known.
+    /// Whether a candidate's contract is on the account's chain. The code is known for those that can be on
+    /// any chain.
     async fn is_there(
         &self,
         candidate: &Candidate,
@@ -470,8 +475,8 @@ impl SmartAccount {
         Ok(recorded.and_then(|recorded| recorded.code_hash) == Some(keccak256(code)))
     }
 
-    /// Confirms that a key which the plugin does not have is not kept by another plugin of the account: the account may have
-    /// changed since it was connected to, or be another one than its handle says.
+    /// Confirms that a key missing from the plugin is not kept by another plugin of the account: the account
+    /// may have changed since it was connected to, or its handle may name the wrong contracts.
     pub(super) async fn confirm_session_key_plugin(&self) -> Result<(), ReadError> {
         let (is_deployed, executor) = tokio::join!(self.is_deployed(), self.session_key_executor());
         if !is_deployed? {
@@ -490,20 +495,20 @@ impl SmartAccount {
     }
 }
 
-/// What an externally owned account with this code delegates to (EIP-7702).
+/// Returns the EIP-7702 delegate in an account's code.
 fn delegate(code: &[u8]) -> Option<Address> {
     let delegate = code.strip_prefix(&[0xef, 0x01, 0x00])?;
     (delegate.len() == Address::len_bytes()).then(|| Address::from_slice(delegate))
 }
 
-/// The implementation in a proxy's slot.
+/// Decodes a proxy's implementation slot.
 fn implementation(slot: U256) -> Option<Address> {
     let implementation = Address::from_word(slot.into());
-    // Anything else than an address was put there by something else than a proxy.
+    // Anything but an address was not written by a proxy.
     (slot >> 160 == U256::ZERO && !implementation.is_zero()).then_some(implementation)
 }
 
-/// That the account works with the EntryPoint that is expected, or that of a given deployment.
+/// Checks that the account uses the expected EntryPoint, or that of a given deployment.
 fn require_entry_point(
     options: &ConnectOptions,
     account: Address,
@@ -522,13 +527,13 @@ fn require_entry_point(
     })
 }
 
-/// What an account says of itself, by its generation.
+/// An account's answers, by generation.
 enum Seen {
     V07(Look),
     V08(LookV08),
 }
 
-/// What a v0.8 account says of itself.
+/// A v0.8 account's answers.
 struct LookV08 {
     chain_id: u64,
     account_id: String,
@@ -536,7 +541,7 @@ struct LookV08 {
     implementation: Option<Address>,
 }
 
-/// What an account says of itself.
+/// A v0.7 account's answers.
 struct Look {
     chain_id: u64,
     entry_point: Address,
@@ -550,11 +555,11 @@ struct Look {
 #[derive(Clone, Copy, Debug)]
 struct Candidate {
     deployment: Deployment,
-    /// It is known to be on the chain. Otherwise it can be on any chain, and may not be on this one.
+    /// Whether it is known to be on the chain. Otherwise it can be on any chain, and may not be on this one.
     is_of_chain: bool,
 }
 
-/// The deployments that may be the account's, the preferred one first.
+/// The deployments that may be the account's, preferred first.
 struct Candidates(Vec<Candidate>);
 
 impl Candidates {
@@ -582,14 +587,14 @@ impl Candidates {
         Self(candidates)
     }
 
-    /// Those with this owner plugin.
+    /// Returns those with this owner plugin.
     fn with_owner_plugin(&self, owner_plugin: Option<Address>) -> impl Iterator<Item = &Candidate> {
         let fits =
             move |candidate: &&Candidate| Some(candidate.deployment.multi_owner_plugin) == owner_plugin;
         self.0.iter().filter(fits)
     }
 
-    /// All, those with this owner plugin first.
+    /// Returns all, those with this owner plugin first.
     fn to_install(&self, owner_plugin: Option<Address>) -> impl Iterator<Item = &Candidate> {
         let others = self.0.iter();
         let others =

@@ -6,17 +6,18 @@ use alloy::{
     sol_types::SolValue,
 };
 
-/// The suffix of a wrapped signature, which distinguishes it from every other kind.
+/// The suffix that marks a wrapped signature.
 const SUFFIX: B256 = b256!("6492649264926492649264926492649264926492649264926492649264926492");
 
 /// `abi.encode(factory, factoryCallData, signature)`.
 type Wrapped = (Address, Bytes, Bytes);
 
 impl SmartAccount {
-    /// Makes an owner's signature one that can be checked before the account exists: with the factory and the call that
-    /// creates the account (ERC-6492). A verifier that knows the standard creates the account in a simulation and asks it.
+    /// Wraps an owner's signature so that it can be checked before the account exists: with the factory and
+    /// the call that creates the account (ERC-6492). A verifier that supports the standard simulates the
+    /// creation and asks the account.
     ///
-    /// The same signature once the account exists.
+    /// Returns the signature unchanged if the account exists.
     pub async fn erc6492_signature(&self, signature: Bytes) -> Result<Bytes, ReadError> {
         let init_code = self.init_code().await?;
         let Some((factory, call_data)) = init_code.split_first_chunk::<20>() else {
@@ -27,7 +28,7 @@ impl SmartAccount {
     }
 }
 
-/// The signature inside of a wrapped one; any other as it is.
+/// Unwraps a signature; returns others unchanged.
 pub(super) fn inner(signature: Bytes) -> Bytes {
     let Some(wrapped) = signature.strip_suffix(SUFFIX.as_slice()) else {
         return signature;

@@ -1,4 +1,4 @@
-//! What can go wrong when an account is read, connected to or computed.
+//! Errors of reading, connecting to and computing accounts.
 
 use crate::{calldata::OwnersError, request::RequestError, revert::Revert};
 use alloy::{primitives::Address, transports::TransportError};
@@ -7,16 +7,16 @@ use alloy::{primitives::Address, transports::TransportError};
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReadError {
-    /// The node could not be asked, or refused.
+    /// The node could not be reached, or returned an error.
     #[error("the node could not answer")]
     Rpc(#[from] RequestError),
 
-    /// The node is of another chain than the account.
-    #[error("the node is of chain {found}, not of chain {expected}")]
+    /// The node is on another chain than the account.
+    #[error("the node is on chain {found}, not on chain {expected}")]
     WrongChain {
         /// The account's chain.
         expected: u64,
-        /// The chain that the node says it is of.
+        /// The node's chain.
         found: u64,
     },
 
@@ -27,11 +27,11 @@ pub enum ReadError {
         contract: Address,
         /// Signature of the function called.
         function: &'static str,
-        /// What it said.
+        /// The decoded revert.
         revert: Box<Revert>,
     },
 
-    /// The contract answered something else than its ABI says; there may be no contract, or another one.
+    /// The answer does not match the ABI; there may be no contract, or another one.
     #[error("{contract} did not answer {function} as expected; is this the right address and chain?")]
     UnexpectedAnswer {
         /// The contract called.
@@ -40,7 +40,8 @@ pub enum ReadError {
         function: &'static str,
     },
 
-    /// The account's session keys are kept by another plugin than the one asked, whose answer about a key means nothing.
+    /// Another plugin than the one asked stores the account's session keys, so its answer about a key is
+    /// meaningless.
     #[error("session keys of {account} are kept by plugin {found}, not by {expected}: connect again")]
     OtherSessionKeyPlugin {
         /// The account.
@@ -59,7 +60,7 @@ impl ReadError {
     }
 }
 
-// The errors of transports are not kept: they print URLs, and URLs hold API keys.
+// Transport errors are dropped: they contain URLs, which may hold API keys.
 impl From<TransportError> for ReadError {
     fn from(error: TransportError) -> Self {
         RequestError::from(&error).into()
@@ -83,27 +84,27 @@ pub enum ConnectError {
         chain_id: u64,
     },
 
-    /// The contract at the address is not an account of ERC-6900 v0.7 or v0.8.
+    /// The contract at the address is not an ERC-6900 v0.7 or v0.8 account.
     #[error("{address} is not an account of ERC-6900 v0.7 or v0.8: it does not answer {function}")]
     NotModularAccount {
         /// The address.
         address: Address,
-        /// Signature of the function that it does not answer as such an account does.
+        /// The signature of the function that it does not answer like one.
         function: &'static str,
     },
 
-    /// The account works with another EntryPoint.
+    /// The account uses another EntryPoint.
     #[error("{account} works with EntryPoint {found}, not with {expected}")]
     OtherEntryPoint {
         /// The account.
         account: Address,
-        /// EntryPoint v0.6 (v0.7 of a v0.8 account), or the one that was [given](super::ConnectOptions::entry_point).
+        /// EntryPoint v0.6 (v0.7 for a v0.8 account), or the one [given](super::ConnectOptions::entry_point).
         expected: Address,
         /// The account's EntryPoint.
         found: Address,
     },
 
-    /// One plugin executes `executeWithSessionKey`, and another one decides who may call it.
+    /// One plugin executes `executeWithSessionKey`, and another one validates it.
     #[error(
         "executeWithSessionKey of {account} is executed by plugin {executes}, but validated by {validates}"
     )]
@@ -112,11 +113,11 @@ pub enum ConnectError {
         account: Address,
         /// The plugin that executes it.
         executes: Address,
-        /// The plugin that validates user operations that call it. Zero: none does.
+        /// The plugin that validates user operations calling it; zero if none does.
         validates: Address,
     },
 
-    /// What the node said of the account does not fit together. It may be several nodes that are at different blocks.
+    /// The node's answers are inconsistent. They may come from several nodes at different blocks.
     #[error("{account} uses plugin {plugin}, which is not among its installed plugins: try again")]
     Inconsistent {
         /// The account.
@@ -125,7 +126,7 @@ pub enum ConnectError {
         plugin: Address,
     },
 
-    /// The account has no session key plugin, and none that it could install is known on the chain.
+    /// The account has no session key plugin, and no plugin to install is known on the chain.
     #[error("{account} has no session key plugin, and none is known on chain {chain_id}: give a deployment")]
     UnknownDeployment {
         /// The account.
@@ -134,19 +135,20 @@ pub enum ConnectError {
         chain_id: u64,
     },
 
-    /// The factory makes no account for these owners.
+    /// The factory does not create accounts for these owners.
     #[error(transparent)]
     Owners(#[from] OwnersError),
 
-    /// The node says that the factory makes the account at another address than the one computed. Either the node lies, or
-    /// the contract at the factory's address is not the one of the deployment. Nothing should be sent to either address.
+    /// The node returns another address for the factory's account than the computed one. Either the node
+    /// lies, or the contract at the factory's address is not the deployment's. Send nothing to either
+    /// address.
     #[error("the account is at {computed}, but the node says that factory {factory} makes it at {answered}")]
     AddressMismatch {
         /// The factory.
         factory: Address,
         /// The address computed from the deployment's data.
         computed: Address,
-        /// The address that the node answered.
+        /// The address returned by the node.
         answered: Address,
     },
 }

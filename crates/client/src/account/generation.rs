@@ -1,4 +1,4 @@
-//! What differs between accounts of ERC-6900 v0.7 and of v0.8: the form of operations, nonces and signatures.
+//! Differences between accounts of ERC-6900 v0.7 and v0.8: the format of operations, nonces and signatures.
 
 use crate::{
     permissions::{EntryPointVersion, ValidationNonceKey, session_key_nonce_key},
@@ -13,28 +13,27 @@ use serde::{Deserialize, Serialize};
 #[serde(tag = "generation", rename_all = "camelCase")]
 #[non_exhaustive]
 pub enum Generation {
-    /// ERC-6900 v0.7, with EntryPoint v0.6: session keys are kept by a plugin.
+    /// ERC-6900 v0.7, with EntryPoint v0.6: a plugin stores session keys.
     #[default]
     V07,
-    /// ERC-6900 v0.8, with EntryPoint v0.7: session keys are kept by a module. Operations select the validation in their nonce, as
-    /// Modular Account v2 wants it.
+    /// ERC-6900 v0.8, with EntryPoint v0.7: a module stores session keys. Operations select the validation in
+    /// their nonce, as in Modular Account v2.
     V08(Validations),
 }
 
-/// The validations of an ERC-6900 v0.8 account that this crate works with.
+/// The validations of an ERC-6900 v0.8 account that this crate uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Validations {
-    /// Validates the owner's operations, as a global validation: [`FALLBACK_VALIDATION`] of a semi-modular account, or a module's,
-    /// which takes signatures as `SingleSignerValidationModule` does.
+    /// The global validation of the owner's operations: [`FALLBACK_VALIDATION`] of a semi-modular account, or
+    /// a module's, which accepts signatures like `SingleSignerValidationModule`.
     pub owner: ModuleEntity,
-    /// The entity id under which the session key module validates session keys' operations, or shall validate them once it is
-    /// installed.
+    /// The entity id under which the session key module validates operations, or will once it is installed.
     pub session_keys: u32,
 }
 
 impl Default for Validations {
-    /// Of a semi-modular account, with the entity id that this crate installs the module under.
+    /// For a semi-modular account, with the entity id under which this crate installs the module.
     fn default() -> Self {
         Self {
             owner: FALLBACK_VALIDATION,
@@ -44,7 +43,7 @@ impl Default for Validations {
 }
 
 impl Generation {
-    /// The version of the EntryPoint that takes the account's operations.
+    /// Returns the version of the account's EntryPoint.
     #[must_use]
     pub const fn entry_point_version(self) -> EntryPointVersion {
         match self {
@@ -53,8 +52,8 @@ impl Generation {
         }
     }
 
-    /// The nonce key of an owner's operations in this lane. On a v0.8 account, of the lane its lower 152 bits: the rest of the key
-    /// selects the validation.
+    /// Returns the nonce key of an owner's operations in this lane. On a v0.8 account, only the lane's lower
+    /// 152 bits are used: the rest of the key selects the validation.
     #[must_use]
     pub fn owner_nonce_key(self, lane: U192) -> U192 {
         match self {
@@ -69,7 +68,7 @@ impl Generation {
         }
     }
 
-    /// The nonce key of a session key's operations, which is its own lane.
+    /// Returns the nonce key of a session key's operations, which is its own lane.
     #[must_use]
     pub fn session_key_nonce_key(self, session_key: Address) -> U192 {
         match self {
@@ -80,7 +79,8 @@ impl Generation {
         }
     }
 
-    /// The nonce key of a session key's operations in another lane. A v0.8 account's module takes none but the key's own.
+    /// Returns the nonce key of a session key's operations in another lane. A v0.8 account's module accepts
+    /// only the key's own.
     pub(crate) fn session_key_lane(self, lane: U192) -> U192 {
         match self {
             Self::V07 => lane,
@@ -94,7 +94,7 @@ impl Generation {
         }
     }
 
-    /// The validation of owners' signatures, of a v0.8 account.
+    /// Returns the validation of owners' signatures, on a v0.8 account.
     pub(crate) const fn owner_validation(self) -> Option<ModuleEntity> {
         match self {
             Self::V07 => None,
@@ -102,7 +102,7 @@ impl Generation {
         }
     }
 
-    /// The form of an operation's signature.
+    /// Returns the format of an operation's signature.
     pub(crate) const fn signature_form(self, is_session_keys: bool) -> SignatureForm {
         match self {
             Self::V07 => SignatureForm::Plain,

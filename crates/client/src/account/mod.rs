@@ -1,4 +1,4 @@
-//! The account: where it is, and everything that can be read of it.
+//! The account: its address, and everything that can be read about it.
 
 mod connect;
 mod erc6492;
@@ -33,11 +33,11 @@ use alloy::{
 use requests::Requests;
 use std::sync::Arc;
 
-/// A smart account: an address on a chain, and the contracts that belong to it. Cheap to clone.
+/// A smart account: an address on a chain, and the contracts it uses. Cheap to clone.
 ///
-/// Whatever is read of it fails with a [`ReadError`]: the node did not answer, or the contract refused, or it answered what its
-/// ABI does not say. All views of an account and its clones together have at most [`MAX_REQUESTS_IN_FLIGHT`] requests in
-/// flight.
+/// Reads fail with a [`ReadError`]: the node did not answer, the contract reverted, or the answer does not
+/// match the ABI. All reads through an account and its clones together have at most
+/// [`MAX_REQUESTS_IN_FLIGHT`] requests in flight.
 #[derive(Clone, Debug)]
 pub struct SmartAccount {
     provider: DynProvider,
@@ -54,7 +54,7 @@ pub struct SmartAccount {
 }
 
 impl SmartAccount {
-    /// An account that exists, from what is known already. Asks the chain nothing.
+    /// Creates a handle to an existing account from known data, without asking the chain.
     pub fn new(
         provider: impl Provider + 'static,
         chain_id: u64,
@@ -76,15 +76,17 @@ impl SmartAccount {
         }
     }
 
-    /// The account that the factory makes, or has made, for these owners and this salt. If it does not exist yet, its first
-    /// operation creates it. Owners may be in any order; see [`calldata::factory_owners`].
+    /// Returns the account that the factory creates, or has created, for these owners and this salt. If it
+    /// does not exist yet, its first operation creates it. Owners may be in any order; see
+    /// [`calldata::factory_owners`].
     ///
-    /// The address is computed from the deployment's [`account_init_code_hash`](Deployment::account_init_code_hash), and the
-    /// node must agree: otherwise the error is [`ConnectError::AddressMismatch`]. Where that hash is not known, the node's
-    /// answer is taken, and [`address_is_verified`](Self::address_is_verified) is false. **Do not fund such an address**
-    /// before the account exists: a node that lies chooses who gets what is sent there.
+    /// The address is computed from the deployment's
+    /// [`account_init_code_hash`](Deployment::account_init_code_hash), and the node must agree: otherwise the
+    /// error is [`ConnectError::AddressMismatch`]. If that hash is not known, the node's answer is used, and
+    /// [`address_is_verified`](Self::address_is_verified) is false. **Do not fund such an address** before
+    /// the account exists: a lying node decides who receives the funds.
     ///
-    /// The chain is the one that the node says it is of; [`from_factory_on`](Self::from_factory_on) pins it.
+    /// The chain is the node's; [`from_factory_on`](Self::from_factory_on) pins it.
     pub async fn from_factory(
         provider: impl Provider + 'static,
         deployment: Deployment,
@@ -94,7 +96,7 @@ impl SmartAccount {
         Self::made_by_factory(None, provider.erased(), deployment, owners, salt).await
     }
 
-    /// [`from_factory`](Self::from_factory) on this chain. A node of another chain is an error,
+    /// Like [`from_factory`](Self::from_factory), on this chain. A node on another chain is the error
     /// [`ReadError::WrongChain`].
     pub async fn from_factory_on(
         chain_id: u64,
@@ -138,76 +140,77 @@ impl SmartAccount {
         Ok(account)
     }
 
-    /// The same account as it was at a block: every view reads there.
+    /// Returns the same account as of a block: all views read there.
     #[must_use]
     pub fn at(mut self, block: impl Into<BlockId>) -> Self {
         self.block = block.into();
         self
     }
 
-    /// Keeps what is asked for in this journal, instead of in memory. Clients of this handle and its clones share it, and take turns
-    /// in each nonce lane.
+    /// Stores intents in this journal instead of in memory. Clients of this handle and its clones share it,
+    /// and take turns in each nonce lane.
     #[must_use]
     pub fn with_journal(self, journal: impl Journal + 'static) -> Self {
         self.with_desk(Arc::new(Desk::new(journal)))
     }
 
-    /// The same with a desk that other accounts use, too: one journal for all of them.
+    /// Uses a desk that other accounts share: one journal for all of them.
     #[must_use]
     pub fn with_desk(mut self, desk: Arc<Desk>) -> Self {
         self.desk = desk;
         self
     }
 
-    /// Where clients of this handle keep what is asked for.
+    /// Returns the desk, with the journal of this handle's clients.
     pub const fn desk(&self) -> &Arc<Desk> {
         &self.desk
     }
 
-    /// The `initCode` that creates the account, whether it exists or not; empty if it is not known.
+    /// Returns the `initCode` that creates the account, whether it exists or not; empty if it is not known.
     pub(crate) const fn creation_code(&self) -> &Bytes {
         &self.init_code
     }
 
-    /// The account's address.
+    /// Returns the account's address.
     pub const fn address(&self) -> Address {
         self.address
     }
 
-    /// Whether the address was given by the caller or computed here. False: a node's answer was taken for it, by
-    /// [`from_factory`](Self::from_factory) with a deployment whose init code hash is not known. Nothing should be sent to
-    /// such an address before the account exists.
+    /// Whether the address was given by the caller or computed. False: it is a node's answer, from
+    /// [`from_factory`](Self::from_factory) with a deployment whose init code hash is not known. Send nothing
+    /// to such an address before the account exists.
     pub const fn address_is_verified(&self) -> bool {
         self.address_is_verified
     }
 
-    /// The chain's id. It never changes; [`check_chain`](Self::check_chain) compares it with what the node says.
+    /// Returns the chain id. It never changes; [`check_chain`](Self::check_chain) compares it with the
+    /// node's.
     pub const fn chain_id(&self) -> u64 {
         self.chain_id
     }
 
-    /// The contracts that belong to the account.
+    /// Returns the contracts that the account uses.
     pub const fn deployment(&self) -> &Deployment {
         &self.deployment
     }
 
-    /// The account's generation, and what selects its validations.
+    /// Returns the account's generation, with the validations it uses.
     pub const fn generation(&self) -> Generation {
         self.generation
     }
 
-    /// What [`connect`](Self::connect) found the account to have. `None` for an account that was not connected to.
+    /// Returns what [`connect`](Self::connect) found on the account; `None` if it was not connected to.
     pub fn connected(&self) -> Option<&Connected> {
         self.connected.as_deref()
     }
 
-    /// The provider.
+    /// Returns the provider.
     pub const fn provider(&self) -> &DynProvider {
         &self.provider
     }
 
-    /// Asks the node which chain it is of. Another one than the account's is the error [`ReadError::WrongChain`]: an RPC URL
-    /// may lead to another node, of another chain, at any time.
+    /// Checks the node's chain. Another one than the account's is the error [`ReadError::WrongChain`]: an RPC
+    /// URL may lead to a different node, on another chain, at any time.
     #[tracing::instrument(level = "debug", skip_all, fields(account = %self.address))]
     pub async fn check_chain(&self) -> Result<(), ReadError> {
         let found = self.requests.send(self.provider.get_chain_id()).await?;
@@ -225,7 +228,7 @@ impl SmartAccount {
         Ok(self.requests.send(request).await?)
     }
 
-    /// The `initCode` for the account's next operation: empty once it exists.
+    /// Returns the `initCode` for the account's next operation: empty once it exists.
     pub async fn init_code(&self) -> Result<Bytes, ReadError> {
         if self.init_code.is_empty() || self.is_deployed().await? {
             return Ok(Bytes::new());
@@ -233,7 +236,7 @@ impl SmartAccount {
         Ok(self.init_code.clone())
     }
 
-    /// The next nonce in a lane.
+    /// Returns the next nonce in a lane.
     pub async fn nonce(&self, nonce_key: U192) -> Result<U256, ReadError> {
         let get_nonce = EntryPoint::getNonceCall {
             sender: self.address,
@@ -242,7 +245,7 @@ impl SmartAccount {
         self.call(self.deployment.entry_point, get_nonce).await
     }
 
-    /// What the account has deposited at the EntryPoint for its operations, in wei.
+    /// Returns the account's deposit at the EntryPoint, in wei.
     pub async fn deposit(&self) -> Result<U256, ReadError> {
         self.call(
             self.deployment.entry_point,
@@ -253,14 +256,14 @@ impl SmartAccount {
         .await
     }
 
-    /// What the account holds, in wei.
+    /// Returns the account's balance, in wei.
     #[tracing::instrument(level = "debug", skip_all, fields(account = %self.address))]
     pub async fn balance(&self) -> Result<U256, ReadError> {
         let request = self.provider.get_balance(self.address).block_id(self.block);
         Ok(self.requests.send(request).await?)
     }
 
-    /// The time of the block that the account is read at, unix seconds.
+    /// Returns the time of the block that the account is read at, in unix seconds.
     pub(crate) async fn timestamp(&self) -> Result<u64, ReadError> {
         let request = self.provider.get_block(self.block);
         let block = self.requests.send(request).await?;

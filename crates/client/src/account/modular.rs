@@ -1,4 +1,4 @@
-//! ERC-6900 v0.8 accounts: who owns them, and how they have the session key module.
+//! ERC-6900 v0.8 accounts: their owners, and how they have the session key module installed.
 
 use super::{ConnectError, ReadError, SmartAccount, Validations, generation::Generation, require_chain};
 use crate::{
@@ -19,9 +19,9 @@ use alloy::{
 };
 
 alloy::sol! {
-    /// What `SingleSignerValidationModule` answers about its signers.
+    /// Views of `SingleSignerValidationModule`.
     interface SingleSigner {
-        /// The signer of an account's validation under this entity id; zero if there is none.
+        /// Returns the signer of an account's validation with this entity id; zero if there is none.
         function signers(uint32 entityId, address account) external view returns (address signer);
     }
 }
@@ -29,7 +29,7 @@ alloy::sol! {
 alloy::sol! {
     /// ERC-165.
     interface IERC165 {
-        /// Whether the contract has an interface.
+        /// Whether the contract supports an interface.
         function supportsInterface(bytes4 interfaceId) external view returns (bool);
     }
 }
@@ -38,7 +38,7 @@ alloy::sol! {
 const MODULE_INTERFACE: FixedBytes<4> = FixedBytes([0x46, 0xc0, 0xc1, 0xb4]);
 
 impl SmartAccount {
-    /// An ERC-6900 v0.8 account that exists, from what is known already. Asks the chain nothing.
+    /// Creates a handle to an existing ERC-6900 v0.8 account from known data, without asking the chain.
     pub fn new_v08(
         provider: impl Provider + 'static,
         chain_id: u64,
@@ -51,10 +51,12 @@ impl SmartAccount {
         account
     }
 
-    /// The ERC-6900 v0.8 account that the factory makes, or has made. If it does not exist yet, its first operation creates it.
+    /// Returns the ERC-6900 v0.8 account that the factory creates, or has created. If it does not exist yet,
+    /// its first operation creates it.
     ///
-    /// The address is computed, and the node must agree: otherwise the error is [`ConnectError::AddressMismatch`]. The chain is the
-    /// one that the node says it is of; [`from_v08_factory_on`](Self::from_v08_factory_on) pins it.
+    /// The address is computed, and the node must agree: otherwise the error is
+    /// [`ConnectError::AddressMismatch`]. The chain is the node's;
+    /// [`from_v08_factory_on`](Self::from_v08_factory_on) pins it.
     pub async fn from_v08_factory(
         provider: impl Provider + 'static,
         deployment: Deployment,
@@ -64,7 +66,8 @@ impl SmartAccount {
         Self::made_by_v08_factory(None, provider.erased(), deployment, factory, account).await
     }
 
-    /// [`from_v08_factory`](Self::from_v08_factory) on this chain. A node of another chain is an error, [`ReadError::WrongChain`].
+    /// Like [`from_v08_factory`](Self::from_v08_factory), on this chain. A node on another chain is the error
+    /// [`ReadError::WrongChain`].
     pub async fn from_v08_factory_on(
         chain_id: u64,
         provider: impl Provider + 'static,
@@ -130,9 +133,9 @@ impl SmartAccount {
         Ok(account)
     }
 
-    /// The validations of an account with this owner, and the entity id at which it has the session key module: the one given, or
-    /// else the one that this crate installs, or else one that the account's events name. Where it has the module under none, the
-    /// first of these that is free.
+    /// Returns the validations of an account with this owner, and the entity id of the session key module:
+    /// the one given, else the default one, else one named by the account's events. If the module has none of
+    /// these, the first free one.
     pub(super) async fn validations(
         &self,
         owner: ModuleEntity,
@@ -151,7 +154,7 @@ impl SmartAccount {
         if is_for_session_keys(&usual.selectors) || self.session_key_executor().await?.is_zero() {
             return Ok(SESSION_KEY_ENTITY_ID);
         }
-        // Somebody else has installed it.
+        // Someone else may have installed it.
         let node = Node::new(self.provider.clone());
         let module = self.deployment.session_key_plugin;
         let found = Installation::read(&node, self.address, module, &[]).await?;
@@ -170,7 +173,7 @@ impl SmartAccount {
         self.call(self.address, call).await
     }
 
-    /// The module behind a function of a v0.8 account; zero if there is none.
+    /// Returns the module behind a function of a v0.8 account; zero if there is none.
     pub(super) async fn executor(&self, selector: Selector) -> Result<Address, ReadError> {
         let data = self
             .call(self.address, AccountV08::getExecutionDataCall { selector })
@@ -178,7 +181,8 @@ impl SmartAccount {
         Ok(data.module)
     }
 
-    /// The owner behind the validation of a v0.8 account's owner. `None`: there is none, or the fallback signer is disabled.
+    /// Returns the owner behind the validation of a v0.8 account's owner. `None`: there is none, or the
+    /// fallback signer is disabled.
     pub(super) async fn owner_behind(&self, validation: ModuleEntity) -> Result<Option<Address>, ReadError> {
         let signer = if validation.module.is_zero() {
             let call = SemiModularAccount::getFallbackSignerDataCall {};
@@ -198,7 +202,7 @@ impl SmartAccount {
         Ok((!signer.is_zero()).then_some(signer))
     }
 
-    /// Whether hooks run before this validation's.
+    /// Whether the validation has validation hooks.
     pub(crate) async fn has_validation_hooks(&self, validation: ModuleEntity) -> Result<bool, ReadError> {
         let call = AccountV08::getValidationDataCall {
             validationFunction: validation.into(),
@@ -207,8 +211,8 @@ impl SmartAccount {
         Ok(!data.validationHooks.is_empty())
     }
 
-    /// Whether a contract says that it is an ERC-6900 module, as the session key module asks it: `supportsInterface` with so little gas
-    /// that only a plain answer fits.
+    /// Whether a contract identifies as an ERC-6900 module to the session key module's query:
+    /// `supportsInterface` with so little gas that only a plain answer fits.
     pub(crate) async fn answers_as_module(&self, contract: Address) -> Result<bool, ReadError> {
         const GAS: u64 = 10_000;
         let call = IERC165::supportsInterfaceCall {
@@ -217,7 +221,7 @@ impl SmartAccount {
         let data = call.abi_encode();
         let zeros = data.iter().filter(|byte| **byte == 0).count() as u64;
         let others = data.len() as u64 - zeros;
-        // What a transaction takes before its call (EIP-2028).
+        // A transaction's intrinsic gas (EIP-2028).
         let intrinsic = 21_000 + 4 * zeros + 16 * others;
         let request = TransactionRequest::default()
             .with_to(contract)
@@ -236,7 +240,7 @@ impl SmartAccount {
         }
     }
 
-    /// The domain of the hash that an owner of a v0.8 account signs for a message.
+    /// Returns the EIP-712 domain of the hash that an owner of a v0.8 account signs for a message.
     pub(super) fn domain_of(&self, validation: ModuleEntity) -> Eip712Domain {
         let (contract, salt) = if validation.module.is_zero() {
             (self.address, None)
@@ -246,7 +250,7 @@ impl SmartAccount {
         Eip712Domain::new(None, None, Some(U256::from(self.chain_id)), Some(contract), salt)
     }
 
-    /// What an owner of a v0.8 account signs for a digest.
+    /// Returns the hash that an owner of a v0.8 account signs for a digest.
     pub(super) fn replay_safe_hash(&self, validation: ModuleEntity, digest: B256) -> B256 {
         v08::signature::message_hash(validation, self.address, self.chain_id, digest)
     }

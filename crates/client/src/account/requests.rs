@@ -1,14 +1,13 @@
-//! A bound on how much is asked of a node at once.
+//! A limit on concurrent requests to a node.
 
 use alloy::transports::TransportError;
 use std::{fmt, sync::Arc};
 use tokio::sync::Semaphore;
 
-/// The most requests that the views of one account, clones included, have in flight at the same time. Further ones wait
-/// their turn.
+/// The maximum number of requests in flight through one account, clones included. Further ones wait.
 pub const MAX_REQUESTS_IN_FLIGHT: usize = 32;
 
-/// What limits the requests of one account. Clones share the limit.
+/// The request limit of one account, shared by its clones.
 #[derive(Clone)]
 pub(super) struct Requests(Arc<Semaphore>);
 
@@ -19,13 +18,13 @@ impl Default for Requests {
 }
 
 impl Requests {
-    /// Sends a request as soon as there is room for it. One request at a time: a request that waited for another one of the
-    /// same account could wait for ever.
+    /// Sends a request as soon as a slot is free. Only one request at a time: a request that waited for
+    /// another one of the same account could deadlock.
     pub(super) async fn send<T>(
         &self,
         request: impl IntoFuture<Output = Result<T, TransportError>>,
     ) -> Result<T, TransportError> {
-        // It is never closed.
+        // The semaphore is never closed.
         let _place = self.0.acquire().await;
         request.await
     }

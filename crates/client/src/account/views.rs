@@ -1,3 +1,5 @@
+//! Reads an account and its session keys with the contracts' views.
+
 use super::{ReadError, SmartAccount};
 use crate::{
     abi::{Account, IERC1271, IPlugin, Owners, Plugin},
@@ -18,7 +20,7 @@ use session_key_permissions::{
 pub struct AccessListEntry {
     /// Whether the contract is on the list.
     pub is_on_list: bool,
-    /// Whether the entry means only those functions that are on the list themselves.
+    /// Whether the entry covers only functions that are listed themselves.
     pub check_selectors: bool,
 }
 
@@ -27,16 +29,16 @@ pub struct AccessListEntry {
 pub struct ExecutionFunctionConfig {
     /// The plugin that implements it; the account itself for its own functions.
     pub plugin: Address,
-    /// What validates user operations that call it.
+    /// Validates user operations that call it.
     pub user_op_validation_function: FunctionReference,
-    /// What validates direct calls.
+    /// Validates direct calls.
     pub runtime_validation_function: FunctionReference,
 }
 
 /// Session keys.
 impl SmartAccount {
-    /// All session keys, newest first. If the account's keys are kept by another plugin than the one that its deployment
-    /// names, the error is [`ReadError::OtherSessionKeyPlugin`].
+    /// Returns all session keys, newest first. If another plugin than the deployment's stores the account's
+    /// keys, the error is [`ReadError::OtherSessionKeyPlugin`].
     pub async fn session_keys(&self) -> Result<Vec<Address>, ReadError> {
         let account = self.address();
         let (keys, ()) = tokio::try_join!(
@@ -46,13 +48,13 @@ impl SmartAccount {
         Ok(keys)
     }
 
-    /// All session keys as a list that follows a batch of changes.
+    /// Returns all session keys as a list that tracks a batch of changes.
     pub async fn key_list(&self) -> Result<KeyList, ReadError> {
         self.session_keys().await.map(KeyList::new)
     }
 
-    /// Whether this is a session key of the account. If the account's keys are kept by another plugin than the one that its
-    /// deployment names, it is not answered no: the error is [`ReadError::OtherSessionKeyPlugin`].
+    /// Whether this is a session key of the account. If another plugin than the deployment's stores the
+    /// account's keys, the error is [`ReadError::OtherSessionKeyPlugin`], not `false`.
     pub async fn is_session_key(&self, session_key: Address) -> Result<bool, ReadError> {
         let account = self.address();
         let call = Plugin::isSessionKeyOfCall {
@@ -66,7 +68,7 @@ impl SmartAccount {
         Ok(is_session_key)
     }
 
-    /// The list entry before the key, by the plugin's own reckoning.
+    /// Returns the list entry before the key, as the plugin computes it.
     pub async fn find_predecessor(&self, session_key: Address) -> Result<B256, ReadError> {
         let account = self.address();
         self.plugin(Plugin::findPredecessorCall {
@@ -76,8 +78,8 @@ impl SmartAccount {
         .await
     }
 
-    /// How the key's access control list is read. This view and those below revert with `InvalidSessionKey` for a key that
-    /// is not registered.
+    /// Returns the type of the key's access control list. This view and those below revert with
+    /// `InvalidSessionKey` if the key is not registered.
     pub async fn access_control_type(&self, session_key: Address) -> Result<AccessControlType, ReadError> {
         let account = self.address();
         let answer = self
@@ -92,7 +94,7 @@ impl SmartAccount {
         })
     }
 
-    /// The entry of a contract on the key's access control list.
+    /// Returns the entry of a contract on the key's access control list.
     pub async fn access_list_entry(
         &self,
         session_key: Address,
@@ -127,7 +129,7 @@ impl SmartAccount {
         .await
     }
 
-    /// When the key may be used.
+    /// Returns the key's validity period.
     pub async fn time_range(&self, session_key: Address) -> Result<TimeRange, ReadError> {
         let account = self.address();
         let range = self
@@ -142,7 +144,7 @@ impl SmartAccount {
         })
     }
 
-    /// The key's native token limit, in wei.
+    /// Returns the key's native token limit, in wei.
     pub async fn native_token_spend_limit(&self, session_key: Address) -> Result<SpendLimitInfo, ReadError> {
         let account = self.address();
         let call = Plugin::getNativeTokenSpendLimitInfoCall {
@@ -152,7 +154,7 @@ impl SmartAccount {
         self.plugin(call).await.map(Into::into)
     }
 
-    /// The key's limit on a token, in its base units.
+    /// Returns the key's limit on a token, in base units.
     pub async fn erc20_spend_limit(
         &self,
         session_key: Address,
@@ -167,7 +169,7 @@ impl SmartAccount {
         self.plugin(call).await.map(Into::into)
     }
 
-    /// The key's gas limit, in wei.
+    /// Returns the key's gas limit, in wei.
     pub async fn gas_spend_limit(&self, session_key: Address) -> Result<GasSpendLimitInfo, ReadError> {
         let account = self.address();
         let answer = self
@@ -182,7 +184,7 @@ impl SmartAccount {
         })
     }
 
-    /// The paymaster that every operation of the key must use.
+    /// Returns the paymaster that every operation of the key must use.
     pub async fn required_paymaster(&self, session_key: Address) -> Result<Option<Address>, ReadError> {
         let account = self.address();
         let paymaster = self
@@ -201,7 +203,8 @@ impl SmartAccount {
 
 /// Owners.
 impl SmartAccount {
-    /// The account's owners, newest first. On a v0.8 account: the one whose validation this crate works with.
+    /// Returns the account's owners, newest first. On a v0.8 account: the owner whose validation this crate
+    /// uses.
     pub async fn owners(&self) -> Result<Vec<Address>, ReadError> {
         if let Some(validation) = self.generation().owner_validation() {
             return Ok(self.owner_behind(validation).await?.into_iter().collect());
@@ -212,7 +215,7 @@ impl SmartAccount {
         self.call(self.deployment().multi_owner_plugin, call).await
     }
 
-    /// Whether the account belongs to this owner.
+    /// Whether this address owns the account.
     pub async fn is_owner(&self, owner: Address) -> Result<bool, ReadError> {
         if let Some(validation) = self.generation().owner_validation() {
             return Ok(self.owner_behind(validation).await? == Some(owner));
@@ -224,7 +227,7 @@ impl SmartAccount {
         self.call(self.deployment().multi_owner_plugin, call).await
     }
 
-    /// The EIP-712 domain that owners' signatures for ERC-1271 are made in.
+    /// Returns the EIP-712 domain of owners' ERC-1271 signatures.
     pub async fn eip712_domain(&self) -> Result<Eip712Domain, ReadError> {
         if let Some(validation) = self.generation().owner_validation() {
             return Ok(self.domain_of(validation));
@@ -239,8 +242,8 @@ impl SmartAccount {
         ))
     }
 
-    /// Whether the account accepts the signature for the digest (ERC-1271). The account must exist; of a signature that was
-    /// made before it did ([`erc6492_signature`](Self::erc6492_signature)), the inner one counts.
+    /// Whether the account accepts the signature for the digest (ERC-1271). The account must exist; a
+    /// signature made before it did ([`erc6492_signature`](Self::erc6492_signature)) is unwrapped.
     pub async fn is_valid_signature(&self, digest: B256, signature: Bytes) -> Result<bool, ReadError> {
         let signature = super::erc6492::inner(signature);
         const VALID: [u8; 4] = [0x16, 0x26, 0xba, 0x7e];
@@ -253,7 +256,8 @@ impl SmartAccount {
         Ok(answer == VALID)
     }
 
-    /// The hash that an owner signs, without EIP-191. The account accepts that signature for `digest` (ERC-1271).
+    /// Returns the hash that an owner signs, without EIP-191. The account accepts that signature for `digest`
+    /// (ERC-1271).
     pub async fn message_hash(&self, digest: B256) -> Result<B256, ReadError> {
         if let Some(validation) = self.generation().owner_validation() {
             return Ok(self.replay_safe_hash(validation, digest));
@@ -267,11 +271,12 @@ impl SmartAccount {
     }
 }
 
-/// The account loupe of ERC-6900. What is of v0.7 accounts alone, a v0.8 account does not answer
-/// ([`ReadError::UnexpectedAnswer`] or [`ReadError::Reverted`]); see [`Installation`](crate::installation::Installation) there.
+/// The account loupe of ERC-6900. A v0.8 account does not have functions specific to v0.7
+/// ([`ReadError::UnexpectedAnswer`] or [`ReadError::Reverted`]); see
+/// [`Installation`](crate::installation::Installation) for it.
 impl SmartAccount {
-    /// Installed plugins, newest first. A v0.8 account has no list of its modules: of it, the module behind
-    /// `executeWithSessionKey`, if there is one.
+    /// Returns installed plugins, newest first. A v0.8 account does not list its modules: returns the one
+    /// behind `executeWithSessionKey`, if any.
     pub async fn installed_plugins(&self) -> Result<Vec<Address>, ReadError> {
         if self.generation().owner_validation().is_some() {
             let module = self.session_key_executor().await?;
@@ -281,7 +286,7 @@ impl SmartAccount {
             .await
     }
 
-    /// The plugin or module behind `executeWithSessionKey`; zero if there is none.
+    /// Returns the plugin or module behind `executeWithSessionKey`; zero if there is none.
     pub(super) async fn session_key_executor(&self) -> Result<Address, ReadError> {
         if self.generation().owner_validation().is_some() {
             return self.executor(EXECUTE_WITH_SESSION_KEY).await;
@@ -290,7 +295,7 @@ impl SmartAccount {
         Ok(config.plugin)
     }
 
-    /// Whether the session key plugin is installed, or the module's functions are.
+    /// Whether the session key plugin, or the module's functions, are installed.
     pub async fn is_session_key_plugin_installed(&self) -> Result<bool, ReadError> {
         Ok(self
             .installed_plugins()
@@ -298,7 +303,7 @@ impl SmartAccount {
             .contains(&self.deployment().session_key_plugin))
     }
 
-    /// The plugin and the validators behind a function of the account.
+    /// Returns the plugin and the validators behind a function of the account.
     pub async fn execution_function_config(
         &self,
         selector: Selector,
@@ -316,7 +321,7 @@ impl SmartAccount {
         })
     }
 
-    /// Pairs of hooks before and after the execution of a function.
+    /// Returns the pairs of execution hooks of a function.
     pub async fn execution_hooks(
         &self,
         selector: Selector,
@@ -330,7 +335,7 @@ impl SmartAccount {
             .collect())
     }
 
-    /// Hooks before the validation of a function: of user operations, and of direct calls.
+    /// Returns the validation hooks of a function: for user operations, and for direct calls.
     pub async fn pre_validation_hooks(
         &self,
         selector: Selector,
@@ -345,7 +350,7 @@ impl SmartAccount {
         ))
     }
 
-    /// The manifest hash of a plugin, from its manifest on chain.
+    /// Returns a plugin's manifest hash, from its manifest on chain.
     pub async fn manifest_hash(&self, plugin: Address) -> Result<B256, ReadError> {
         let manifest = self.call(plugin, IPlugin::pluginManifestCall {}).await?;
         Ok(calldata::manifest_hash(&manifest))

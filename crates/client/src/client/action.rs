@@ -1,4 +1,4 @@
-//! What owners do, one thing at a time, and the call data for several.
+//! Owner actions, one at a time, and the call data for several.
 
 use crate::{
     account::{Generation, ReadError, SmartAccount},
@@ -21,26 +21,28 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// One thing that an owner can do. Several go into one operation, all or none: [`OwnerClient::batch`](crate::OwnerClient::batch).
+/// An owner action. Several can be combined in one operation, all or none:
+/// [`OwnerClient::batch`](crate::OwnerClient::batch).
 ///
-/// What is about session keys is the same on accounts of ERC-6900 v0.7 and v0.8, with the module in the plugin's place.
-/// `InstallPlugin`, `UninstallPlugin` and `UpdateOwners` are of v0.7 accounts alone: on others, the error is
-/// [`Cause::OtherGeneration`].
+/// Session key actions are the same on accounts of ERC-6900 v0.7 and v0.8, with the module instead of the
+/// plugin. `InstallPlugin`, `UninstallPlugin` and `UpdateOwners` apply to v0.7 accounts only: on others, the
+/// error is [`Cause::OtherGeneration`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum OwnerAction {
-    /// A call to another contract. Not to a plugin: the account refuses that.
+    /// Calls another contract. The account refuses calls to plugins.
     Call(Call),
     /// Installs the session key plugin, with keys.
     InstallSessionKeyPlugin {
         /// Keys to register at once.
         keys: Vec<NewSessionKey>,
-        /// Hash of the manifest that the owner consents to: of a plugin with another, the account refuses the installation.
-        /// `None`: of the one it has on chain, whatever that says.
-        /// [`SESSION_KEY_PLUGIN`](crate::deployment::manifest_hash::SESSION_KEY_PLUGIN) is that of the known deployments.
+        /// Hash of the manifest that the owner consents to: the account refuses to install a plugin with
+        /// another one. `None`: the manifest on chain, whatever it is.
+        /// [`SESSION_KEY_PLUGIN`](crate::deployment::manifest_hash::SESSION_KEY_PLUGIN) is that of the known
+        /// deployments.
         manifest_hash: Option<B256>,
-        /// What it depends on; `None`: the owner plugin.
+        /// The plugin's dependencies; `None`: the owner plugin.
         dependencies: Option<[FunctionReference; 2]>,
     },
     /// Uninstalls the session key plugin: every key is removed.
@@ -49,9 +51,9 @@ pub enum OwnerAction {
     InstallPlugin {
         /// The plugin.
         plugin: Address,
-        /// Hash of the manifest that the owner consents to; `None`: of the one it has on chain.
+        /// Hash of the manifest that the owner consents to; `None`: the one on chain.
         manifest_hash: Option<B256>,
-        /// Data for it.
+        /// Install data.
         install_data: Bytes,
         /// Functions of other plugins that it depends on.
         dependencies: Vec<FunctionReference>,
@@ -60,29 +62,29 @@ pub enum OwnerAction {
     UninstallPlugin {
         /// The plugin.
         plugin: Address,
-        /// How.
+        /// The configuration.
         config: UninstallConfig,
-        /// Data for it.
+        /// Uninstall data.
         uninstall_data: Bytes,
     },
-    /// A call of the account to itself: one of its own functions, or of those that plugins and modules give it. For v0.8 accounts,
-    /// [`v08::calldata`](crate::v08::calldata) makes them.
+    /// A self-call: one of the account's own functions, or of those added by plugins and modules. For v0.8
+    /// accounts, [`v08::calldata`](crate::v08::calldata) encodes them.
     OwnFunction {
         /// Call data.
         data: Bytes,
     },
     /// Registers a key.
     AddSessionKey(NewSessionKey),
-    /// Removes a key. Its predecessor is looked up, and followed through the batch.
+    /// Removes a key. Its predecessor is looked up, and tracked through the batch.
     RemoveSessionKey(Address),
-    /// Gives a key's permissions and used-up limits to another, and removes it.
+    /// Moves a key's permissions and used amounts to another key, and removes it.
     RotateSessionKey {
-        /// The key that goes.
+        /// The key to replace.
         old: Address,
-        /// The key that comes.
+        /// The new key.
         new: Address,
     },
-    /// Changes permissions of a key: what the updates name, and nothing else.
+    /// Changes permissions of a key: only those named by the updates.
     UpdateKeyPermissions {
         /// The key.
         key: Address,
@@ -98,21 +100,22 @@ pub enum OwnerAction {
     },
     /// Changes the account's implementation.
     Upgrade {
-        /// The new one.
+        /// The new implementation.
         implementation: Address,
-        /// Call data for it; empty: none.
+        /// Call data for it; empty: no call.
         data: Bytes,
     },
 }
 
-/// The keys after an installation of the session key plugin: it starts without any, and registers in order, each at the front.
+/// Returns the keys after installing the session key plugin: it starts empty, and registers them in order,
+/// each at the front.
 fn installed_keys(new: impl IntoIterator<Item = Address>) -> KeyList {
     let mut keys = KeyList::default();
     new.into_iter().for_each(|key| keys.add(key));
     keys
 }
 
-/// The hash as given, or that of the manifest on chain.
+/// Returns the given hash, or that of the manifest on chain.
 async fn consented_hash(
     account: &SmartAccount,
     plugin: Address,
@@ -124,7 +127,7 @@ async fn consented_hash(
     }
 }
 
-/// The calls for the actions, in order. Predecessors follow the list as the actions change it.
+/// Returns the calls of the actions, in order. Predecessors follow the list as the actions change it.
 async fn calls(
     account: &SmartAccount,
     actions: &[OwnerAction],
@@ -151,7 +154,7 @@ async fn calls(
         account: account.address(),
         what: what.to_owned(),
     };
-    // Where keys are added to, if the module's functions come with this batch: the account does not take them in it yet.
+    // Set if this batch installs the module's functions: the account rejects calls to them in the same batch.
     let mut installed_at = None;
     let mut calls = Vec::with_capacity(actions.len());
     for action in actions {
@@ -247,7 +250,7 @@ async fn calls(
                 dependencies,
             } => {
                 if *plugin == deployment.session_key_plugin {
-                    // With other data, the installation fails, and everything with it.
+                    // Other data makes the installation fail, and everything with it.
                     keys = installed_keys(calldata::keys_of_install_data(install_data).unwrap_or_default());
                 }
                 let hash = consented_hash(account, *plugin, *manifest_hash).await?;
@@ -269,7 +272,8 @@ async fn calls(
                 keys.add(new.key);
                 calldata::add_session_key(new)
             }
-            // What would grant to it is ended first. If the key is not there yet, that is all there is to do.
+            // Open operations that grant to the key are ended first. If the key is not registered yet,
+            // nothing else is needed.
             OwnerAction::RemoveSessionKey(key) => {
                 let ended = pending.get(key).cloned().unwrap_or_default();
                 let is_pending = !ended.is_empty();
@@ -311,10 +315,10 @@ async fn calls(
     Ok(calls)
 }
 
-/// Call data for the calls of an owner's operation or transaction.
+/// Encodes the calls of an owner's operation or transaction.
 fn wrap(account: Address, calls: &[Call]) -> Bytes {
     match calls {
-        // One of the account's own functions: called as it is.
+        // A single own function is called directly.
         [call] if call.target == account && call.value.is_zero() => call.data.clone(),
         [call] => calldata::execute(call),
         calls => calldata::execute_batch(calls),
@@ -322,7 +326,7 @@ fn wrap(account: Address, calls: &[Call]) -> Bytes {
 }
 
 impl OwnerAction {
-    /// The session keys that the action grants something to, or rotates to or from.
+    /// Returns the session keys that the action grants to, or rotates.
     fn granted(&self) -> Vec<Address> {
         match self {
             Self::InstallSessionKeyPlugin { keys, .. } => keys.iter().map(|new| new.key).collect(),
@@ -336,7 +340,7 @@ impl OwnerAction {
         }
     }
 
-    /// The permissions that the action gives to new keys.
+    /// Returns the new keys that the action registers.
     fn new_keys(&self) -> &[NewSessionKey] {
         match self {
             Self::InstallSessionKeyPlugin { keys, .. } => keys,
@@ -345,7 +349,7 @@ impl OwnerAction {
         }
     }
 
-    /// Whether the action takes away and does nothing else, on the account's state.
+    /// Whether the action only takes permissions away, given the account's state.
     async fn takes_away(&self, account: &SmartAccount) -> Result<bool, Cause> {
         Ok(match self {
             Self::RemoveSessionKey(_)
@@ -359,7 +363,7 @@ impl OwnerAction {
     }
 }
 
-/// Whether updates only take away from what a key may do now.
+/// Whether updates only narrow the key's current permissions.
 async fn narrows(account: &SmartAccount, key: Address, updates: &PermissionUpdates) -> Result<bool, Cause> {
     let functions = updates.as_slice().iter().filter_map(|update| match update {
         PermissionUpdate::AddressEntry(entry) => Some((entry.contract, Selector::ZERO)),
@@ -369,12 +373,12 @@ async fn narrows(account: &SmartAccount, key: Address, updates: &PermissionUpdat
     });
     let before = explain::load(account, key, functions).await?;
     let mut after = before.clone();
-    // An interval that starts anew is later than any that runs.
+    // A new interval starts later than any running one.
     after.apply(updates, crate::permissions::MAX_SECONDS)?;
     Ok(before.is_narrowed_to(&after))
 }
 
-/// What an owner does in one operation.
+/// The actions of one operation.
 #[derive(Clone, Debug)]
 pub(super) struct Actions(Vec<OwnerAction>);
 
@@ -383,7 +387,7 @@ impl Actions {
         Self(actions.into_iter().collect())
     }
 
-    /// The keys that something is taken from, if that is all that happens. `None`: all keys.
+    /// Returns the keys affected, if the actions only take permissions away. `None`: all keys.
     fn loses(&self) -> Option<Vec<Address>> {
         let mut keys = self.revoked();
         for action in &self.0 {
@@ -398,7 +402,7 @@ impl Actions {
         Some(keys)
     }
 
-    /// The keys that are removed or rotated away.
+    /// Returns the keys that are removed or rotated away.
     fn revoked(&self) -> Vec<Address> {
         let revoked = self.0.iter().filter_map(|action| match action {
             OwnerAction::RemoveSessionKey(key) => Some(*key),
@@ -412,7 +416,7 @@ impl Actions {
 #[async_trait]
 impl Source for Actions {
     fn request(&self) -> B256 {
-        // All of it can be written as JSON.
+        // Serialization cannot fail.
         keccak256(serde_json::to_vec(&self.0).unwrap_or_default())
     }
 
@@ -447,7 +451,8 @@ impl Source for Actions {
                 OwnerAction::InstallSessionKeyPlugin { .. } | OwnerAction::UninstallSessionKeyPlugin(_)
             )
         });
-        // A v0.8 account swallows what the module says when it is taken off: keys could be left for its next installation.
+        // A v0.8 account swallows the module's errors on uninstallation: keys could survive until its next
+        // installation.
         if let (Generation::V08(_), Some(OwnerAction::UninstallSessionKeyPlugin(_))) =
             (account.generation(), last_change)
             && let Some(session_key) = account.session_keys().await?.first()
@@ -458,7 +463,7 @@ impl Source for Actions {
             });
         }
         for session_key in self.revoked() {
-            // Unless a later action of the same batch gives to it again.
+            // Unless a later action of the same batch grants to it again.
             let is_granted = self.0.iter().any(|action| match action {
                 OwnerAction::RotateSessionKey { new, .. } => *new == session_key,
                 action => action.new_keys().iter().any(|new| new.key == session_key),
@@ -474,8 +479,7 @@ impl Source for Actions {
     }
 }
 
-/// Refuses to grant what is over already, and limits that the plugin cannot reckon with.
-/// The action that grants to a key with its first operation, and the grant around it, which lacks the owner's signature.
+/// Returns the action that grants to a key in its first operation, and the grant without the owner's signature.
 pub(super) async fn deferred(
     account: &SmartAccount,
     key: NewSessionKey,
@@ -543,7 +547,7 @@ pub(super) async fn deferred(
     Ok((action, grant))
 }
 
-/// Refuses to grant on a v0.8 account that has the module in another way than it should.
+/// Refuses to grant on a v0.8 account whose module is not installed correctly.
 async fn check_installation(account: &SmartAccount) -> Result<(), Cause> {
     let Generation::V08(validations) = account.generation() else {
         return Ok(());
@@ -552,7 +556,7 @@ async fn check_installation(account: &SmartAccount) -> Result<(), Cause> {
     let (module, entity_id) = (account.deployment().session_key_plugin, validations.session_keys);
     let found = Installation::read_views(&node, account.address(), module, &[entity_id]).await?;
     let findings = found.iter().flat_map(Installation::findings);
-    // What only logs can say is not asked here: on long chains, that takes a thousand requests.
+    // Questions that need logs are skipped: on long chains, they take a thousand requests.
     let wrong = |severity: Severity| !matches!(severity, Severity::Notice | Severity::Unknown);
     let findings: Vec<String> = findings
         .filter(|finding| wrong(finding.kind.severity()))
@@ -567,6 +571,7 @@ async fn check_installation(account: &SmartAccount) -> Result<(), Cause> {
     })
 }
 
+/// Refuses to grant expired permissions, and limits that the plugin cannot handle.
 async fn check_grants(account: &SmartAccount, actions: &[OwnerAction]) -> Result<(), Cause> {
     let new_keys = || actions.iter().flat_map(OwnerAction::new_keys);
     let changed = actions.iter().filter_map(|action| match action {
@@ -606,15 +611,15 @@ async fn check_grants(account: &SmartAccount, actions: &[OwnerAction]) -> Result
             .iter()
             .try_for_each(|updates| updates.check_for(rule_set, now))
     };
-    // Whose rules the plugin has is asked for only where it matters.
+    // The plugin's rules are queried only if they matter.
     if check(RuleSet::Compatible).is_err() {
         check(explain::load_rule_set(account).await?)?;
     }
     Ok(())
 }
 
-/// Calls that end the journal's open operations which grant something to these keys, or to any: one `incrementNonce` for each
-/// nonce.
+/// Returns calls that end the journal's open operations which grant to these keys, or to any: one
+/// `incrementNonce` per nonce.
 async fn endings(
     account: &SmartAccount,
     desk: &Desk,
@@ -658,10 +663,11 @@ async fn endings(
     Ok(endings)
 }
 
-/// The most nonces of one lane that are ended in one batch: a lane has few open ones, and none above a gap.
+/// The maximum number of nonces of one lane ended in one batch: a lane has few open ones, and none above a
+/// gap.
 const MOST_ENDED: usize = 64;
 
-/// How many nonces there are from the next one up to the last, that included.
+/// Returns the number of nonces from the next one to the last, inclusive.
 fn open_nonces(next: U256, last: U256) -> usize {
     match last.checked_sub(next) {
         Some(difference) => usize::try_from(difference)
@@ -676,12 +682,12 @@ fn open_nonces(next: U256, last: U256) -> usize {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Unblock {
     pub(super) nonce_key: U192,
-    /// The last nonce to end; `None`: the last that the journal knows, or else the next one.
+    /// The last nonce to end; `None`: the last one in the journal, else the next one.
     pub(super) last: Option<U256>,
 }
 
 impl Unblock {
-    /// One for each nonce that is used up; none where there is nothing to end.
+    /// Returns one call per nonce to use up; empty if there is nothing to end.
     async fn calls(&self, account: &SmartAccount, desk: &Desk) -> Result<Vec<Call>, Cause> {
         let lane = crate::journal::Lane {
             chain_id: account.chain_id(),
@@ -724,10 +730,10 @@ impl Source for Unblock {
     }
 }
 
-/// Plain transactions, for an owner that is an ordinary account: no bundler, no EntryPoint.
+/// Plain transactions, for an owner that is an ordinary account: without bundler and EntryPoint.
 impl SmartAccount {
-    /// A transaction from an owner to the account that does all of these, or none. To be sent by any provider that can sign
-    /// for the owner. This is how to revoke a key when no bundler answers.
+    /// Returns a transaction from an owner to the account that does all of these, or none. Send it with any
+    /// provider that can sign for the owner. This is how to revoke a key if no bundler answers.
     pub async fn owner_transaction(
         &self,
         owner: Address,
@@ -738,7 +744,7 @@ impl SmartAccount {
         let calls = calls(self, &actions, &BTreeMap::new()).await?;
         let data = wrap(self.address(), &calls);
         let data = match self.generation().owner_validation() {
-            // The module's owner is nobody to the account until the module is asked.
+            // The account does not know the module's owner until it asks the module.
             Some(validation) if !validation.module.is_zero() => {
                 let authorization = v08::signature::authorization(validation, true, &[]);
                 v08::calldata::execute_with_runtime_validation(data, authorization)
@@ -751,9 +757,10 @@ impl SmartAccount {
             .with_input(data))
     }
 
-    /// The calls by which [`OwnerClient::unblock`](crate::OwnerClient::unblock) ends the open operations of a session key's nonce lane, up to
-    /// a sequence number or, without one, up to the last that the account's journal knows: to be shown, or to be sent in an owner's plain
-    /// transaction ([`owner_transaction`](Self::owner_transaction)). None if there is nothing to end.
+    /// Returns the calls by which [`OwnerClient::unblock`](crate::OwnerClient::unblock) ends the open
+    /// operations of a session key's nonce lane, up to a sequence number, or up to the last one in the
+    /// account's journal: to show them, or to send them in an owner's plain transaction
+    /// ([`owner_transaction`](Self::owner_transaction)). Empty if there is nothing to end.
     pub async fn unblock_calls(
         &self,
         session_key: Address,
@@ -767,7 +774,7 @@ impl SmartAccount {
         Ok(unblock.calls(self, self.desk()).await?)
     }
 
-    /// A transaction, from anyone, that settles the pending reset of a key's gas limit
+    /// Returns a transaction, from any sender, that settles the pending reset of a key's gas limit
     /// ([`GasSpendLimitInfo::should_reset`](session_key_permissions::GasSpendLimitInfo::should_reset)).
     pub fn reset_session_key_gas_limit_timestamp(
         &self,

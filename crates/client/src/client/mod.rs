@@ -1,7 +1,7 @@
-//! Clients: an account, somebody who signs for it, and a way onto the chain.
+//! Clients: an account, a signer, and a way to submit.
 //!
-//! [`OwnerClient`] grants, changes and revokes; [`SessionKeyClient`] executes calls. Both make [`Operation`]s, which are
-//! carried out when they are awaited.
+//! [`OwnerClient`] grants, changes and revokes; [`SessionKeyClient`] executes calls. Both create
+//! [`Operation`]s, which are executed when awaited.
 
 mod action;
 mod owner;
@@ -22,8 +22,8 @@ use crate::{
 use alloy::signers::Signer;
 use std::{fmt, marker::PhantomData, sync::Arc, time::Duration};
 
-/// An account, somebody who signs for it, and a way onto the chain. `R` says who signs: an [owner](OwnerClient) or a
-/// [session key](SessionKeyClient).
+/// An account, a signer, and a way to submit. `R` is the signer's role: [owner](OwnerClient) or [session
+/// key](SessionKeyClient).
 pub struct Client<R> {
     core: Arc<Core>,
     role: PhantomData<fn() -> R>,
@@ -45,7 +45,7 @@ impl<R> fmt::Debug for Client<R> {
 }
 
 impl<R> Client<R> {
-    /// A client for whoever `signer` signs for.
+    /// Creates a client for this signer.
     pub fn new(
         account: SmartAccount,
         signer: impl Signer + Send + Sync + 'static,
@@ -54,7 +54,7 @@ impl<R> Client<R> {
         Self::shared(account, Arc::new(signer), Arc::new(submitter))
     }
 
-    /// The same with a signer and a submitter that others use, too.
+    /// Creates a client with a shared signer and submitter.
     pub fn shared(
         account: SmartAccount,
         signer: Arc<dyn Signer + Send + Sync>,
@@ -71,45 +71,47 @@ impl<R> Client<R> {
         self
     }
 
-    /// Lets a paymaster pay for operations. If it cannot, the account does not pay instead: that is an error.
+    /// Lets a paymaster pay for operations. If it cannot pay, that is an error; the account does not pay
+    /// instead.
     #[must_use]
     pub fn with_paymaster(self, paymaster: impl Paymaster + 'static) -> Self {
         self.changed(|core| core.paymaster = Some(Arc::new(paymaster)))
     }
 
-    /// Other bounds on what operations may cost than [`Bounds::on_chain`].
+    /// Sets bounds on the cost of operations, instead of [`Bounds::on_chain`].
     #[must_use]
     pub fn with_bounds(self, bounds: Bounds) -> Self {
         self.changed(|core| core.bounds = bounds)
     }
 
-    /// The account: everything that can be read of it.
+    /// Returns the account.
     pub fn account(&self) -> &SmartAccount {
         &self.core.account
     }
 
-    /// The way onto the chain.
+    /// Returns the submitter.
     pub fn submitter(&self) -> &Arc<dyn Submitter> {
         &self.core.submitter
     }
 
-    /// The bounds on what operations may cost.
+    /// Returns the bounds on the cost of operations.
     pub fn bounds(&self) -> &Bounds {
         &self.core.bounds
     }
 
-    /// Settles every open intent of the account in the journal, and says what became of each.
+    /// Settles every open intent of the account in the journal, and returns the outcome of each.
     ///
-    /// An intent whose process went away is sent again, as it was signed, and waited for as long as its caller would have waited;
-    /// one whose caller was given an error is not sent again. Call it when a process starts. Lanes that another process works on
-    /// are left to that process: their intents are reported as the journal has them.
+    /// An intent whose process died is sent again, as signed, and waited for as long as its caller would have
+    /// waited; one whose caller got an error is not sent again. Call it when a process starts. Lanes that
+    /// another process works on are left to it: their intents are returned as recorded.
     pub async fn resume(&self) -> Result<Vec<IntentRecord>, OperationError> {
         let longest = self.core.longest_wait();
         within(longest, self.core.resume()).await
     }
 
-    /// Does what [`resume`](Self::resume) does again and again, until it is dropped: a task of its own that notices when a
-    /// reorganization undoes what was included, and sends it again. Errors are left to the next time. It pauses for a second at least.
+    /// Repeats [`resume`](Self::resume) until it is dropped: a background task that notices when a
+    /// reorganization undoes an included operation, and sends it again. Errors are left to the next round. It
+    /// pauses for at least a second.
     pub async fn watch(&self, every: Duration) {
         let pause = every.max(SHORTEST_WATCH);
         loop {
@@ -118,12 +120,13 @@ impl<R> Client<R> {
         }
     }
 
-    /// What the journal knows of an intent, after a look at the chain. `None`: nothing, or no more.
+    /// Returns the journal's record of an intent, after looking at the chain. `None`: it has none, or no
+    /// longer.
     pub async fn intent(&self, id: IntentId) -> Result<Option<IntentRecord>, OperationError> {
         within(DEFAULT_TIMEOUT, self.core.looked_up(id)).await
     }
 
-    /// The intent with a name that [`Operation::id`] gave, after a look at the chain.
+    /// Returns the intent with a name from [`Operation::id`], after looking at the chain.
     pub async fn named(&self, name: &str) -> Result<Option<IntentRecord>, OperationError> {
         within(DEFAULT_TIMEOUT, async {
             let found = self.core.desk.journal().named(&self.core.scope(), name).await?;
@@ -135,28 +138,30 @@ impl<R> Client<R> {
         .await
     }
 
-    /// Forgets an intent that is decided, and its name. One that is open cannot be forgotten: its operation may still happen.
+    /// Forgets a settled intent, and its name. An open one cannot be forgotten: its operation may still be
+    /// included.
     pub async fn forget(&self, id: IntentId) -> Result<(), OperationError> {
         within(DEFAULT_TIMEOUT, self.core.forget(id)).await
     }
 
-    /// Sends the newest operation of an open intent again, exactly as it was signed, and waits for it: whichever of the intent's
-    /// operations is included is the answer. Nothing is signed: where it is not taken, or void, that is the error.
-    /// [`replace`](Self::replace), or asking for the same by name, signs anew.
+    /// Sends the newest operation of an open intent again, exactly as signed, and waits: whichever of the
+    /// intent's operations is included is the result. Nothing is signed: if the operation is refused, or
+    /// void, that is the error. [`replace`](Self::replace), or repeating the request by name, signs a new
+    /// one.
     pub async fn send_again(&self, id: IntentId) -> Result<Operation, OperationError> {
         Ok(self.of_intent(id).await?.adopting(id, false))
     }
 
-    /// Replaces the operation of an open intent that is stuck: the same call with the same nonce, estimated and signed anew, with
-    /// both fees raised by at least a tenth, as bundlers want it. One of the two is executed, never both, and the answer is
-    /// whichever was.
+    /// Replaces the operation of an open intent that is stuck: the same call with the same nonce, estimated
+    /// and signed again, with both fees raised by at least a tenth, as bundlers require. At most one of the
+    /// two is executed, and the result is whichever was.
     ///
     /// Through a bundler the replacement overtakes the first; through an
     /// [`EntryPointSubmitter`](crate::submit::EntryPointSubmitter) that sent the first, it does not.
     pub async fn replace(&self, id: IntentId) -> Result<Operation, OperationError> {
         let operation = self.of_intent(id).await?;
-        // An operation that several intents share has the calls of all of them: only all of them can replace it. Only session keys'
-        // are shared; owners' requests are not their call data.
+        // An operation shared by several intents has the calls of all of them, so only all of them can
+        // replace it. Only session keys' operations are shared; owners' requests are not their call data.
         if operation.is_session_keys()
             && !within(DEFAULT_TIMEOUT, self.core.asks_for(id, operation.request())).await?
         {
@@ -165,7 +170,7 @@ impl<R> Client<R> {
         Ok(operation.adopting(id, true))
     }
 
-    /// The newest operation of an intent, as something that can be carried out again.
+    /// Returns the newest operation of an intent, ready to be executed again.
     async fn of_intent(&self, id: IntentId) -> Result<Operation, OperationError> {
         let operation: UserOperation = within(DEFAULT_TIMEOUT, self.core.newest_operation(id)).await?;
         let signer = self.core.signer.address();
@@ -179,10 +184,10 @@ impl<R> Client<R> {
     }
 }
 
-/// The shortest pause of [`Client::watch`]: journal and node have other work, too.
+/// The minimum pause of [`Client::watch`]: journal and node have other work, too.
 const SHORTEST_WATCH: Duration = Duration::from_secs(1);
 
-/// Asks about intents, for so long. An error says nothing about them.
+/// Limits the time of questions about intents. An error says nothing about them.
 async fn within<T>(
     limit: Duration,
     answer: impl Future<Output = Result<T, OperationError>>,

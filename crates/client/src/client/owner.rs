@@ -1,4 +1,4 @@
-//! What an owner of an account can do.
+//! The client of an account's owner.
 
 use super::{
     Client,
@@ -25,34 +25,34 @@ use async_trait::async_trait;
 use std::{collections::BTreeSet, marker::PhantomData, sync::Arc};
 use tokio::time::{Instant, timeout_at};
 
-/// An owner of an account: grants, changes and revokes session keys, and calls what it likes.
+/// The client of an owner: grants, changes and revokes session keys, and makes any call.
 ///
-/// Every method makes an [`Operation`]; awaiting it carries it out.
+/// Every method returns an [`Operation`]; awaiting it executes it.
 pub type OwnerClient = Client<Owner>;
 
-/// An owner signs.
+/// The role of an owner.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Owner {}
 
-/// What became of a lane's open operations.
+/// The outcome of a lane's open operations.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unblocked {
     /// The operation that ended them.
     pub included: Included,
-    /// Intents whose operations it ended. They are open until the block has the depth for void.
+    /// Intents whose operations it ended. They stay open until the block is deep enough for void.
     pub ended: Vec<IntentRecord>,
     /// Intents that were included before.
     pub included_before: Vec<IntentRecord>,
-    /// Intents with an operation above the nonces that were ended.
+    /// Intents with an operation above the ended nonces.
     pub still_open: Vec<IntentRecord>,
-    /// Intents of which the node did not say in time which of the two holds.
+    /// Intents for which the node did not answer in time whether they were ended or included.
     pub not_read_back: Vec<IntentRecord>,
 }
 
 impl Client<Owner> {
-    /// A client for an owner that is a contract. Its signatures, of operations and of messages, name it: see
-    /// [`named_owner_signature`](crate::signer::named_owner_signature).
+    /// Creates a client for an owner that is a contract. Its signatures, of operations and of messages, name
+    /// it: see [`named_owner_signature`](crate::signer::named_owner_signature).
     ///
     /// ```no_run
     /// # use session_key_client::{OwnerClient, SmartAccount, alloy::{primitives::Address, signers::Signer}, signer::EcdsaContractOwner, submit::Submitter};
@@ -68,7 +68,7 @@ impl Client<Owner> {
         Self::shared_for_contract(account, Arc::new(owner), Arc::new(submitter))
     }
 
-    /// The same with an owner and a submitter that others use, too.
+    /// Creates a client with a shared contract owner and submitter.
     pub fn shared_for_contract(
         account: SmartAccount,
         owner: Arc<dyn ContractOwner>,
@@ -80,13 +80,13 @@ impl Client<Owner> {
         }
     }
 
-    /// An operation in the owner's first lane.
+    /// Creates an operation in the owner's first lane.
     fn operation(&self, source: impl Source + 'static) -> Operation {
         let nonce_key = self.core.account.generation().owner_nonce_key(U192::ZERO);
         Operation::new(&self.core, source, nonce_key)
     }
 
-    /// All of these, in order, or none.
+    /// Executes all actions, in order, or none.
     pub fn batch(&self, actions: impl IntoIterator<Item = OwnerAction>) -> Operation {
         self.operation(Actions::new(actions))
     }
@@ -96,8 +96,8 @@ impl Client<Owner> {
         self.batch([OwnerAction::Call(call)])
     }
 
-    /// Installs the session key plugin, with keys. The owner consents to the manifest that it has on chain;
-    /// [`OwnerAction::InstallSessionKeyPlugin`] takes the hash of another.
+    /// Installs the session key plugin, with keys. The owner consents to the manifest on chain;
+    /// [`OwnerAction::InstallSessionKeyPlugin`] takes another hash.
     pub fn install_session_key_plugin(&self, keys: impl IntoIterator<Item = NewSessionKey>) -> Operation {
         let keys = keys.into_iter().collect();
         self.batch([OwnerAction::InstallSessionKeyPlugin {
@@ -117,11 +117,12 @@ impl Client<Owner> {
         self.batch([OwnerAction::AddSessionKey(key)])
     }
 
-    /// Removes a key: in a nonce lane of its own, so that nothing can be in its way; and together with the journal's open operations
-    /// that would grant it something. Afterwards the key's absence is read back.
+    /// Removes a key: in a separate nonce lane, so that nothing can block it, and together with the journal's
+    /// open operations that would grant to it. Afterwards the key's absence is read back.
     ///
-    /// A key that watches the public pool can still act before. Only a plain transaction
-    /// ([`SmartAccount::owner_transaction`](crate::SmartAccount::owner_transaction)), kept out of public pools, comes without notice.
+    /// A key that watches the public pool can still act before that. Only a plain transaction
+    /// ([`SmartAccount::owner_transaction`](crate::SmartAccount::owner_transaction)), kept out of public
+    /// pools, gives no notice.
     pub fn remove_session_key(&self, key: Address) -> Operation {
         self.batch([OwnerAction::RemoveSessionKey(key)])
     }
@@ -131,12 +132,12 @@ impl Client<Owner> {
         self.batch(keys.into_iter().map(OwnerAction::RemoveSessionKey))
     }
 
-    /// Gives a key's permissions and used-up limits to another, and removes it.
+    /// Moves a key's permissions and used amounts to another key, and removes it.
     pub fn rotate_session_key(&self, old: Address, new: Address) -> Operation {
         self.batch([OwnerAction::RotateSessionKey { old, new }])
     }
 
-    /// Changes permissions of a key: what the updates name, and nothing else.
+    /// Changes permissions of a key: only those named by the updates.
     pub fn update_key_permissions(&self, key: Address, updates: PermissionUpdates) -> Operation {
         self.batch([OwnerAction::UpdateKeyPermissions { key, updates }])
     }
@@ -151,7 +152,7 @@ impl Client<Owner> {
         self.batch([OwnerAction::UpdateOwners { add, remove }])
     }
 
-    /// Installs the owner plugin, on an account that has another one so far.
+    /// Installs the owner plugin on an account that has had another one.
     pub fn install_multi_owner_plugin(&self, owners: impl IntoIterator<Item = Address>) -> Operation {
         let owners: Vec<Address> = owners.into_iter().collect();
         self.batch([OwnerAction::InstallPlugin {
@@ -182,9 +183,10 @@ impl Client<Owner> {
         self.sign_digest(data.eip712_signing_hash(domain)).await
     }
 
-    /// Signs for the account: what its `isValidSignature` (ERC-1271) accepts for this digest.
+    /// Signs a digest for the account: its `isValidSignature` (ERC-1271) accepts the result.
     ///
-    /// For an account that does not exist yet, [`SmartAccount::erc6492_signature`](crate::SmartAccount::erc6492_signature) adds what verifiers need to know of it.
+    /// For an account that does not exist yet,
+    /// [`SmartAccount::erc6492_signature`](crate::SmartAccount::erc6492_signature) adds what verifiers need.
     pub async fn sign_digest(&self, digest: B256) -> Result<Bytes, OperationError> {
         let account = &self.core.account;
         let hash = account.message_hash(digest).await?;
@@ -192,16 +194,19 @@ impl Client<Owner> {
         Ok(self.core.signer.sign_message_hash(hash, validation).await?)
     }
 
-    /// Grants to a key without an operation: signs what the executing side hands over together with the key's first calls
-    /// ([`SessionKeyClient::execute_first`](crate::SessionKeyClient::execute_first)). Only accounts with deferred actions take it:
-    /// Modular Account v2 in all its forms. Nothing is on chain until then, and nothing is written to the journal.
+    /// Grants to a key without sending an operation: signs a grant that the executing side includes in the
+    /// key's first operation ([`SessionKeyClient::execute_first`](crate::SessionKeyClient::execute_first)).
+    /// Only accounts with deferred actions support it: Modular Account v2 in all its forms. Nothing is on
+    /// chain until then, and nothing is written to the journal.
     ///
-    /// `deadline` is the last second in which it can be used, unix seconds. The key's own time range is a separate matter.
+    /// `deadline` is the last second in which it can be used, in unix seconds. The key's own time range is
+    /// separate.
     ///
     /// # Errors
     ///
-    /// [`Cause::OtherGeneration`] on a v0.7 account; [`Cause::Permission`] for a deadline that is over, or 0, and for permissions that
-    /// [`add_session_key`](Self::add_session_key) would not grant; [`Cause::UnsafeInstallation`] where the owner's validation has hooks.
+    /// [`Cause::OtherGeneration`] on a v0.7 account; [`Cause::Permission`] for a deadline that has passed, or
+    /// 0, and for permissions that [`add_session_key`](Self::add_session_key) would refuse;
+    /// [`Cause::UnsafeInstallation`] if the owner's validation has hooks.
     pub async fn defer_grant(
         &self,
         key: NewSessionKey,
@@ -223,19 +228,20 @@ impl Client<Owner> {
         .await
     }
 
-    /// Ends a deferred grant that is not used yet: uses up the nonce that it is bound to.
+    /// Ends an unused deferred grant by using up its nonce.
     pub fn end_deferred_grant(&self, grant: &DeferredGrant) -> Operation {
         let call = calldata::increment_nonce(grant.entry_point, grant.nonce_key());
         self.batch([OwnerAction::Call(call)])
     }
 
-    /// An operation with call data of your own.
+    /// Executes an operation with this call data.
     pub fn call_data(&self, call_data: impl Into<Bytes>) -> Operation {
         self.operation(GivenCallData(call_data.into()))
     }
 
-    /// Ends the open operations of a session key's nonce lane, by using up their nonces (`EntryPoint.incrementNonce`, called by the
-    /// account): up to the sequence number given or, without one, up to the last that the journal knows, and 64 at a time.
+    /// Ends the open operations of a session key's nonce lane, by using up their nonces (the account calls
+    /// `EntryPoint.incrementNonce`): up to the given sequence number, or up to the last one in the journal;
+    /// at most 64 at a time.
     pub async fn unblock(
         &self,
         session_key: Address,
@@ -245,7 +251,7 @@ impl Client<Owner> {
         self.unblock_lane(nonce_key, last).await
     }
 
-    /// The same for any lane.
+    /// Like [`unblock`](Self::unblock), for any lane.
     pub async fn unblock_lane(
         &self,
         nonce_key: U192,
@@ -254,7 +260,7 @@ impl Client<Owner> {
         let lane = self.core.lane(nonce_key);
         let before = within(DEFAULT_TIMEOUT, async {
             let mut before = self.core.desk.journal().unsettled(&lane).await?;
-            // What a reorganization has undone is open again: the journal may not know that yet.
+            // An operation undone by a reorganization is open again: the journal may not know yet.
             if let Ok(view) = self.core.view(&lane).await {
                 let _ = self.core.settle(&view, &mut before).await;
             }
@@ -273,7 +279,7 @@ impl Client<Owner> {
             still_open: Vec::new(),
             not_read_back: Vec::new(),
         };
-        // The operation is included: that reading back fails does not undo it.
+        // The operation is included: a failure to read back does not change that.
         let until = Instant::now() + DEFAULT_TIMEOUT;
         let read_back = self.core.read_back(&lane, &before, &unblocked.included);
         let read_back = timeout_at(until, read_back).await;
@@ -304,8 +310,8 @@ impl Client<Owner> {
     }
 }
 
-/// An account that owns another account. Its `isValidSignature` reads its own owners, which a bundler's validation rules forbid in the
-/// other account's operations; submitters without a bundler send them.
+/// An account that owns another account. Its `isValidSignature` reads its own owners, which ERC-7562 forbids
+/// in the other account's validation; submitters without a bundler can send such operations.
 #[async_trait]
 impl ContractOwner for Client<Owner> {
     fn address(&self) -> Address {

@@ -1,4 +1,4 @@
-//! What a session key can do: execute calls within its permissions. Nothing else.
+//! The client of a session key: executes calls within its permissions, and nothing else.
 
 use super::Client;
 use crate::{
@@ -11,10 +11,10 @@ use alloy::primitives::{Address, B256, Bytes, aliases::U192, keccak256};
 use async_trait::async_trait;
 use std::sync::Arc;
 
-/// A session key at work.
+/// The client of a session key.
 ///
-/// Operations use the key's own nonce lane, and their fees are lowered, if they can be, so that what they may cost fits what is
-/// left of the key's gas limit.
+/// Operations use the key's own nonce lane. Their fees are lowered, if possible, so that their maximum cost
+/// fits what is left of the key's gas limit.
 ///
 /// A session key's client does not offer what only owners can do:
 ///
@@ -26,7 +26,7 @@ use std::sync::Arc;
 /// ```
 pub type SessionKeyClient = Client<SessionKey>;
 
-/// A session key signs.
+/// The role of a session key.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct SessionKey {}
@@ -46,7 +46,7 @@ impl Execution {
         }
     }
 
-    /// The calls of this key that the call data hold. `None`: they are something else.
+    /// Decodes the calls of this key from call data; `None` if it is something else.
     pub(super) fn of_call_data(call_data: &Bytes, key: Address) -> Option<Self> {
         let (calls, used) = decode_execute_with_session_key(call_data).ok()?;
         (used == key).then(|| Self {
@@ -75,7 +75,7 @@ impl Source for Execution {
     }
 }
 
-/// A session key's first calls, with the grant that makes it one.
+/// A session key's first calls, with the grant that registers it.
 #[derive(Clone, Debug)]
 struct FirstExecution {
     grant: DeferredGrant,
@@ -112,15 +112,16 @@ impl Source for FirstExecution {
 }
 
 impl Client<SessionKey> {
-    /// Makes the key's first calls in the operation that also carries the grant which the owner
-    /// [signed](crate::OwnerClient::defer_grant): the module's installation, if it is not there, the key, and the calls; and the
-    /// account's creation, if it does not exist. All of it, or, if validation fails, nothing. If the calls revert, the grant stands.
+    /// Makes the key's first calls in the operation that carries the grant
+    /// [signed](crate::OwnerClient::defer_grant) by the owner: it creates the account and installs the module
+    /// where they are missing, adds the key, and makes the calls. If validation fails, nothing happens. If
+    /// the calls revert, the grant stays.
     ///
-    /// The grant is good for this one operation: everything after it is [`execute`](Self::execute).
+    /// The grant works for this one operation: use [`execute`](Self::execute) afterwards.
     ///
     /// # Errors
     ///
-    /// [`Cause::DeferredGrant`] for a grant of another chain, account or key, or one that is not what it says.
+    /// [`Cause::DeferredGrant`] for a grant of another chain, account or key, or one that is inconsistent.
     pub fn execute_first(
         &self,
         grant: DeferredGrant,
@@ -173,12 +174,12 @@ impl Client<SessionKey> {
         Ok(Operation::new(&self.core, source, U192::ZERO).nonce(nonce))
     }
 
-    /// The session key's address.
+    /// Returns the session key's address.
     pub fn session_key(&self) -> Address {
         self.core.signer.address()
     }
 
-    /// Makes the calls, in order, all or none. Awaiting it carries it out.
+    /// Makes the calls, in order, all or none. Awaiting it executes it.
     pub fn execute(&self, calls: impl IntoIterator<Item = Call>) -> Operation {
         let key = self.session_key();
         let calls = calls.into_iter().collect();
@@ -186,8 +187,9 @@ impl Client<SessionKey> {
         Operation::new(&self.core, Execution::new(key, calls), nonce_key)
     }
 
-    /// Whether the calls would pass now, and if not, every rule that they break: at one block, gas rules included. Nothing is
-    /// signed. [`Operation::check`] does the same for an operation with settings of its own.
+    /// Checks whether the calls would pass now, and returns every rule that they break: at one block, gas
+    /// rules included. Nothing is signed. [`Operation::check`] does the same for an operation with custom
+    /// settings.
     pub async fn check(&self, calls: impl IntoIterator<Item = Call>) -> Result<Check, OperationError> {
         self.execute(calls).check().await
     }

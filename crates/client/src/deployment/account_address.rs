@@ -1,4 +1,4 @@
-//! Addresses of accounts, computed: a factory creates each account by CREATE2.
+//! Computed addresses of accounts: a factory creates each account with CREATE2.
 
 use super::Deployment;
 use crate::calldata::{self, OwnersError};
@@ -7,14 +7,15 @@ use alloy::{
     sol_types::SolValue,
 };
 
-/// Around the implementation's address, the init code of the proxy that this repository's factory makes.
+/// The proxy's init code before and after the implementation's address.
 const PROXY_HEAD: [u8; 9] = alloy::hex!("603d3d8160223d3973");
 const PROXY_TAIL: [u8; 66] = alloy::hex!(
     "60095155f3363d3d373d3d363d7f360894a13ba1a3210667c828492db98dca3e2076"
     "cc3735a920a3ca505d382bbc545af43d6000803e6038573d6000fd5b3d6000f3"
 );
 
-/// The init code that this repository's factory creates accounts from: a minimal ERC-1967 proxy to the implementation.
+/// Returns the init code that this repository's factory creates accounts from: a minimal ERC-1967 proxy to
+/// the implementation.
 #[must_use]
 pub fn account_init_code(implementation: Address) -> [u8; 95] {
     let mut code = [0; 95];
@@ -26,16 +27,17 @@ pub fn account_init_code(implementation: Address) -> [u8; 95] {
     code
 }
 
-/// `keccak256` of [`account_init_code`]: what [`Deployment::account_init_code_hash`] is for this repository's factory with
-/// this account implementation.
+/// Returns `keccak256` of [`account_init_code`]: the [`Deployment::account_init_code_hash`] for this
+/// repository's factory with this account implementation.
 #[must_use]
 pub fn account_init_code_hash(implementation: Address) -> B256 {
     keccak256(account_init_code(implementation))
 }
 
 impl Deployment {
-    /// The address of the account that the factory makes, or has made, for these owners and this salt. Asks nobody. Owners
-    /// are put into the factory's order first ([`calldata::factory_owners`]). `None` if the init code hash is not known.
+    /// Computes the address of the account that the factory creates, or has created, for these owners and
+    /// this salt, without a node. Owners are first sorted for the factory ([`calldata::factory_owners`]).
+    /// `None` if the init code hash is not known.
     pub fn account_address(
         &self,
         owners: impl IntoIterator<Item = Address>,
@@ -57,9 +59,10 @@ mod tests {
     use super::*;
     use alloy::primitives::address;
 
-    // What the deployed factory answered on Sepolia, Polygon Amoy and OP Sepolia, as the tests of an application note it.
+    // Answers of the deployed factory on Sepolia, Polygon Amoy and OP Sepolia, as recorded in an application
+    // note's tests.
     #[test]
-    fn computed_addresses_match_the_deployed_factorys() {
+    fn computed_addresses_match_the_deployed_factory() {
         for chain_id in [11_155_111, 80_002, 11_155_420] {
             let deployment = Deployment::on_chain(chain_id).unwrap();
             for (owner, account) in [

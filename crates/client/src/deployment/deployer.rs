@@ -1,4 +1,4 @@
-//! Deploying: look at everything first, then send.
+//! Deploying: survey everything first, then send.
 
 use super::{Contract, DeployError, DeploymentPlan, PlannedContract};
 use crate::{
@@ -27,56 +27,56 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 alloy::sol! {
-    /// Predeployed on OP Stack chains, where posting a transaction's data costs a fee on top of its gas.
+    /// Predeployed on OP Stack chains, where a transaction's data costs a fee in addition to its gas.
     interface IGasPriceOracle {
-        /// Wei for posting a transaction's data to the layer below.
+        /// Returns the fee for a transaction's data on the layer below, in wei.
         function getL1Fee(bytes calldata transaction) external view returns (uint256);
     }
 }
 
-/// How many times the bound on an operation's cost all transactions of a deployment may cost, unless other bounds are given: in
-/// all they take about 30 million gas units.
+/// The default bound on the cost of all transactions of a deployment, as a multiple of that on an
+/// operation's: in all they take about 30 million gas units.
 const OPERATIONS: u64 = 40;
 
-/// How often, and how far apart, a new contract's code is asked for.
+/// How many times, and how often, a new contract's code is queried.
 const CODE_ATTEMPTS: u32 = 10;
 const CODE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// A contract as found on the chain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SurveyedContract {
-    /// Which one.
+    /// The contract.
     pub contract: Contract,
-    /// Where it belongs.
+    /// Its planned address.
     pub address: Address,
-    /// `keccak256` of the code that it must have, and has if it is there.
+    /// `keccak256` of the required code, which it has if it is present.
     pub code_hash: B256,
-    /// Gas limit of the transaction that creates it: what the node estimates, and three tenths more. `None` if it is there.
+    /// Gas limit of the transaction that creates it: the node's estimate plus 30%. `None` if it is present.
     pub gas_limit: Option<u64>,
 }
 
 impl SurveyedContract {
-    /// Whether it is there.
+    /// Whether it is present.
     pub const fn is_present(&self) -> bool {
         self.gas_limit.is_none()
     }
 }
 
-/// What a deployment finds, and what it will take. Nothing speaks against it.
+/// What a deployment found, and its maximum cost. There are no obstacles.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Survey {
     /// The chain.
     pub chain_id: u64,
     /// The contracts, in the order they are created in.
     pub contracts: Vec<SurveyedContract>,
-    /// Fee that the transactions offer, in wei per gas unit: twice the latest base fee plus the priority fee, or the gas price
-    /// where there is no base fee; 0 if there is nothing to do.
+    /// The maximum fee of the transactions, in wei per gas unit: twice the latest base fee plus the priority
+    /// fee, or the gas price on chains without a base fee; 0 if there is nothing to do.
     pub max_fee_per_gas: u128,
-    /// Priority fee within it, in wei per gas unit, as the node suggests it, or else 1 gwei. `None` on chains whose blocks have
-    /// no base fee, and if there is nothing to do.
+    /// The priority fee within it, in wei per gas unit: the node's suggestion, else 1 gwei. `None` on chains
+    /// without a base fee, and if there is nothing to do.
     pub max_priority_fee_per_gas: Option<u128>,
-    /// What the transactions cost at most, in wei: all their gas at their full fee, and on OP Stack chains twice the fee for
-    /// posting their data.
+    /// The maximum cost of the transactions, in wei: all their gas at their full fee, plus twice the fee for
+    /// their data on OP Stack chains.
     pub cost: U256,
 }
 
@@ -87,7 +87,8 @@ impl Survey {
     }
 }
 
-/// Deploys a plan. Contracts that are already there are verified and skipped: deploying again completes a partial deployment.
+/// Deploys a plan. Existing contracts are verified and skipped, so deploying again completes a partial
+/// deployment.
 ///
 /// ```
 /// use session_key_client::deployment::{
@@ -133,7 +134,8 @@ pub struct Deployer {
 }
 
 impl Deployer {
-    /// A deployer on the chain that the provider reaches, if that is the chain meant. The provider signs nothing.
+    /// Creates a deployer for the provider's chain, which must be the expected one. The provider signs
+    /// nothing.
     pub fn new(provider: impl Provider + 'static, expected_chain_id: u64, plan: DeploymentPlan) -> Self {
         let bounds = Bounds::on_chain(expected_chain_id);
         Self {
@@ -147,33 +149,34 @@ impl Deployer {
         }
     }
 
-    /// Other bounds on what the transactions may cost. Their fees are bounded as an operation's are; [`Bounds::max_cost`] is for all
-    /// of them together. By default they are [`Bounds::on_chain`], with 40 times the cost: 2 ether.
+    /// Sets bounds on the cost of the transactions. Their fees are bounded like an operation's;
+    /// [`Bounds::max_cost`] applies to all of them together. The default is [`Bounds::on_chain`] with 40
+    /// times the cost: 2 ether.
     #[must_use]
     pub const fn with_bounds(mut self, bounds: Bounds) -> Self {
         self.bounds = bounds;
         self
     }
 
-    /// The bounds on what the transactions may cost.
+    /// Returns the bounds on the cost of the transactions.
     pub const fn bounds(&self) -> &Bounds {
         &self.bounds
     }
 
-    /// The plan.
+    /// Returns the plan.
     pub const fn plan(&self) -> &DeploymentPlan {
         &self.plan
     }
 
-    /// Looks at the chain: everything that could speak against the deployment is an error here. Sends nothing. The funds of
-    /// `deployer` are checked if it is given.
+    /// Surveys the chain: every obstacle to the deployment is an error here. Sends nothing. Checks the funds
+    /// of `deployer`, if given.
     #[tracing::instrument(level = "debug", skip_all)]
     pub async fn survey(&self, deployer: Option<Address>) -> Result<Survey, DeployError> {
         let chain_id = self.check_chain().await?;
         self.check_proxy(chain_id).await?;
         self.check_hard_fork(chain_id).await?;
 
-        // What is there, before what it takes to create what is not: refusals come early.
+        // Check what exists before estimating what does not: refusals come early.
         let mut found = Vec::new();
         for planned in self.plan.contracts() {
             let code_hash = self.code_hash(planned).await?;
@@ -207,7 +210,7 @@ impl Deployer {
         };
         self.check_fees(&fees)?;
         let gas_limits = contracts.iter().filter_map(|surveyed| surveyed.gas_limit);
-        // At most seven times 2^64 gas units at 2^128 wei: nowhere near the end.
+        // At most seven times 2^64 gas units at 2^128 wei: no overflow.
         let gas: U256 = gas_limits.map(U256::from).sum();
         let cost = (gas * U256::from(fees.max_fee)).saturating_add(self.data_fees(&contracts).await?);
         self.bounds.check_cost(cost)?;
@@ -230,7 +233,7 @@ impl Deployer {
         })
     }
 
-    /// What the transactions offer now. Not bounded.
+    /// Returns the current fees, without bounding them.
     pub(super) async fn current_fees(&self) -> Result<Fees, RequestError> {
         let head = self.node.head().await?;
         let base_fee = head.base_fee.unwrap_or_default();
@@ -239,7 +242,7 @@ impl Deployer {
             return Ok(Fees {
                 base_fee,
                 max_fee: price,
-                // Blocks without base fee take transactions with a single price.
+                // Blocks without a base fee take transactions with a single price.
                 max_priority_fee: head.base_fee.map(|_| price),
             });
         }
@@ -251,14 +254,14 @@ impl Deployer {
         })
     }
 
-    /// Whether fees are within the bounds.
+    /// Checks that fees are within the bounds.
     pub(super) fn check_fees(&self, fees: &Fees) -> Result<(), OverBound> {
         let tip = fees.max_priority_fee.unwrap_or(fees.max_fee);
         self.bounds
             .check_fees(fees.base_fee, U256::from(fees.max_fee), U256::from(tip))
     }
 
-    /// The node, if it is of the chain that is meant.
+    /// Checks the node's chain.
     pub(super) async fn check_chain(&self) -> Result<u64, DeployError> {
         let actual = self.node.chain_id().await?;
         let expected = self.expected_chain_id;
@@ -269,7 +272,7 @@ impl Deployer {
         }
     }
 
-    /// Hash of the code that a contract must have.
+    /// Returns the hash of the code that a contract must have.
     pub(super) async fn code_hash(&self, planned: &PlannedContract) -> Result<B256, DeployError> {
         match planned.code_hash {
             Some(code_hash) => Ok(code_hash),
@@ -307,7 +310,8 @@ impl Deployer {
         self.node.code_at(address, BlockId::latest()).await
     }
 
-    /// Hash of the code that the contract must have: its init code is run at its own address, as if it were its code.
+    /// Returns the hash of the code that the contract must have, by running its init code at its own address
+    /// as if it were its code.
     async fn simulated_code_hash(&self, planned: &PlannedContract) -> Result<B256, DeployError> {
         let creation = TransactionRequest::default().with_to(planned.address);
         let mut overrides = StateOverride::default();
@@ -329,7 +333,7 @@ impl Deployer {
         Ok(keccak256(&code))
     }
 
-    /// Whether the contract is there. Other code in its place is an error.
+    /// Whether the contract is present. Other code at its address is an error.
     pub(super) async fn is_present(
         &self,
         planned: &PlannedContract,
@@ -351,8 +355,8 @@ impl Deployer {
         Ok(true)
     }
 
-    /// Whether the contract is there after its transaction was included. Behind one URL there may be many nodes, some of which
-    /// have not heard of the block yet.
+    /// Whether the contract is present after its transaction was included. One URL may have many nodes behind
+    /// it, some of which do not have the block yet.
     pub(super) async fn is_in_place(
         &self,
         planned: &PlannedContract,
@@ -372,18 +376,18 @@ impl Deployer {
     }
 
     async fn gas_limit(&self, planned: &PlannedContract) -> Result<u64, DeployError> {
-        // From nobody in particular: what it costs does not depend on who sends it, and funds are checked later.
+        // From an arbitrary sender: the cost does not depend on it, and funds are checked later.
         let estimate: U64 = self
             .node
             .request("eth_estimateGas", (planned.transaction(Address::ZERO),))
             .await
             .map_err(|error| creation_fails(planned.contract, error))?;
-        // Room for what changes until it is sent: on some chains, gas pays for the data fees of the layer below.
+        // Room for changes until it is sent: on some chains, gas pays for the data fees of the layer below.
         let limit = u128::from(estimate.to::<u64>()).saturating_mul(13) / 10;
         Ok(u64::try_from(limit).unwrap_or(u64::MAX))
     }
 
-    /// The cost on top of gas, in wei: the OP Stack's fee for posting the transactions' data.
+    /// Returns the cost in addition to gas, in wei: the OP Stack's fee for the transactions' data.
     async fn data_fees(&self, contracts: &[SurveyedContract]) -> Result<U256, DeployError> {
         let mut fees = U256::ZERO;
         if self.code(GAS_PRICE_ORACLE).await?.is_empty() {
@@ -399,7 +403,7 @@ impl Deployer {
             let question = TransactionRequest::default()
                 .with_to(GAS_PRICE_ORACLE)
                 .with_input(call.abi_encode());
-            // What does not answer like an oracle is something else at its address.
+            // A contract that does not answer like the oracle is a different one.
             match self.node.call(&question, BlockId::latest()).await {
                 Ok(answer) => {
                     let fee = IGasPriceOracle::getL1FeeCall::abi_decode_returns_validate(&answer)
@@ -410,12 +414,12 @@ impl Deployer {
                 Err(error) => return Err(error.into()),
             }
         }
-        // The fee of the layer below moves until the transactions are sent.
+        // The layer's fee may change until the transactions are sent.
         Ok(fees.saturating_mul(U256::from(2)))
     }
 }
 
-/// What the node says, without its code.
+/// Returns the node's message, without its code.
 fn message(error: RequestError) -> String {
     match error {
         RequestError::Answered(answer) => answer.message,
@@ -423,7 +427,7 @@ fn message(error: RequestError) -> String {
     }
 }
 
-/// What the node says of a creation that it only simulates.
+/// Returns the error of a simulated creation.
 fn creation_fails(contract: Contract, error: RequestError) -> DeployError {
     let reason = match (&error, error.revert()) {
         (_, Some(revert)) if revert != Revert::Unknown(Bytes::new()) => revert.to_string(),

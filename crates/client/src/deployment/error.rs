@@ -1,24 +1,24 @@
-//! Why a deployment is refused or has failed.
+//! Errors of deployments.
 
 use super::{Contract, KeptError};
 use crate::{operation::OverBound, request::RequestError, transaction::INCLUSION_TIMEOUT};
 use alloy::primitives::{Address, B256, U256};
 use session_key_bindings::DEPLOYMENT_PROXY;
 
-/// A deployment is refused or has failed.
+/// A deployment is refused, or has failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DeployError {
-    /// The node could not be asked, or refused.
+    /// The node could not be reached, or returned an error.
     #[error("the node could not answer: {0}")]
     Rpc(RequestError),
 
-    /// The node is of another chain than meant.
+    /// The node is on another chain than intended.
     #[error("this is chain {actual}, not {expected}")]
     WrongChain {
-        /// The chain that was meant.
+        /// The intended chain.
         expected: u64,
-        /// The chain that answers.
+        /// The node's chain.
         actual: u64,
     },
 
@@ -31,38 +31,38 @@ pub enum DeployError {
         chain_id: u64,
     },
 
-    /// Something else is where the deployment proxy should be.
+    /// Other code is at the deployment proxy's address.
     #[error(
         "what chain {chain_id} has at {DEPLOYMENT_PROXY} is not the deployment proxy (code hash {code_hash})"
     )]
     UnknownDeploymentProxy {
         /// The chain.
         chain_id: u64,
-        /// `keccak256` of what is there.
+        /// `keccak256` of the code found.
         code_hash: B256,
     },
 
-    /// The chain cannot run the contracts.
+    /// The chain does not support the instructions that the contracts use.
     #[error(
         "chain {chain_id} does not run Cancun's instructions, which the contracts are compiled to: {reason}"
     )]
     ChainBeforeCancun {
         /// The chain.
         chain_id: u64,
-        /// What the node said.
+        /// The node's error.
         reason: String,
     },
 
-    /// A contract is there, but it is another one.
+    /// Other code is at a contract's address.
     #[error("{contract} at {address} has code with hash {actual} instead of {expected}")]
     CodeDiffers {
         /// The contract.
         contract: Contract,
-        /// Where it belongs.
+        /// Its planned address.
         address: Address,
-        /// `keccak256` of the code that it must have.
+        /// `keccak256` of the required code.
         expected: B256,
-        /// `keccak256` of the code that is there.
+        /// `keccak256` of the code found.
         actual: B256,
     },
 
@@ -78,7 +78,7 @@ pub enum DeployError {
     CreationFails {
         /// The contract.
         contract: Contract,
-        /// What the node said.
+        /// The node's error.
         reason: String,
     },
 
@@ -86,18 +86,18 @@ pub enum DeployError {
     #[error("the deployment costs too much: {0}")]
     OverBound(#[from] OverBound),
 
-    /// The deployer cannot pay for it.
+    /// The deployer cannot pay for the deployment.
     #[error("{deployer} has {balance} wei, and may need {needed} wei")]
     Underfunded {
-        /// Who should pay.
+        /// The paying account.
         deployer: Address,
-        /// What it has, in wei.
+        /// Its balance, in wei.
         balance: U256,
-        /// What the deployment takes at most, in wei.
+        /// The maximum cost of the deployment, in wei.
         needed: U256,
     },
 
-    /// Transactions of the deployer wait to be included, and did not stop waiting. Theirs are the next nonces.
+    /// The deployer's pending transactions, which have the next nonces, were not included in time.
     #[error(
         "{} of {deployer}'s transactions were still not included after {} s: nonces {included} to {}",
         known.saturating_sub(*included),
@@ -105,103 +105,106 @@ pub enum DeployError {
         known.saturating_sub(1)
     )]
     TransactionsPending {
-        /// Whose transactions.
+        /// The sender.
         deployer: Address,
-        /// How many are included.
+        /// The number of included transactions.
         included: u64,
-        /// How many the node knows of.
+        /// The number of transactions known to the node.
         known: u64,
     },
 
-    /// A kept transaction is not one of this deployment. It was not sent.
+    /// A kept transaction does not belong to this deployment. It was not sent.
     #[error("the kept transaction {transaction} is not of this deployment: {error}")]
     NotOfThisDeployment {
-        /// The hash that it was kept under.
+        /// The hash under which it was kept.
         transaction: B256,
-        /// Why.
+        /// The reason.
         error: KeptError,
     },
 
     /// A transaction was not signed.
     #[error("{contract}: its transaction was not signed: {reason}")]
     NotSigned {
-        /// What it would create.
+        /// The contract it would create.
         contract: Contract,
-        /// Why.
+        /// The reason.
         reason: String,
     },
 
     /// A signed transaction could not be kept, and so was not sent.
     #[error("{contract}: transaction {transaction} was not sent, because it could not be kept: {error}")]
     NotKept {
-        /// What it would create.
+        /// The contract it would create.
         contract: Contract,
         /// Its hash.
         transaction: B256,
-        /// Why.
+        /// The reason.
         error: Box<dyn std::error::Error + Send + Sync>,
     },
 
-    /// The node does not take a transaction. It was kept: [`Deployer::resume`](super::Deployer::resume) sends it again.
-    #[error("{contract}: transaction {transaction} was not taken: {error}")]
+    /// The node refused a transaction. It was kept: [`Deployer::resume`](super::Deployer::resume) sends it
+    /// again.
+    #[error("{contract}: transaction {transaction} was not accepted: {error}")]
     NotTaken {
-        /// What it would create.
+        /// The contract it would create.
         contract: Contract,
         /// Its hash.
         transaction: B256,
-        /// What the node said.
+        /// The node's error.
         error: RequestError,
     },
 
-    /// A transaction was handed over, and no answer said that it was accepted. It may still be included. What came before it is in place;
-    /// deploying again goes on from there.
+    /// A transaction was sent, and no answer confirmed that it was accepted. It may still be included.
+    /// Earlier contracts are in place; deploying again continues from there.
     #[error("{contract}: transaction {transaction} may have been sent: {error}")]
     NoAnswer {
-        /// What it creates.
+        /// The contract it creates.
         contract: Contract,
         /// Its hash.
         transaction: B256,
-        /// How the request ended.
+        /// The request's error.
         error: RequestError,
     },
 
-    /// Somebody else sends transactions of the deployer: the nonces of this deployment's are used by others again and again.
+    /// Someone else sends transactions of the deployer: they keep using this deployment's nonces.
     #[error(
         "{contract}: other transactions of {deployer} took its nonce {attempts} times: stop sending them"
     )]
     NoncesTaken {
-        /// What was to be created.
+        /// The contract to create.
         contract: Contract,
-        /// Whose transactions.
+        /// The sender.
         deployer: Address,
-        /// How often it was tried.
+        /// The number of attempts.
         attempts: u32,
     },
 
-    /// A transaction was sent, and the node does not report its outcome. Deploying again goes on from there.
-    #[error("{contract}: transaction {transaction} was sent, but what became of it cannot be read: {error}")]
+    /// A transaction was sent, and the node does not return its outcome. Deploying again continues from
+    /// there.
+    #[error("{contract}: transaction {transaction} was sent, but its outcome cannot be read: {error}")]
     Unread {
-        /// What it creates.
+        /// The contract it creates.
         contract: Contract,
         /// Its hash.
         transaction: B256,
-        /// How the last question ended.
+        /// The error of the last request.
         error: RequestError,
     },
 
-    /// A transaction was sent and not seen since. What came before it is in place; deploying again goes on from there.
+    /// A transaction was sent and not seen since. Earlier contracts are in place; deploying again continues
+    /// from there.
     #[error("{contract}: transaction {transaction} was not included in {} s", INCLUSION_TIMEOUT.as_secs())]
     NotIncluded {
-        /// What it creates.
+        /// The contract it creates.
         contract: Contract,
         /// Its hash.
         transaction: B256,
     },
 
-    /// A transaction was included and did not create the contract.
+    /// A transaction was included, but did not create the contract.
     #[error("{contract}: transaction {transaction} did not create it")]
     Reverted {
-        /// What it should have created.
+        /// The contract it should have created.
         contract: Contract,
         /// Its hash.
         transaction: B256,
@@ -209,7 +212,7 @@ pub enum DeployError {
 }
 
 impl DeployError {
-    /// A stable code: it never changes its meaning.
+    /// Returns a stable code, whose meaning never changes.
     pub const fn code(&self) -> &'static str {
         match self {
             Self::Rpc(_) => "request_failed",
@@ -235,7 +238,7 @@ impl DeployError {
         }
     }
 
-    /// The transaction that the error is about, once one was signed.
+    /// Returns the transaction that the error is about, once one was signed.
     pub const fn transaction(&self) -> Option<B256> {
         match self {
             Self::NotOfThisDeployment { transaction, .. }
@@ -249,7 +252,7 @@ impl DeployError {
         }
     }
 
-    /// Whether a transaction was sent, or may have been, and what became of it is not known.
+    /// Whether a transaction was sent, or may have been, and its outcome is unknown.
     pub const fn is_open(&self) -> bool {
         matches!(
             self,

@@ -5,7 +5,7 @@ use alloy::primitives::{Address, B256, Bytes};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, sync::LazyLock};
 
-/// The files of the chains.
+/// The files of known chains.
 const CHAINS: [&str; 15] = [
     include_str!("../../deployments/1.json"),
     include_str!("../../deployments/10.json"),
@@ -30,12 +30,12 @@ static KNOWN_CHAINS: LazyLock<Vec<ChainDeployments>> =
 static DETERMINISTIC: LazyLock<Deterministic> =
     LazyLock::new(|| of_this_crate(include_str!("../../deployments/deterministic.json")));
 
-/// Reads a file that is part of this crate. It cannot fail: the tests read each of them.
+/// Parses a file that is part of this crate. It cannot fail: the tests read each of them.
 fn of_this_crate<T: for<'a> Deserialize<'a>>(text: &str) -> T {
     serde_json::from_str(text).unwrap_or_else(|error| panic!("a file of this crate: {error}"))
 }
 
-/// What is deployed on a chain, as in `deployments/<chain id>.json`.
+/// The deployments on a chain, as in `deployments/<chain id>.json`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ChainDeployments {
@@ -43,44 +43,45 @@ pub struct ChainDeployments {
     pub chain_id: u64,
     /// The chain's name.
     pub name: String,
-    /// Its deployments, the preferred one first.
+    /// Its deployments, preferred first.
     pub deployments: Vec<KnownDeployment>,
 }
 
-/// Contracts that belong together.
+/// A set of contracts that belong together.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct KnownDeployment {
     /// A name that distinguishes it from others on the same chain.
     pub name: String,
-    /// `keccak256` of the init code that the factory creates accounts from, where that is known: see
+    /// `keccak256` of the init code that the factory creates accounts from, if known: see
     /// [`Deployment::account_init_code_hash`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account_init_code_hash: Option<B256>,
-    /// The contracts. All but the account implementation are needed.
+    /// The contracts. All except the account implementation are required.
     pub contracts: BTreeMap<Contract, KnownContract>,
-    /// Who deployed it, and how, where `session-key deploy --record` wrote that down.
+    /// Who deployed it and how, if `session-key deploy --record` recorded it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deployed: Option<DeploymentHistory>,
 }
 
-/// Who deployed contracts, and how. Every member is always written; what is not known is null.
+/// Who deployed contracts, and how. Every member is always present; unknown ones are null.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct DeploymentHistory {
-    /// Who paid for the transactions; null if none of them created a contract.
+    /// The payer of the transactions; null if none of them created a contract.
     #[serde(with = "optional_address_text")]
     pub deployer: Option<Address>,
-    /// Owns the factory.
+    /// The owner of the factory.
     #[serde(with = "address_text")]
     pub factory_owner: Address,
-    /// What created each contract.
+    /// The creation of each contract.
     pub created: BTreeMap<Contract, CreationRecord>,
-    /// What was deployed with.
+    /// The versions of the tools used.
     pub versions: Versions,
 }
 
-/// What created a contract. Both are null for a contract that was there before, or that somebody else created meanwhile.
+/// The creation of a contract. Both members are null if it existed before, or someone else created it
+/// meanwhile.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CreationRecord {
@@ -90,18 +91,18 @@ pub struct CreationRecord {
     pub block: Option<u64>,
 }
 
-/// Versions of what a deployment was made with.
+/// The versions of the tools used for a deployment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Versions {
     /// Version of this crate.
     pub client: String,
-    /// Version and commit of solc, which compiled the contracts; null if they are not all of one.
+    /// Version and commit of solc, which compiled the contracts; null if versions differ.
     pub solc: Option<String>,
 }
 
 impl Versions {
-    /// Those of this crate and of the contracts that it deploys.
+    /// Returns the versions of this crate and of the contracts that it deploys.
     pub fn current() -> Self {
         Self {
             client: env!("CARGO_PKG_VERSION").to_owned(),
@@ -110,31 +111,30 @@ impl Versions {
     }
 }
 
-/// What is known of a contract.
+/// The record of a contract.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct KnownContract {
-    /// Where it is. An address with capital letters must have a correct EIP-55 checksum.
+    /// Its address. Mixed-case addresses must have a correct EIP-55 checksum.
     #[serde(with = "address_text")]
     pub address: Address,
-    /// CREATE2 salt that it was created with, where that is known.
+    /// The CREATE2 salt, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub salt: Option<B256>,
-    /// `keccak256` of the creation bytecode with its constructor arguments, where that is known.
+    /// `keccak256` of the creation bytecode with constructor arguments, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub init_code_hash: Option<B256>,
-    /// `keccak256` of its code, where that is known.
+    /// `keccak256` of its code, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code_hash: Option<B256>,
-    /// Where this is known from: a package, or the source that it was compiled from.
+    /// The source of this data: a package, or the compiled source.
     pub source: String,
-    /// How it was compiled, where that is known.
+    /// The compiler settings, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compiler: Option<Compiler>,
 }
 
-/// Addresses as people copy them into these files and out of them: written with their EIP-55 checksum, which is checked when an
-/// address with capital letters is read.
+/// Addresses written with their EIP-55 checksum, which is checked when a mixed-case address is read.
 mod address_text {
     use alloy::primitives::Address;
     use serde::{Deserialize, Deserializer, Serializer, de::Error as _};
@@ -157,7 +157,7 @@ mod address_text {
     }
 }
 
-/// The same, or null.
+/// Like [`address_text`], or null.
 mod optional_address_text {
     use super::address_text;
     use alloy::primitives::Address;
@@ -184,34 +184,34 @@ mod optional_address_text {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Compiler {
-    /// Version and commit, as block explorers name them (without their `v`).
+    /// Version and commit, as block explorers show them (without their `v`).
     pub version: String,
-    /// The hard fork compiled for.
+    /// The target hard fork.
     pub evm_version: String,
-    /// Whether compiled through the IR.
+    /// Whether it compiles through the IR.
     #[serde(rename = "viaIR")]
     pub via_ir: bool,
-    /// For how many runs optimized.
+    /// The optimizer runs.
     pub optimizer_runs: u64,
-    /// What of the metadata is appended to the code.
+    /// The metadata hash appended to the code.
     pub bytecode_hash: String,
-    /// Whether anything is.
+    /// Whether metadata is appended.
     #[serde(rename = "appendCBOR")]
     pub append_cbor: bool,
 }
 
 /// A deployment lacks a contract.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the deployment {deployment:?} names no {contract}")]
+#[error("the deployment {deployment:?} has no {contract}")]
 pub struct MissingContract {
     /// The deployment's name.
     pub deployment: String,
-    /// What is missing.
+    /// The missing contract.
     pub contract: Contract,
 }
 
 impl KnownDeployment {
-    /// The addresses.
+    /// Returns the addresses.
     pub fn deployment(&self) -> Result<Deployment, MissingContract> {
         let address = |contract| match self.contracts.get(&contract) {
             Some(known) => Ok(known.address),
@@ -230,39 +230,39 @@ impl KnownDeployment {
     }
 }
 
-/// The record of this repository's contracts, `deployments/deterministic.json`: where they are on every chain that they were
-/// deployed on with the default parameters.
+/// The record of this repository's contracts, `deployments/deterministic.json`: their addresses on every
+/// chain where they were deployed with the default parameters.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Deterministic {
-    /// Creates them, from salt and init code.
+    /// Creates the contracts, from salt and init code.
     #[serde(with = "address_text")]
     pub deployment_proxy: Address,
     /// Code of the proxy.
     pub deployment_proxy_code: Bytes,
-    /// On OP Stack chains, says what a transaction's data costs.
+    /// Returns the cost of a transaction's data on OP Stack chains.
     #[serde(with = "address_text")]
     pub gas_price_oracle: Address,
-    /// Init code that copies nothing, and runs only where the contracts do.
+    /// Init code that does nothing, and runs only on chains that support the contracts.
     pub cancun_probe: Bytes,
-    /// Owns the factory: nobody, which makes the factory the same for everyone.
+    /// The owner of the factory: no one, which makes the factory the same for everyone.
     #[serde(with = "address_text")]
     pub factory_owner: Address,
-    /// Salt that leads to EntryPoint v0.7's address.
+    /// The salt that gives EntryPoint v0.7 its address.
     pub entry_point_v07_salt: B256,
-    /// `keccak256` of the owner plugin's ABI-encoded manifest, which the factory installs the plugin by.
+    /// `keccak256` of the owner plugin's ABI-encoded manifest, with which the factory installs the plugin.
     pub multi_owner_plugin_manifest_hash: B256,
     /// The contracts.
     pub contracts: BTreeMap<Contract, KnownContract>,
 }
 
 impl Deterministic {
-    /// The record.
+    /// Returns the record.
     pub fn record() -> &'static Self {
         &DETERMINISTIC
     }
 
-    /// The record as a deployment.
+    /// Returns the record as a deployment.
     pub fn known(&self) -> KnownDeployment {
         KnownDeployment {
             name: "deterministic".to_owned(),
@@ -272,7 +272,8 @@ impl Deterministic {
         }
     }
 
-    /// Version and commit of solc, which compiled this repository's contracts; `None` if they are not all of one.
+    /// Returns version and commit of solc, which compiled this repository's contracts; `None` if versions
+    /// differ.
     pub fn compiler_version(&self) -> Option<&str> {
         let mut versions = self
             .contracts
@@ -283,12 +284,12 @@ impl Deterministic {
     }
 }
 
-/// What the record says of a contract. It has all of them: a test compares it with the plan, contract by contract.
+/// Returns a contract's record. All exist: a test compares them with the plan.
 pub(super) fn recorded(contract: Contract) -> &'static KnownContract {
     &DETERMINISTIC.contracts[&contract]
 }
 
-/// The chains with known deployments.
+/// Returns the chains with known deployments.
 pub fn known_chains() -> &'static [ChainDeployments] {
     &KNOWN_CHAINS
 }
@@ -299,7 +300,7 @@ mod tests {
     use std::{fs, path::Path};
 
     #[test]
-    fn every_file_is_readable_and_names_its_own_chain() {
+    fn every_file_parses_and_names_its_own_chain() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("deployments");
         let mut files: Vec<String> = fs::read_dir(folder)
             .unwrap()
@@ -348,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_are_written_with_their_checksum_and_every_member_of_a_history_is() {
+    fn addresses_have_checksums_and_histories_have_every_member() {
         let history = DeploymentHistory {
             deployer: Some(Address::repeat_byte(0xab)),
             factory_owner: Deterministic::record().factory_owner,
@@ -378,7 +379,7 @@ mod tests {
     }
 
     #[test]
-    fn the_contracts_are_compiled_by_one_version_of_the_compiler() {
+    fn one_compiler_version_compiled_all_contracts() {
         let mut record = Deterministic::record().clone();
         assert!(record.compiler_version().unwrap().starts_with("0.8."));
         let plugin = record.contracts.get_mut(&Contract::SessionKeyPlugin).unwrap();
@@ -404,7 +405,7 @@ mod tests {
         assert_eq!(missing.contract, Contract::SessionKeyPlugin);
         assert_eq!(
             missing.to_string(),
-            "the deployment \"canonical\" names no SessionKeyPlugin"
+            "the deployment \"canonical\" has no SessionKeyPlugin"
         );
     }
 }

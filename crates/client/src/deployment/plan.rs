@@ -19,39 +19,40 @@ pub enum PlanError {
     #[error("the factory's owner must not be the zero address")]
     FactoryOwnerIsZero,
 
-    /// The bytecode leads to another address than recorded: bytecode and record are not of the same version, or what was
-    /// given as an EntryPoint is not the release meant.
-    #[error("{contract} would come to lie at {computed}, but is recorded at {recorded}")]
+    /// The bytecode leads to another address than recorded: bytecode and record differ in version, or the
+    /// given EntryPoint is not the intended release.
+    #[error("{contract} would be at {computed}, but is recorded at {recorded}")]
     UnexpectedAddress {
         /// The contract.
         contract: Contract,
-        /// Where the record has it.
+        /// The recorded address.
         recorded: Address,
-        /// Where its bytecode would be.
+        /// The address computed from the bytecode.
         computed: Address,
     },
 }
 
-/// A contract, and where it belongs.
+/// A contract to deploy, and its address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlannedContract {
-    /// Which one.
+    /// The contract.
     pub contract: Contract,
-    /// Salt of CREATE2.
+    /// The CREATE2 salt.
     pub salt: B256,
     /// Creation bytecode and constructor arguments.
     pub init_code: Bytes,
-    /// Where it will be.
+    /// Its address.
     pub address: Address,
-    /// `keccak256` of the code that it must have there; `None` where only a simulation of its creation can tell, because its
-    /// own address or another's is part of it.
+    /// `keccak256` of the code that it must have; `None` if only a simulation of its creation can determine
+    /// it, because it contains its own or another contract's address.
     pub code_hash: Option<B256>,
 }
 
 impl PlannedContract {
     fn new((contract, creation): (Contract, Creation)) -> Self {
         let address = creation.address();
-        // An address of CREATE2 stands for salt and init code. What the record says of its code holds there, and only there.
+        // A CREATE2 address determines salt and init code, so the record's code hash applies at this address
+        // only.
         let recorded = recorded(contract);
         let code_hash = recorded.code_hash.filter(|_| recorded.address == address);
         Self {
@@ -63,7 +64,7 @@ impl PlannedContract {
         }
     }
 
-    /// Data of the call to the deployment proxy that creates it.
+    /// Returns the call data for the deployment proxy that creates it.
     pub fn call_data(&self) -> Bytes {
         let creation = Creation {
             salt: self.salt,
@@ -72,7 +73,7 @@ impl PlannedContract {
         creation.call_data()
     }
 
-    /// The transaction that creates it, from anyone, on any chain that has the deployment proxy.
+    /// Returns the transaction that creates it, from any sender, on any chain with the deployment proxy.
     pub fn transaction(&self, from: Address) -> TransactionRequest {
         TransactionRequest::default()
             .with_from(from)
@@ -81,7 +82,7 @@ impl PlannedContract {
     }
 }
 
-/// The contracts of a deployment, in the order they are created in.
+/// The contracts of a deployment, in order of creation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeploymentPlan {
     contracts: Vec<PlannedContract>,
@@ -89,10 +90,10 @@ pub struct DeploymentPlan {
 }
 
 impl DeploymentPlan {
-    /// The plan with these parameters. The EntryPoints' creation bytecode is under another licence and not part of
-    /// this crate; `session_key_entry_point::codes` gives it. The bytecode of the others is checked in
-    /// (`session_key_bindings::bytecode`): solc's output may depend on which files are compiled together, and an address on
-    /// every byte.
+    /// Creates the plan with these parameters. The EntryPoints' creation bytecode has another licence and is
+    /// not part of this crate; `session_key_entry_point::codes` provides it. The other bytecode is checked in
+    /// (`session_key_bindings::bytecode`): solc's output may depend on which files are compiled together, and
+    /// an address depends on every byte.
     pub fn new(parameters: &DeploymentParameters, entry_points: EntryPointCodes) -> Result<Self, PlanError> {
         if parameters.factory_owner.is_zero() {
             return Err(PlanError::FactoryOwnerIsZero);
@@ -135,7 +136,7 @@ impl DeploymentPlan {
         }
     }
 
-    /// The plan without EntryPoint v0.7 and the session key module, which only ERC-6900 v0.8 accounts need.
+    /// Removes EntryPoint v0.7 and the session key module, which only ERC-6900 v0.8 accounts need.
     #[must_use]
     pub fn for_v07_accounts(mut self) -> Self {
         self.contracts.retain(|planned| {
@@ -147,17 +148,17 @@ impl DeploymentPlan {
         self
     }
 
-    /// The contracts.
+    /// Returns the contracts.
     pub const fn contracts(&self) -> &[PlannedContract] {
         self.contracts.as_slice()
     }
 
-    /// One of the contracts.
+    /// Returns one of the contracts.
     pub(super) fn contract(&self, contract: Contract) -> Option<&PlannedContract> {
         self.contracts.iter().find(|planned| planned.contract == contract)
     }
 
-    /// The addresses that the plan leads to, for accounts of this repository.
+    /// Returns the planned addresses, for accounts of this repository.
     pub const fn deployment(&self) -> Deployment {
         self.deployment
     }

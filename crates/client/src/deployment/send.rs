@@ -1,4 +1,4 @@
-//! Sending the transactions of a deployment, one after the other, and finding out what became of each.
+//! Sends the transactions of a deployment one by one, and determines the outcome of each.
 
 use super::{
     Contract, DeployError, Deployer, KeptError, PlannedContract, SignedCreation, Survey, signed::Checked,
@@ -13,83 +13,84 @@ use crate::{
 use alloy::primitives::{Address, B256, U256};
 use tokio::time::{Instant, sleep};
 
-/// How often a contract's creation is tried, if other transactions of the same account use the nonce.
+/// How many times a contract's creation is attempted, if other transactions of the account use the nonce.
 const ATTEMPTS: u32 = 3;
 
 /// Why a transaction could not be kept.
 pub type KeeperError = Box<dyn std::error::Error + Send + Sync>;
 
-/// Remembers what a deployment has signed, and hears how it goes.
+/// Keeps what a deployment has signed, and receives its progress.
 pub trait Keeper: Send {
-    /// Called with each transaction before it is sent. Once this returns `Ok`, it is sent: it must be kept where the next run
-    /// finds it ([`Deployer::resume`]), whatever happens to this process. On an error nothing is sent.
+    /// Called with each transaction before it is sent. If this returns `Ok`, the transaction is sent: it must
+    /// be kept where the next run finds it ([`Deployer::resume`]), whatever happens to this process. On an
+    /// error, nothing is sent.
     ///
     /// There may be several with the same nonce, each with higher fees than the one before; keep all of them.
     fn keep(&mut self, transaction: &SignedCreation) -> Result<(), KeeperError>;
 
-    /// What became of the kept transactions, which all have the same nonce, is known: they can be forgotten.
+    /// The outcome of the kept transactions, which all have the same nonce, is known: they can be forgotten.
     fn settled(&mut self, transactions: &[SignedCreation], fate: Fate) {
         let _ = (transactions, fate);
     }
 
-    /// A contract is there.
+    /// A contract exists.
     fn created(&mut self, created: &Created) {
         let _ = created;
     }
 }
 
-/// What became of transactions with the same nonce.
+/// The outcome of transactions with the same nonce.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Fate {
-    /// One is in a block.
+    /// One was included.
     Included {
-        /// Which one.
+        /// The included transaction.
         transaction: B256,
-        /// Whether it succeeded; `None` where the node does not say.
+        /// Whether it succeeded; `None` if the node does not return it.
         success: Option<bool>,
     },
-    /// None can be included: another transaction has used the nonce.
+    /// None can be included: another transaction used the nonce.
     Void,
     /// No byte of them left this process.
     NeverSent,
-    /// The contract is there without them. One may still be included, and then fails.
+    /// The contract exists without them. One may still be included, and then fails.
     Superfluous,
 }
 
-/// A contract that is there.
+/// A contract that exists.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Created {
-    /// Which one.
+    /// The contract.
     pub contract: Contract,
-    /// Where it is.
+    /// Its address.
     pub address: Address,
-    /// Hash of the transaction that created it. `None` if somebody else did.
+    /// Hash of the transaction that created it. `None` if someone else's did.
     pub transaction: Option<B256>,
     /// Number of that transaction's block.
     pub block: Option<u64>,
-    /// Hash of our transaction if it failed, because somebody else was faster.
+    /// Hash of this deployment's transaction if it failed, because someone else's came first.
     pub failed: Option<B256>,
-    /// Gas that our transaction used; 0 if there was none.
+    /// Gas used by this deployment's transaction; 0 if there was none.
     pub gas_used: u64,
 }
 
-/// What became of a kept transaction.
+/// The outcome of a kept transaction.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Resumed {
-    /// The contract is there.
+    /// The contract exists.
     Created(Created),
-    /// The transaction was included and failed, and the contract is not there.
+    /// The transaction was included and failed, and the contract does not exist.
     Failed {
-        /// What it should have created.
+        /// The contract it should have created.
         contract: Contract,
         /// Its hash.
         transaction: B256,
     },
-    /// Another transaction has used the nonce, and the contract is not there.
+    /// Another transaction used the nonce, and the contract does not exist.
     Void {
-        /// What it should have created.
+        /// The contract it should have created.
         contract: Contract,
         /// The nonce.
         nonce: u64,
@@ -114,7 +115,8 @@ fn about(contract: Contract) -> impl FnOnce(SendError) -> DeployError {
             transaction,
             error,
         },
-        // Not asked for: a contract can be created only once, and another transaction's nonce in any block is enough here.
+        // Unreachable: a contract can be created only once, and another transaction with the nonce, in any
+        // block, suffices here.
         SendError::NonceUsed { transaction, .. } | SendError::NotIncluded { transaction } => {
             DeployError::NotIncluded {
                 contract,
@@ -136,10 +138,11 @@ fn transactions(kept: &[SignedCreation]) -> Vec<SignedTransaction> {
 }
 
 impl Deployer {
-    /// Creates what the survey found missing, one contract after the other, and verifies each. `signer` signs, and pays. Each
-    /// transaction is [kept](Keeper::keep) before it is sent.
+    /// Creates the missing contracts one by one, and verifies each. `signer` signs and pays. Each transaction
+    /// is [kept](Keeper::keep) before it is sent.
     ///
-    /// While transactions of the signer wait to be included, none is signed: for 180 seconds, then that is an error.
+    /// Waits up to 180 seconds for the signer's pending transactions before signing; if they stay pending,
+    /// that is an error.
     #[tracing::instrument(level = "debug", skip_all, fields(chain_id = survey.chain_id))]
     pub async fn deploy(
         &self,
@@ -178,12 +181,12 @@ impl Deployer {
         Ok(())
     }
 
-    /// Takes up transactions that an earlier run kept and did not see the end of; all have the same nonce. They must be of this
-    /// signer, this chain and this plan. `None` if there are none.
+    /// Resumes transactions that an earlier run kept without seeing their outcome; all have the same nonce.
+    /// They must be of this signer, this chain and this plan. `None` if there are none.
     ///
-    /// What became of them is told if it is known. Otherwise the last one is sent again, or, if its fees are too low by now, a
-    /// replacement with the same nonce and fees that are at least a tenth higher, within the [bounds](Self::bounds); and it is
-    /// waited for.
+    /// Returns their outcome if it is known. Otherwise sends the last one again or, if its fees are now too
+    /// low, a replacement with the same nonce and fees at least a tenth higher, within the
+    /// [bounds](Self::bounds); and waits for it.
     #[tracing::instrument(level = "debug", skip_all)]
     pub async fn resume(
         &self,
@@ -261,14 +264,14 @@ impl Deployer {
         Ok(Some(resumed))
     }
 
-    /// How many transactions of an account are known to the node and not included.
+    /// Returns the number of an account's transactions known to the node and not included.
     #[tracing::instrument(level = "debug", skip_all)]
     pub async fn pending(&self, sender: Address) -> Result<u64, DeployError> {
         let (included, known) = self.counts(sender).await?;
         Ok(known.saturating_sub(included))
     }
 
-    /// Waits until no transaction of an account waits to be included: for 180 seconds, then that is an error.
+    /// Waits until an account has no pending transactions: up to 180 seconds, then that is an error.
     #[tracing::instrument(level = "debug", skip_all)]
     pub async fn settle(&self, sender: Address) -> Result<(), DeployError> {
         self.free_nonce(sender, 0).await.map(drop)
@@ -281,7 +284,7 @@ impl Deployer {
         )
     }
 
-    /// The next nonce of an account of which no transaction waits, at least `least`.
+    /// Returns the next nonce, at least `least`, of an account without pending transactions.
     async fn free_nonce(&self, sender: Address, least: u64) -> Result<u64, DeployError> {
         let until = Instant::now() + INCLUSION_TIMEOUT;
         let [mut interval, longest] = INTERVALS;
@@ -303,7 +306,7 @@ impl Deployer {
         }
     }
 
-    /// Creates a contract, unless somebody else does so first.
+    /// Creates a contract, unless someone else does first.
     async fn create(
         &self,
         chain_id: u64,
@@ -316,9 +319,9 @@ impl Deployer {
         let (sender, planned) = (signer.address(), offer.planned);
         let courier = TransactionSender::on(self.node.clone(), chain_id);
         for _ in 0..ATTEMPTS {
-            // A node that is behind does not know of the last transaction yet.
+            // A lagging node does not know the last transaction yet.
             let nonce = self.free_nonce(sender, *next_nonce).await?;
-            // The address is the same for everyone: somebody else may have been faster.
+            // The address is the same for everyone: someone else may have created it.
             if self.is_present(planned, code_hash).await? {
                 return Ok(by_others(planned));
             }
@@ -351,7 +354,7 @@ impl Deployer {
         })
     }
 
-    /// Checks one of several transactions that were kept together.
+    /// Checks one of several transactions with the same nonce.
     fn check_kept(
         &self,
         signed: &SignedCreation,
@@ -374,7 +377,7 @@ impl Deployer {
         Ok(checked)
     }
 
-    /// A transaction in the place of one whose fees are too low by now.
+    /// Returns a replacement for a transaction whose fees are now too low.
     async fn replacement(
         &self,
         last: &SignedCreation,
@@ -402,8 +405,8 @@ impl Deployer {
         .map(Some)
     }
 
-    /// What the end of a wait comes to: a contract that is there, or `None` where none of the transactions can be included and
-    /// the contract is not there.
+    /// Returns the result of a wait: a contract that exists, or `None` if none of the transactions can be
+    /// included and the contract does not exist.
     async fn conclude(
         &self,
         planned: &PlannedContract,
@@ -449,7 +452,7 @@ impl Deployer {
     }
 }
 
-/// Has a transaction kept.
+/// Passes a transaction to the keeper.
 fn keep(keeper: &mut dyn Keeper, signed: &SignedCreation) -> Result<(), DeployError> {
     keeper.keep(signed).map_err(|error| DeployError::NotKept {
         contract: signed.contract,
@@ -458,7 +461,7 @@ fn keep(keeper: &mut dyn Keeper, signed: &SignedCreation) -> Result<(), DeployEr
     })
 }
 
-/// A contract that somebody else created.
+/// Returns a contract created by someone else.
 const fn by_others(planned: &PlannedContract) -> Created {
     Created {
         contract: planned.contract,

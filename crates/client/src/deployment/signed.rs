@@ -1,4 +1,4 @@
-//! Signed transactions of a deployment: made, kept by the caller, and checked when they come back.
+//! Signed transactions of a deployment: signed, kept by the caller, and checked on resumption.
 
 use super::{Contract, DeployError, DeploymentPlan, PlannedContract};
 use crate::transaction::{Action, Fees, SignedTransaction, Signer, UnfitTransaction};
@@ -10,33 +10,33 @@ use alloy::{
 use serde::{Deserialize, Serialize};
 use session_key_bindings::DEPLOYMENT_PROXY;
 
-/// A signed transaction that creates a contract. Whoever has it can send it.
+/// A signed transaction that creates a contract. Anyone who has it can send it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SignedCreation {
-    /// What it creates.
+    /// The contract it creates.
     pub contract: Contract,
     /// The nonce of its sender.
     pub nonce: u64,
     /// Its hash.
     pub hash: B256,
-    /// The transaction as nodes take it (EIP-2718).
+    /// The signed transaction (EIP-2718).
     pub raw: Bytes,
 }
 
-/// A kept transaction is not what it should be.
+/// A kept transaction is invalid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum KeptError {
-    /// It is not one of this sender on this chain.
+    /// It is not from this sender on this chain.
     #[error(transparent)]
     Unfit(#[from] UnfitTransaction),
 
-    /// It does something else than call the deployment proxy without ether.
+    /// It does not just call the deployment proxy without ether.
     #[error("it does not call the deployment proxy, or sends ether")]
     NotACreation,
 
-    /// It creates something else, possibly with other parameters.
+    /// It creates another contract, or with other parameters.
     #[error(
         "it does not create {contract} with the parameters given: give those of the deployment that it is of"
     )]
@@ -47,8 +47,8 @@ pub enum KeptError {
 }
 
 impl Fees {
-    /// What a replacement of this offer makes: what a new transaction would, and at least a tenth more than this one in both
-    /// fees, which is what nodes ask for.
+    /// Returns the fees of a replacement: those of a new transaction, and at least a tenth more than this one
+    /// in both fees, as nodes require.
     pub(super) fn replacement(&self, now: &Self) -> Self {
         let more = |fee: u128| fee.saturating_add(fee / 10).saturating_add(1);
         let now_tip = now.max_priority_fee.unwrap_or(now.max_fee);
@@ -60,7 +60,7 @@ impl Fees {
     }
 }
 
-/// What a kept transaction creates and offers, once it was checked.
+/// The contract and fees of a kept transaction, after checks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Checked<'a> {
     pub(super) planned: &'a PlannedContract,
@@ -69,7 +69,7 @@ pub(super) struct Checked<'a> {
 }
 
 impl SignedCreation {
-    /// The transaction, whatever it creates.
+    /// Returns the transaction, whatever it creates.
     pub(super) fn transaction(&self) -> SignedTransaction {
         SignedTransaction {
             nonce: self.nonce,
@@ -78,7 +78,8 @@ impl SignedCreation {
         }
     }
 
-    /// What the transaction may cost at most, in wei: all its gas at its full fee. `None` if it cannot be read.
+    /// Returns the transaction's maximum cost, in wei: all its gas at its full fee, plus its value. `None` if
+    /// it cannot be decoded.
     pub fn cost(&self) -> Option<U256> {
         let transaction = TxEnvelope::decode_2718_exact(&self.raw).ok()?;
         let gas = U256::from(transaction.gas_limit());
@@ -154,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn an_offer_is_too_low_where_it_leaves_less_than_half_of_the_tip() {
+    fn fees_are_too_low_if_less_than_half_of_the_tip_is_left() {
         let now = Fees {
             base_fee: 100,
             ..fees(210, Some(10))
@@ -165,7 +166,7 @@ mod tests {
             (fees(105, Some(50)), false),
             (fees(1_000, Some(4)), true),
             (fees(1_000, Some(5)), false),
-            // One price.
+            // A single gas price.
             (fees(104, None), true),
             (fees(105, None), false),
         ] {
@@ -177,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn a_replacement_offers_a_tenth_more_in_both_fees_and_at_least_what_is_usual_now() {
+    fn a_replacement_raises_both_fees_by_a_tenth_or_to_current_fees() {
         let now = Fees {
             base_fee: 100,
             ..fees(210, Some(10))
@@ -190,7 +191,7 @@ mod tests {
         assert_eq!((replaced.max_fee, replaced.max_priority_fee), (221, None));
         for old in [0, 1, 9, 10, 11, 99, 1_000_000_007] {
             let new = fees(old, Some(old)).replacement(&Fees::default());
-            // As geth has it: more, and at least 110 % of it, rounded down.
+            // As in geth: higher, and at least 110 %, rounded down.
             assert!(new.max_fee > old && new.max_fee >= old * 110 / 100, "{old}");
             assert!(new.max_priority_fee.unwrap() <= new.max_fee);
         }

@@ -1,4 +1,4 @@
-//! What became of an operation, and why, from a hash alone.
+//! Explains the outcome of an operation from its hash alone.
 
 use super::{Failure, carried::carried, explain, explain_failure};
 use crate::{
@@ -15,7 +15,8 @@ use session_key_permissions::{
     Call, SignedOperation, UserOperation, Verdict, model::decode_execute_with_session_key,
 };
 
-/// Where to look for an operation. By default: the node's logs from block 0, with at most 10,000 requests; no bundler.
+/// Where to look for an operation. By default: the node's logs from block 0, with at most 10,000 requests,
+/// and no bundler.
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct ExplainOptions {
@@ -35,31 +36,31 @@ impl Default for ExplainOptions {
 }
 
 impl ExplainOptions {
-    /// The default.
+    /// Creates the default options.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Asks a bundler first: it knows operations that wait, and finds others faster.
+    /// Asks a bundler first: it knows pending operations, and finds others faster.
     pub fn bundler(mut self, bundler: DynProvider) -> Self {
         self.bundler = Some(Node::new(bundler));
         self
     }
 
-    /// The first block in which the operation can be.
+    /// Sets the first block that can contain the operation.
     pub const fn from_block(mut self, block: u64) -> Self {
         self.from_block = block;
         self
     }
 
-    /// How often the node may be asked for logs.
+    /// Sets the maximum number of log requests to the node.
     pub const fn most_log_requests(mut self, requests: usize) -> Self {
         self.most_log_requests = requests;
         self
     }
 }
 
-/// What is known of an operation.
+/// What is known about an operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Explanation {
@@ -67,33 +68,34 @@ pub struct Explanation {
     pub user_op_hash: B256,
     /// Its account.
     pub sender: Address,
-    /// The transaction that included it, or tried to.
+    /// The transaction that included it, or attempted to.
     pub transaction_hash: Option<B256>,
-    /// The block of the transaction.
+    /// The transaction's block.
     pub block: Option<u64>,
     /// The operation; `None`: it cannot be found.
     pub operation: Option<UserOperation>,
-    /// The session key that it names, if it is one's.
+    /// The session key that it names, if any.
     pub session_key: Option<Address>,
-    /// The calls that the key makes.
+    /// The key's calls.
     pub calls: Vec<Call>,
-    /// What the EntryPoint says of it.
+    /// The EntryPoint's event.
     pub event: Option<OperationEvent>,
-    /// What became of it.
+    /// The outcome.
     pub outcome: Became,
 }
 
-/// What became of an operation.
+/// The outcome of an operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Became {
     /// Its calls took effect.
     Succeeded,
-    /// It was included, or its transaction was, and failed, for this reason.
+    /// It was included, or its transaction was, and it failed for this reason.
     Failed(Failure),
-    /// It was included and failed. Why cannot be found out, for this reason.
+    /// It was included and failed. The reason cannot be determined, because of this.
     FailedUnexplained(String),
-    /// A bundler has it, and it is in no block. What the chain says of it now: `None` for one of no session key.
+    /// A bundler has it, but no block does. The verdict on the current state; `None` for an operation without
+    /// a session key.
     Waiting(Option<Verdict>),
 }
 
@@ -101,20 +103,22 @@ pub enum Became {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct NotFound {
-    /// The first block that was searched.
+    /// The first block searched.
     pub from: u64,
-    /// The last block that was searched.
+    /// The last block searched.
     pub to: u64,
-    /// Why not all from [`from_block`](ExplainOptions::from_block) on was searched, if it was not.
+    /// Why the search did not cover everything from [`from_block`](ExplainOptions::from_block) on, if it did
+    /// not.
     pub reason: Option<String>,
 }
 
-/// Finds out what became of an operation, or of the operations in a transaction, by their hash alone: whoever has sent them, with
+/// Explains an operation, or the operations in a transaction, from their hash alone: whoever sent them, with
 /// whatever client.
 ///
-/// The operation is found by the bundler, if one is given, or by the EntryPoint's logs, newest first; its contents in the call data
-/// of `handleOps`, at the bundler, or in a trace of the transaction, where the node makes traces. Of the operations of a transaction,
-/// those of this account are explained, or all if none is. The reasons are [`explain_failure`]'s.
+/// The operation is found by the bundler, if one is given, or by the EntryPoint's logs, newest first; its
+/// contents in the call data of `handleOps`, at the bundler, or in a trace of the transaction, if the node
+/// supports traces. Of a transaction's operations, those of this account are explained, or all if there are
+/// none. The reasons are those of [`explain_failure`].
 #[tracing::instrument(level = "debug", skip_all, fields(account = %account.address(), %hash))]
 pub async fn explain_hash(
     account: &SmartAccount,
@@ -133,7 +137,7 @@ pub async fn explain_hash(
     }
     let transaction = known.as_ref().and_then(|known| known.transaction_hash);
     let event = match transaction {
-        // The bundler's word is checked against the transaction.
+        // The bundler's answer is verified against the transaction.
         Some(transaction) => search.event_in(transaction, hash).await?,
         None => None,
     };
@@ -159,7 +163,7 @@ pub async fn explain_hash(
     }
 }
 
-/// What a bundler knows of an operation.
+/// A bundler's answer about an operation.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Known {
@@ -184,7 +188,7 @@ impl Search<'_> {
         operation.hash(self.entry_point(), self.account.chain_id())
     }
 
-    /// The account of an operation: the same contracts, at another address.
+    /// Returns the operation's account: the same contracts at another address.
     fn account_of(&self, sender: Address) -> SmartAccount {
         if sender == self.account.address() {
             return self.account.clone();
@@ -197,7 +201,7 @@ impl Search<'_> {
         )
     }
 
-    /// What the bundler says. Whatever it says must have the hash; one that does not answer is passed over.
+    /// Asks the bundler. Its answer must have the hash; a bundler that does not answer is ignored.
     async fn ask_bundler(&self, hash: B256) -> Option<Known> {
         let bundler = self.options.bundler.as_ref()?;
         let known: Option<Known> = bundler
@@ -215,7 +219,7 @@ impl Search<'_> {
         Ok(events.find(|event| event.user_op_hash == hash))
     }
 
-    /// Looks through the logs, newest first.
+    /// Searches the logs, newest first.
     async fn logs(&self, hash: B256) -> Result<Result<Option<OperationEvent>, NotFound>, ReadError> {
         let head = self.node.head().await?;
         let filter = OperationFilter::default().hashes([hash]);
@@ -224,7 +228,7 @@ impl Search<'_> {
         let mut end = Some(last);
         while let Some(to) = end.filter(|end| *end >= first) {
             let start = to.saturating_sub(self.node.log_page_size() - 1).max(first);
-            // The window is read forwards, in as many pages as the node makes of it.
+            // The window is read forwards, in as many pages as the node needs.
             let mut next = start;
             while next <= to {
                 let not_found = |reason: &str| NotFound {
@@ -254,7 +258,7 @@ impl Search<'_> {
         Ok(Ok(None))
     }
 
-    /// The operations of a transaction.
+    /// Explains the operations of a transaction.
     async fn transaction(&self, receipt: &TransactionReceipt) -> Result<Vec<Explanation>, ReadError> {
         let bundle = self.bundle(receipt.transaction_hash).await?;
         let events = receipt.operations(self.entry_point());
@@ -262,7 +266,7 @@ impl Search<'_> {
         for event in &events {
             explanations.push((event.sender, event.user_op_hash));
         }
-        // Of a transaction that failed as a whole there are no events.
+        // A transaction that failed as a whole has no events.
         for operation in &bundle {
             let hash = self.hash(operation);
             if !explanations.iter().any(|(_, known)| *known == hash) {
@@ -330,8 +334,8 @@ impl Search<'_> {
                 let account = self.account_of(sender);
                 match explain_failure(&account, &signed, receipt.transaction_hash).await {
                     Ok(Some(failure)) => Became::Failed(failure),
-                    Ok(None) => Became::FailedUnexplained("its transaction is not there any more".to_owned()),
-                    // The node does not have the state before the block, for one.
+                    Ok(None) => Became::FailedUnexplained("its transaction no longer exists".to_owned()),
+                    // For example, the node lacks the state before the block.
                     Err(error) => Became::FailedUnexplained(error.to_string()),
                 }
             }
@@ -369,7 +373,7 @@ impl Search<'_> {
         })
     }
 
-    /// The operations that a transaction carries.
+    /// Returns the operations that a transaction carries.
     async fn bundle(&self, transaction: B256) -> Result<Vec<UserOperation>, ReadError> {
         let carried = carried(self.node, self.entry_point(), transaction).await?;
         Ok(carried.map_or(Vec::new(), |carried| {
@@ -378,7 +382,7 @@ impl Search<'_> {
     }
 }
 
-/// The session key of an operation, and its calls.
+/// Returns an operation's session key and calls.
 fn named(operation: Option<&UserOperation>) -> (Option<Address>, Vec<Call>) {
     let decoded = operation.and_then(|operation| decode_execute_with_session_key(&operation.call_data).ok());
     match decoded {

@@ -1,4 +1,4 @@
-//! The operations that a transaction carries: in its own call data, or in a call to the EntryPoint further down.
+//! The operations that a transaction carries: in its own call data, or in a nested call to the EntryPoint.
 
 use crate::{
     abi::{EntryPoint, EntryPointV07},
@@ -13,21 +13,21 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use session_key_permissions::{EntryPointVersion, UserOperation};
 
-/// A transaction, and what it carries.
+/// A transaction and its operations.
 #[derive(Debug)]
 pub(super) struct Carried {
-    /// Its position in its block, where the node says.
+    /// Its index in the block, if the node returns it.
     pub(super) index: Option<u64>,
-    /// Who sent it, where the node says.
+    /// Its sender, if the node returns it.
     pub(super) from: Option<Address>,
     /// Its call data.
     pub(super) input: Bytes,
-    /// The operations of each `handleOps` that can be seen, in order.
+    /// The operations of each visible `handleOps`, in order.
     pub(super) bundles: Vec<Vec<UserOperation>>,
 }
 
-/// Reads what a transaction carries. Where a contract sends the bundle, the node is asked for a trace; one that makes none says so,
-/// and then what it carries stays unknown. `None`: there is no such transaction.
+/// Reads a transaction's operations. If a contract sends the bundle, the node is asked for a trace; if it
+/// does not support traces, they stay unknown. `None`: there is no such transaction.
 pub(super) async fn carried(
     node: &Node,
     entry_point: Address,
@@ -70,7 +70,7 @@ pub(super) async fn carried(
     Ok(Some(carried))
 }
 
-/// Finds calls of `handleOps` in a trace.
+/// Collects calls of `handleOps` from a trace.
 fn collect(trace: &Value, entry_point: Address, found: &mut Vec<Vec<UserOperation>>) {
     let mut open = vec![trace];
     while let Some(call) = open.pop() {
@@ -90,13 +90,13 @@ fn collect(trace: &Value, entry_point: Address, found: &mut Vec<Vec<UserOperatio
     }
 }
 
-/// The operations of a call of `handleOps`, of the EntryPoint at this address.
+/// Returns the operations of a `handleOps` call to the EntryPoint at this address.
 fn operations_of(entry_point: Address, call_data: &Bytes) -> Option<Vec<UserOperation>> {
     if let Ok(bundle) = EntryPoint::handleOpsCall::abi_decode(call_data) {
         return Some(bundle.ops.into_iter().map(UserOperation::from).collect());
     }
     let bundle = EntryPointV07::handleOpsCall::abi_decode(call_data).ok()?;
-    // Versions from v0.7 on take the same call.
+    // v0.7 and later share the call.
     let version = EntryPointVersion::of(entry_point).unwrap_or(EntryPointVersion::V07);
     let operations = bundle.ops.into_iter();
     Some(

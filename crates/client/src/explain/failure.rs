@@ -1,4 +1,4 @@
-//! Why an operation failed, after the fact.
+//! Explains why an operation failed, afterwards.
 
 use super::{carried::carried, replay::replay};
 use crate::{
@@ -20,28 +20,29 @@ use session_key_permissions::{
 };
 use std::fmt;
 
-/// Why an operation of a session key failed.
+/// Why a session key's operation failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Failure {
-    /// It breaks these rules of the key, or of the EntryPoint: those of validation, or, if it was included, of execution. Never
-    /// empty.
+    /// It breaks these rules of the key, or of the EntryPoint: those of validation or, if it was included, of
+    /// execution. Never empty.
     Rules(Vec<Violation>),
-    /// The plugin let it pass, and then one of its calls failed, with this. Of an operation that no session key makes: what it
-    /// reverted with.
+    /// The plugin accepted it, and one of its calls failed with this revert. For an operation without a
+    /// session key: its revert.
     Call(Revert),
-    /// The EntryPoint did not take its bundle, for reasons that are not the key's: the nonce, the deposit, another operation of
-    /// the bundle, a paymaster.
+    /// The EntryPoint refused its bundle for reasons unrelated to the key: the nonce, the deposit, another
+    /// operation of the bundle, a paymaster.
     EntryPoint(FailedOp),
-    /// The plugin refused to execute it, with this. The key's state changed within the block, and what changed it cannot be seen:
-    /// a contract's bundle on a node without traces, for one.
+    /// The plugin refused to execute it, with this revert. The key's state changed within the block, and the
+    /// change cannot be seen: for example, a contract's bundle on a node without traces.
     ChangedInBlock(Revert),
-    /// The transaction as a whole failed, for no reason that can be seen any more.
+    /// The transaction failed as a whole, and the reason can no longer be determined.
     Unknown,
 }
 
 impl Failure {
-    /// A stable code of the kind of failure. That of a rule is the violation's own ([`Violation::code`]).
+    /// Returns a stable code of the kind of failure. A rule's code is the violation's own
+    /// ([`Violation::code`]).
     pub const fn code(&self) -> &'static str {
         match self {
             Self::Rules(_) => "rules",
@@ -68,21 +69,24 @@ impl fmt::Display for Failure {
             Self::ChangedInBlock(revert) => {
                 write!(
                     f,
-                    "{revert}; the key's state changed within the block, and it cannot be seen how"
+                    "{revert}; the key's state changed within the block, so the rule cannot be determined"
                 )
             }
-            Self::Unknown => f.write_str("the transaction failed as a whole; it cannot be seen why"),
+            Self::Unknown => {
+                f.write_str("the transaction failed as a whole; the reason cannot be determined")
+            }
         }
     }
 }
 
-/// Finds out why an operation failed, from the transaction that carried it. Everything that touched the key earlier in the block is
-/// run again in the model, on the key's state as it was before the block: the key's operations, of that bundle and of earlier ones,
-/// and changes of its permissions, by operations or otherwise. The node must still have that state.
+/// Determines why an operation failed, from the transaction that carried it. Everything that touched the key
+/// earlier in the block is replayed in the model, from the key's state before the block: the key's
+/// operations, of this bundle and earlier ones, and changes of its permissions, by operations or otherwise.
+/// The node must still have that state.
 ///
-/// What a contract sends to the EntryPoint is seen where the node makes traces (`debug_traceTransaction`). Where something that
-/// touched the key cannot be run again, and the plugin refused the operation, the answer is [`Failure::ChangedInBlock`], with the
-/// plugin's error.
+/// Bundles sent by a contract are visible if the node supports traces (`debug_traceTransaction`). If
+/// something that touched the key cannot be replayed, and the plugin refused the operation, the answer is
+/// [`Failure::ChangedInBlock`], with the plugin's error.
 ///
 /// `None`: it did not fail, or there is no such transaction.
 #[tracing::instrument(level = "debug", skip_all, fields(operation = %signed.hash, %transaction_hash))]
@@ -113,7 +117,7 @@ pub async fn explain_failure(
     let time = header.header.timestamp;
 
     let Ok((_, session_key)) = decode_execute_with_session_key(&signed.operation.call_data) else {
-        // Included, it has passed validation: it is an owner's.
+        // It was included, so it passed validation: it is an owner's.
         if let Some(reason) = reason {
             return Ok(Some(Failure::Call(reason)));
         }
@@ -142,7 +146,7 @@ pub async fn explain_failure(
         let before = block.saturating_sub(1);
         return simulate_again(account, request, before).await.map(Some);
     };
-    // Included, it has passed validation. If the model says otherwise, the key's state was another one.
+    // It was included, so it passed validation. If the model disagrees, the key's state was different.
     let is_other = replayed
         .in_validation
         .iter()
@@ -154,9 +158,9 @@ pub async fn explain_failure(
     };
     Ok(Some(match reason {
         Revert::Plugin(_) if violations.is_empty() => Failure::ChangedInBlock(reason),
-        // Other plugins panic where they cannot reckon with the end of an interval.
+        // Other plugins panic if they cannot compute the end of an interval.
         Revert::Plugin(_) | Revert::Panic(_) if !violations.is_empty() => Failure::Rules(violations),
-        // What the model would not have allowed, the plugin let pass.
+        // The plugin accepted what the model would have refused.
         _ => Failure::Call(reason),
     }))
 }

@@ -1,4 +1,4 @@
-//! Reads a key's state, and checks an operation on it.
+//! Reads a key's state, and checks an operation against it.
 
 use crate::{
     abi::IPlugin,
@@ -25,14 +25,14 @@ use std::{
     pin::Pin,
 };
 
-/// `moduleId()` of the session key module whose rules the model knows.
+/// `moduleId()` of the session key module whose rules the model implements.
 pub(crate) const SESSION_KEY_MODULE_ID: &str = "session-keys.session-key-module.1.0.0";
 
-/// Reads a key's state from the chain, as far as calls to these functions need it, by the plugin's views: all at the block
-/// that `account` is read at. The lists of a key cannot be enumerated, so the state is not
+/// Reads a key's state by the plugin's views, as far as calls to these functions need it: all at the block
+/// that `account` is read at. A key's lists cannot be enumerated, so the state is not
 /// [`complete`](KeyState::complete).
 ///
-/// To read at one block although the chain moves on, name it: [`SmartAccount::at`].
+/// To read at one block while the chain moves on, name it: [`SmartAccount::at`].
 #[tracing::instrument(level = "debug", skip_all, fields(account = %account.address(), %session_key))]
 pub async fn load(
     account: &SmartAccount,
@@ -46,7 +46,7 @@ pub async fn load(
     let targets: Vec<_> = targets.into_iter().collect();
     let mut state = KeyState::unregistered(account.address(), session_key);
     state.complete = false;
-    // All at the same time: for a key that is not registered the other views revert, and count for nothing.
+    // All concurrently: for an unregistered key the other views revert, and are ignored.
     let (is_registered, views) = tokio::join!(account.is_session_key(session_key), async {
         tokio::try_join!(
             account.access_control_type(session_key),
@@ -78,7 +78,7 @@ pub async fn load(
     Ok(state)
 }
 
-/// The same for the functions that these calls call.
+/// Like [`load`], for the functions that these calls call.
 pub async fn load_for_calls(
     account: &SmartAccount,
     session_key: Address,
@@ -88,8 +88,8 @@ pub async fn load_for_calls(
     load(account, session_key, functions).await
 }
 
-/// Reads what an operation of a session key touches, and says what the chain would say of it in its latest block. The
-/// signature is left out of it as long as there is none, or the dummy.
+/// Reads the state that a session key's operation touches, and returns the chain's verdict on it as of the
+/// latest block. A missing or dummy signature is not checked.
 #[tracing::instrument(level = "debug", skip_all, fields(account = %account.address(), %session_key))]
 pub async fn explain(
     account: &SmartAccount,
@@ -115,13 +115,13 @@ pub async fn explain(
     Ok(state.check_signed(&signed, time))
 }
 
-/// What is known of the rules of the account's plugin.
+/// Returns the rules of the account's plugin, as far as known.
 pub async fn rule_set(account: &SmartAccount) -> Result<RuleSet, ReadError> {
     load_rule_set(account).await
 }
 
-/// Whose plugin it is, as the plugin itself says. What does not answer as this project's does is another. A module of another version
-/// is an error: its rules are not known.
+/// Identifies the plugin by its own metadata. A plugin that does not answer like this project's is a
+/// different one. A module of another version is an error: its rules are not known.
 pub(crate) async fn load_rule_set(account: &SmartAccount) -> Result<RuleSet, ReadError> {
     let plugin = account.deployment().session_key_plugin;
     if let Generation::V08(_) = account.generation() {
@@ -149,7 +149,7 @@ pub(crate) async fn load_rule_set(account: &SmartAccount) -> Result<RuleSet, Rea
     }
 }
 
-/// Those of the calls' targets that answer as ERC-6900 modules.
+/// Returns the calls' targets that identify as ERC-6900 modules.
 pub(crate) async fn load_modules(
     account: &SmartAccount,
     calls: &[Call],
@@ -158,8 +158,8 @@ pub(crate) async fn load_modules(
     modules_among(account, targets).await
 }
 
-/// Those of the targets that answer as ERC-6900 modules, asked as the session key module asks them: it refuses calls to them. None on
-/// accounts without the module, whose plugin does not ask.
+/// Returns the targets that identify as ERC-6900 modules to the session key module's query: it refuses calls
+/// to them. Empty on accounts without the module, whose plugin makes no such query.
 async fn modules_among(
     account: &SmartAccount,
     targets: impl IntoIterator<Item = Address>,
@@ -178,7 +178,7 @@ async fn modules_among(
 type Target = (Address, BTreeSet<Selector>);
 type Loading<'a, T> = Pin<Box<dyn Future<Output = Result<Vec<T>, ReadError>> + Send + 'a>>;
 
-/// Reads all at once, by halves.
+/// Reads all entries concurrently, splitting them in halves.
 fn load_contracts<'a>(
     account: &'a SmartAccount,
     session_key: Address,

@@ -1,9 +1,9 @@
-//! What the chain will say of a session key's operation, and what it has said: the state of a key, read from the chain for the
-//! [model](session_key_permissions::model).
+//! Verdicts on a session key's operations before and after they are sent: reads the state of a key from the
+//! chain for the [model](session_key_permissions::model).
 //!
-//! [`explain`] fetches the state that an operation touches, and checks; [`explain_failure`] does so after the fact, on the
-//! state before the block, with everything run again that touched the key earlier in the block; [`explain_hash`] finds the
-//! operation first.
+//! [`explain`] reads the state that an operation touches, and checks; [`explain_failure`] does so afterwards,
+//! on the state before the block, replaying everything that touched the key earlier in the block;
+//! [`explain_hash`] finds the operation first.
 
 mod by_hash;
 mod carried;

@@ -1,4 +1,4 @@
-//! A key's state within a block: everything that touched it earlier in the block is run again in the model.
+//! A key's state within a block: replays everything that touched it earlier in the block in the model.
 
 use super::{
     carried::{Carried, carried},
@@ -22,33 +22,34 @@ use session_key_permissions::{
 };
 use std::collections::BTreeSet;
 
-/// The most transactions of one account in one block that are read.
+/// The maximum number of an account's transactions in one block that are read.
 const MAX_TRANSACTIONS: usize = 64;
 
-/// A transaction that is run again.
+/// A transaction to replay.
 struct Run {
     receipt: TransactionReceipt,
     carried: Carried,
 }
 
-/// A key on its way through a block.
+/// A key's replay through a block.
 pub(super) struct Replay<'a> {
     account: &'a SmartAccount,
     hash: B256,
     time: u64,
     state: KeyState,
-    /// Something touched the key, and cannot be run again.
+    /// Whether something touched the key and cannot be replayed.
     pub(super) is_unclear: bool,
-    /// What the operation breaks in validation.
+    /// The rules that the operation breaks in validation.
     pub(super) in_validation: Vec<Violation>,
-    /// What the operation breaks in execution.
+    /// The rules that the operation breaks in execution.
     pub(super) in_execution: Vec<Violation>,
-    /// The key was just added, and what it was added with comes next.
+    /// Whether the key was just added, and its initial updates come next.
     is_new: bool,
 }
 
-/// Runs everything again that touched the key in the operation's block, up to the operation: the key's operations, and changes by
-/// whomever, in the order of the logs. The state before the block must be there.
+/// Replays everything that touched the key in the operation's block, up to the operation: the key's
+/// operations, and changes by anyone, in the order of the logs. The node must have the state before the
+/// block.
 pub(super) async fn replay<'a>(
     account: &'a SmartAccount,
     node: &Node,
@@ -63,7 +64,7 @@ pub(super) async fn replay<'a>(
         .flatten()
         .any(|other| hash_of(account, other) == hash);
     if !is_there {
-        // A contract that sends bundles hides them. Then the operation is taken for alone.
+        // A contract that sends bundles hides them: assume that the operation is alone.
         own.bundles = vec![vec![operation.clone()]];
     }
     let (earlier, is_unclear) = earlier(account, node, &receipt, &own).await;
@@ -94,7 +95,7 @@ pub(super) async fn replay<'a>(
         replay.run(&run.receipt, &run.carried.bundles);
     }
     if receipt.success == Some(false) {
-        // As a whole it left no logs.
+        // A transaction that failed as a whole has no logs.
         let bundle = own
             .bundles
             .iter()
@@ -110,14 +111,14 @@ fn hash_of(account: &SmartAccount, operation: &UserOperation) -> B256 {
     operation.hash(account.deployment().entry_point, account.chain_id())
 }
 
-/// The calls of an operation, if it is the key's.
+/// Returns an operation's calls, if it is the key's.
 fn calls_of(account: &SmartAccount, session_key: Address, operation: &UserOperation) -> Option<Vec<Call>> {
     let (calls, named) = decode_execute_with_session_key(&operation.call_data).ok()?;
     (operation.sender == account.address() && named == session_key).then_some(calls)
 }
 
-/// The transactions earlier in the block that touched the account's keys, in order; and whether some cannot be read. Where the node
-/// has no logs, none are known.
+/// Returns the earlier transactions of the block that touched the account's keys, in order, and whether some
+/// cannot be read. Empty if the node has no logs.
 async fn earlier(
     account: &SmartAccount,
     node: &Node,
@@ -162,12 +163,12 @@ async fn earlier(
 }
 
 impl Replay<'_> {
-    /// What is known of the plugin's rules.
+    /// Returns the plugin's rules, as far as known.
     pub(super) const fn rule_set(&self) -> RuleSet {
         self.state.rule_set
     }
 
-    /// Runs a transaction that succeeded, by its logs; up to the operation, if that is in it.
+    /// Replays a successful transaction by its logs; up to the operation, if it contains that.
     fn run(&mut self, receipt: &TransactionReceipt, bundles: &[Vec<UserOperation>]) {
         let (entry_point, plugin) = (
             self.account.deployment().entry_point,
@@ -179,7 +180,7 @@ impl Replay<'_> {
         for log in &receipt.logs {
             let first = log.topic0().copied();
             if log.address() == entry_point && first == Some(EntryPoint::BeforeExecution::SIGNATURE_HASH) {
-                // Everything in the bundle is validated before this, and nothing of it executed.
+                // The whole bundle is validated before this event, and nothing of it is executed yet.
                 match waiting.next() {
                     Some(bundle) => self.validate(bundle),
                     None => self.is_unclear = true,
@@ -202,7 +203,7 @@ impl Replay<'_> {
                 return;
             }
         }
-        // A bundle that is in the call data and left no mark was undone.
+        // A bundle in the call data without events was reverted.
         self.is_unclear |= waiting.next().is_some();
     }
 
@@ -220,7 +221,7 @@ impl Replay<'_> {
         }
     }
 
-    /// An operation was executed. Returns whether it is the one that is explained.
+    /// Handles an executed operation. Returns whether it is the explained one.
     fn executed(&mut self, hash: B256, success: bool, bundles: &[Vec<UserOperation>]) -> bool {
         let found = bundles
             .iter()
@@ -236,10 +237,10 @@ impl Replay<'_> {
             self.in_execution = self.state.execute_calls(&calls.unwrap_or_default(), self.time);
             return true;
         }
-        // What failed has booked nothing.
+        // A failed execution books nothing.
         if let Some(calls) = calls.filter(|_| success) {
             let broken = self.state.execute_calls(&calls, self.time);
-            // It has passed: the state is not what it is taken for.
+            // It passed on chain: the modelled state is wrong.
             self.is_unclear |= broken.iter().any(|violation| !violation.is_beyond_abi());
         }
         false
@@ -249,7 +250,7 @@ impl Replay<'_> {
         self.restart(KeyState::unregistered(self.state.account, self.state.session_key));
     }
 
-    /// What is known of plugin and targets stays.
+    /// Keeps what is known about plugin and targets.
     fn restart(&mut self, state: KeyState) {
         let before = std::mem::replace(&mut self.state, state);
         self.state.rule_set = before.rule_set;
@@ -257,7 +258,7 @@ impl Replay<'_> {
         self.is_new = false;
     }
 
-    /// The plugin says that keys of the account were changed.
+    /// Handles a plugin's event about a change of the account's keys.
     fn changed(&mut self, log: &Log) {
         let key = self.state.session_key;
         let Some(event) = key_event(log) else { return };
@@ -268,10 +269,10 @@ impl Replay<'_> {
             }
             KeyEventKind::Removed { session_key } if session_key == key => self.ended(),
             KeyEventKind::Rotated { old, .. } if old == key => self.ended(),
-            // It has what the other key had.
+            // It has the other key's state.
             KeyEventKind::Rotated { new, .. } if new == key => self.is_unclear = true,
             KeyEventKind::Updated { session_key, updates } if session_key == key => {
-                // The updates that a key is added with come right after its addition.
+                // A new key's initial updates follow its addition.
                 let is_new = std::mem::take(&mut self.is_new);
                 let is_applied = updates.is_ok_and(|updates| {
                     let applied = if is_new {

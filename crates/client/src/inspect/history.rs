@@ -1,4 +1,4 @@
-//! What has happened to an account's session keys: the plugin's events, read backwards.
+//! The history of an account's session keys: the plugin's events, read backwards.
 
 use crate::{
     abi::Plugin,
@@ -14,7 +14,7 @@ use alloy::{
 
 const MALFORMED: &str = "malformed event of the plugin";
 
-/// Something that happened to a session key.
+/// An event of a session key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct KeyEvent {
@@ -24,62 +24,62 @@ pub struct KeyEvent {
     pub log_index: u64,
     /// The transaction.
     pub transaction_hash: B256,
-    /// What happened.
+    /// The event.
     pub kind: KeyEventKind,
 }
 
-/// What happened to a session key.
+/// The kind of a session key's event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum KeyEventKind {
-    /// It was registered.
+    /// The key was added.
     Added {
         /// The key.
         session_key: Address,
         /// Its tag.
         tag: B256,
     },
-    /// Its permissions were changed. `Err`: by bytes that are no updates that this crate knows.
+    /// Its permissions were changed. `Err`: by bytes that this crate cannot decode.
     Updated {
         /// The key.
         session_key: Address,
         /// The updates.
         updates: Result<PermissionUpdates, UnknownUpdates>,
     },
-    /// Its permissions, with what was used of them, went over to another key.
+    /// Its permissions and used amounts moved to another key.
     Rotated {
-        /// The key that is gone.
+        /// The old key.
         old: Address,
-        /// The key that came for it.
+        /// The new key.
         new: Address,
     },
-    /// It was removed.
+    /// The key was removed.
     Removed {
         /// The key.
         session_key: Address,
     },
 }
 
-/// Updates that this crate does not know.
+/// Updates that this crate cannot decode.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct UnknownUpdates {
-    /// As they are in the event.
+    /// The bytes in the event.
     pub updates: Vec<Bytes>,
-    /// Why they cannot be read.
+    /// Why they cannot be decoded.
     pub reason: String,
 }
 
-/// Reads events of one account, from a block backwards, as many at once as the node answers.
+/// Reads events of one account backwards from a block, as many at once as the node allows.
 pub(super) struct Backwards<'a>(LogsBackwards<'a>);
 
-/// Blocks that were read.
+/// A range of blocks that was read.
 pub(super) struct Wave {
     /// The events, newest first.
     pub(super) events: Vec<KeyEvent>,
-    /// What of the blocks could not be read, newest first.
+    /// The blocks' ranges that could not be read, newest first.
     pub(super) missing: Vec<MissingBlocks>,
-    /// The first of the blocks.
+    /// The first block of the range.
     pub(super) from: u64,
 }
 
@@ -95,12 +95,12 @@ impl<'a> Backwards<'a> {
         Self(LogsBackwards::new(node, filter, blocks, most_requests))
     }
 
-    /// The first block that was not read, going backwards: all from here down. `None`: all are read.
+    /// Returns the newest block not read yet, going backwards. `None`: all are read.
     pub(super) const fn unread(&self) -> Option<u64> {
         self.0.unread()
     }
 
-    /// Reads some blocks more. `None`: all are read, or no more requests may be made.
+    /// Reads more blocks. `None`: all are read, or the request limit is reached.
     pub(super) async fn next(&mut self) -> Option<Wave> {
         let LogWave {
             logs,
@@ -124,7 +124,7 @@ impl<'a> Backwards<'a> {
     }
 }
 
-/// Events of an account's keys.
+/// Returns the filter for an account's key events.
 fn filter(plugin: Address, account: Address) -> LogFilter {
     let events = vec![
         Plugin::SessionKeyAdded::SIGNATURE_HASH,
@@ -135,7 +135,7 @@ fn filter(plugin: Address, account: Address) -> LogFilter {
     LogFilter::new(plugin, vec![events, vec![account.into_word()]])
 }
 
-/// What happened to an account's keys in one block, in order.
+/// Returns the events of an account's keys in one block, in order.
 pub(crate) async fn key_events(
     node: &Node,
     plugin: Address,
@@ -150,7 +150,7 @@ pub(crate) async fn key_events(
     Ok(events)
 }
 
-/// What the plugin's log says. `None`: it is none of a key, or malformed.
+/// Decodes a log of the plugin. `None`: it is not about a key, or malformed.
 pub(crate) fn key_event(log: &Log) -> Option<KeyEvent> {
     let (topics, data) = (log.topics(), &log.data().data);
     let kind = match *log.topic0()? {

@@ -1,13 +1,14 @@
-//! Everything that an account's session keys may do, rebuilt from the plugin's events and checked against its views.
+//! Reads all permissions of an account's session keys, rebuilt from the plugin's events and checked against
+//! its views.
 //!
-//! The plugin cannot list what is on a key's access control list, or which tokens have limits. Its events say it: every key's
-//! permissions are rebuilt from the updates since it was added, through rotations, and each entry is then compared with the view of it
-//! at the same block. What cannot be read, or differs, is said entry by entry, and the key is not
-//! [complete](InspectedKey::is_complete).
+//! The plugin cannot list a key's access control list, or the tokens with limits, but its events contain
+//! them: every key's permissions are rebuilt from the updates since it was added, through rotations, and each
+//! entry is then compared with its view at the same block. Whatever cannot be read, or differs, is reported
+//! entry by entry, and the key is not [complete](InspectedKey::is_complete).
 //!
-//! Nodes that answer few blocks, logs, calls or requests at once are adapted to. The logs are read from the newest back, until every
-//! key's beginning is found. Logs that a node leaves out without a word cannot be seen, unless a view differs; a
-//! [second node](InspectOptions::compare_with) can be asked, too.
+//! Adapts to nodes that limit blocks, logs, calls or requests. The logs are read backwards until every key's
+//! addition is found. Logs that a node silently omits go unnoticed unless a view differs; use a [second
+//! node](InspectOptions::compare_with) to detect them.
 //!
 //! ```no_run
 //! use session_key_client::{SmartAccount, inspect::{InspectOptions, inspect}, permissions::words::Names};
@@ -49,8 +50,8 @@ use rebuild::Tracks;
 use std::collections::BTreeSet;
 use views::Views;
 
-/// How an account is inspected. By default: at the latest block, all keys, from block 0, without history, with at most 10,000
-/// requests for logs.
+/// How to inspect an account. By default: at the latest block, all keys, from block 0, without history, with
+/// at most 10,000 log requests.
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct InspectOptions {
@@ -76,54 +77,55 @@ impl Default for InspectOptions {
 }
 
 impl InspectOptions {
-    /// The default.
+    /// Creates the default options.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The first block with logs of the account's keys, such as that of the account's creation. A key that was added before it is not
-    /// complete.
+    /// Sets the first block that may have logs of the account's keys, such as that of the account's creation.
+    /// A key added before it is not complete.
     pub const fn from_block(mut self, block: u64) -> Self {
         self.from_block = block;
         self
     }
 
-    /// The block to look at. The node must have its state.
+    /// Sets the block to inspect. The node must have its state.
     pub const fn at(mut self, block: BlockNumberOrTag) -> Self {
         self.block = block;
         self
     }
 
-    /// These keys only: the logs are read no further back than they need. One that is not registered is left out of the answer.
+    /// Inspects only these keys, reading the logs no further back than necessary. Unregistered ones are left
+    /// out of the result.
     pub fn keys(mut self, keys: impl IntoIterator<Item = Address>) -> Self {
         self.keys = Some(keys.into_iter().collect());
         self
     }
 
-    /// Reads all events, also those of keys that are gone.
+    /// Reads all events, including those of removed keys.
     pub const fn with_history(mut self) -> Self {
         self.has_history = true;
         self
     }
 
-    /// How often the node may be asked for logs.
+    /// Sets the maximum number of log requests to the node.
     pub const fn most_log_requests(mut self, requests: usize) -> Self {
         self.most_log_requests = requests;
         self
     }
 
-    /// A second node, of another operator, whose logs have to be the same.
+    /// Sets a second node, run by another operator, whose logs must be the same.
     pub fn compare_with(mut self, node: Node) -> Self {
         self.second = Some(node);
         self
     }
 }
 
-/// What was found.
+/// The result of an inspection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Inspection {
-    /// The block that everything is of.
+    /// The block that it applies to.
     pub block: Head,
     /// The rules of the account's plugin.
     pub rule_set: RuleSet,
@@ -133,38 +135,39 @@ pub struct Inspection {
 }
 
 impl Inspection {
-    /// The keys, newest first.
+    /// Returns the keys, newest first.
     pub fn keys(&self) -> &[InspectedKey] {
         &self.keys
     }
 
-    /// A key.
+    /// Returns a key.
     pub fn key(&self, session_key: Address) -> Option<&InspectedKey> {
         self.keys.iter().find(|key| key.session_key == session_key)
     }
 
-    /// The keys with a tag.
+    /// Returns the keys with a tag.
     pub fn with_tag(&self, tag: B256) -> impl Iterator<Item = &InspectedKey> {
         self.keys.iter().filter(move |key| key.tag == Some(tag))
     }
 
-    /// Whether all is known of every key.
+    /// Whether every key is complete.
     pub fn is_complete(&self) -> bool {
         self.keys.iter().all(InspectedKey::is_complete)
     }
 
-    /// What has happened, newest first: all of it with [`InspectOptions::with_history`], else as far back as it was needed.
+    /// Returns the events, newest first: all with [`InspectOptions::with_history`], else as far back as was
+    /// needed.
     pub fn events(&self) -> &[KeyEvent] {
         &self.events
     }
 
-    /// Blocks whose logs could not be read. Where this is empty, [`events`](Self::events) has no holes.
+    /// Returns the blocks whose logs could not be read. If empty, [`events`](Self::events) has no gaps.
     pub fn missing_blocks(&self) -> &[MissingBlocks] {
         &self.missing_blocks
     }
 }
 
-/// A session key, and everything that it may do.
+/// A session key and all of its permissions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct InspectedKey {
@@ -172,16 +175,18 @@ pub struct InspectedKey {
     pub session_key: Address,
     /// Its tag. `None`: its addition was not found.
     pub tag: Option<B256>,
-    /// When it was added, under this or another address.
+    /// The event of its addition, under this or another address.
     pub added: Option<KeyEvent>,
-    /// What it may do and has used, by the views. Its member `complete` is what [`is_complete`](Self::is_complete) says.
+    /// Its permissions and used amounts, from the views. Its member `complete` equals
+    /// [`is_complete`](Self::is_complete).
     pub state: KeyState,
-    /// Where the state may not be all, or not right. Empty: it is complete.
+    /// Where the state may be incomplete or wrong. Empty: it is complete.
     pub missing: Vec<Missing>,
 }
 
 impl InspectedKey {
-    /// Whether everything is known: events without a hole back to the key's addition, and every entry as its view says.
+    /// Whether everything is known: events without gaps back to the key's addition, and every entry confirmed
+    /// by its view.
     pub const fn is_complete(&self) -> bool {
         self.missing.is_empty()
     }
@@ -189,11 +194,11 @@ impl InspectedKey {
 
 /// Inspects an account's session keys.
 ///
-/// An error is one that leaves nothing to be said; what is missing of single keys is in the answer. A chain without many blocks
-/// takes five round trips, and one more for every 800 views.
+/// Returns an error only if nothing can be said; gaps in the knowledge of single keys are in the result. A
+/// short chain takes five round trips, plus one for every 800 views.
 #[tracing::instrument(level = "debug", skip_all, fields(account = %account.address()))]
 pub async fn inspect(account: &SmartAccount, options: &InspectOptions) -> Result<Inspection, ReadError> {
-    /// How often to begin again where the chain was reorganized meanwhile.
+    /// How many times to start over if the chain is reorganized meanwhile.
     const ATTEMPTS: usize = 3;
     let mut attempt = 1;
     loop {
@@ -276,7 +281,7 @@ async fn inspect_once(
     let (calls, questions) = tracks.questions();
     let answers = views.read(&calls).await;
     tracks.answer(questions, answers);
-    // What was read by number is of one chain only if the block is still there.
+    // Data read by number is consistent only if the block is still there.
     let again = node.header(at).await?;
     let is_still_there = again.is_some_and(|again| again.hash == block.hash);
     let (keys, events, missing_blocks) = tracks.finish();

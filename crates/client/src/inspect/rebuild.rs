@@ -1,4 +1,4 @@
-//! From events to permissions, and from views to certainty.
+//! Rebuilds permissions from events, and confirms them with views.
 
 use super::{InspectedKey, KeyEvent, KeyEventKind, MissingBlocks, history::Wave};
 use crate::{
@@ -18,52 +18,52 @@ use std::{
     fmt,
 };
 
-/// Why not everything is known of a key.
+/// Why a key is incomplete.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "what", rename_all = "camelCase", rename_all_fields = "camelCase")]
 #[non_exhaustive]
 pub enum Missing {
-    /// The logs of these blocks could not be read: an update may be among them.
+    /// The logs of these blocks could not be read: they may contain an update.
     Blocks(MissingBlocks),
-    /// The key's addition is not in the blocks that were read: it has what was set before, too.
+    /// The key's addition is not in the blocks read: it has earlier permissions as well.
     Addition {
-        /// The first block that was read.
+        /// The first block read.
         read_from: u64,
     },
     /// The events contradict each other: logs are missing.
     Contradiction {
         /// The block of the event.
         block: u64,
-        /// How.
+        /// The contradiction.
         reason: String,
     },
-    /// An update that this crate does not know.
+    /// An update that this crate cannot decode.
     UnknownUpdate {
         /// Its block.
         block: u64,
-        /// Why it is not known.
+        /// The reason.
         reason: String,
     },
-    /// The view does not say what the events say: logs are missing. The state has what the view says.
+    /// The view differs from the events: logs are missing. The state follows the view.
     Differs {
-        /// Which.
+        /// The part of the permissions.
         #[serde(flatten)]
         part: Part,
     },
-    /// The view could not be read. The state has what the events say.
+    /// The view could not be read. The state follows the events.
     Unread {
-        /// Which.
+        /// The part of the permissions.
         #[serde(flatten)]
         part: Part,
-        /// Why.
+        /// The reason.
         reason: String,
     },
-    /// The second node has logs that the first has not, or the other way round.
+    /// One node has logs that the other lacks.
     NodesDiffer {
         /// The block of the first such log.
         block: u64,
     },
-    /// The chain was reorganized again and again while it was read.
+    /// The chain was reorganized repeatedly while it was read.
     Reorganized,
 }
 
@@ -86,12 +86,12 @@ impl fmt::Display for Missing {
                 write!(f, "logs are missing: in block {block}, {reason}")
             }
             Self::UnknownUpdate { block, reason } => {
-                write!(f, "an update in block {block} is not known: {reason}")
+                write!(f, "an update in block {block} cannot be decoded: {reason}")
             }
             Self::Differs { part } => {
                 write!(
                     f,
-                    "logs are missing: the plugin says something else than they do of {}",
+                    "logs are missing: the plugin's view differs from them in {}",
                     PartName(part)
                 )
             }
@@ -128,7 +128,7 @@ impl fmt::Display for PartName<'_> {
     }
 }
 
-/// One key that the account has now, followed backwards.
+/// A current key, tracked backwards.
 struct Track {
     session_key: Address,
     tag: Option<B256>,
@@ -139,17 +139,17 @@ struct Track {
     missing: Vec<Missing>,
 }
 
-/// All keys that the account has now.
+/// All current keys.
 pub(super) struct Tracks {
     keys: Vec<Track>,
-    /// Whose name an address was, at the point that was read back to.
+    /// The key that an address stood for, at the point read back to.
     names: HashMap<Address, usize>,
     events: Vec<KeyEvent>,
     missing_blocks: Vec<MissingBlocks>,
     read_from: u64,
 }
 
-/// What a view says.
+/// A view to read.
 pub(super) struct Question {
     key: usize,
     part: Part,
@@ -197,12 +197,12 @@ impl Tracks {
         self.names.is_empty()
     }
 
-    /// The first block that was read.
+    /// Returns the first block read.
     pub(super) const fn read_from(&self) -> u64 {
         self.read_from
     }
 
-    /// Takes events in, from the newest back.
+    /// Adds events, newest first.
     pub(super) fn take(&mut self, wave: Wave) {
         self.read_from = wave.from;
         let mut missing = wave.missing.into_iter().peekable();
@@ -216,7 +216,7 @@ impl Tracks {
         missing.for_each(|blocks| self.miss(blocks));
     }
 
-    /// Nothing more was read.
+    /// Marks blocks as not read.
     pub(super) fn take_unread(&mut self, from: u64, to: u64) {
         self.miss(MissingBlocks {
             from,
@@ -225,7 +225,7 @@ impl Tracks {
         });
     }
 
-    /// Whoever is not resolved may have been changed in blocks that were not read.
+    /// Unresolved keys may have been changed in blocks that were not read.
     fn miss(&mut self, blocks: MissingBlocks) {
         for index in self.names.values() {
             self.keys[*index].missing.push(Missing::Blocks(blocks.clone()));
@@ -258,13 +258,13 @@ impl Tracks {
                 if let Some(index) = self.names.remove(new)
                     && let Some(other) = self.names.insert(*old, index)
                 {
-                    let reason = format!("a key is rotated away that is there afterwards ({old})");
+                    let reason = format!("a rotated key exists afterwards ({old})");
                     self.contradict([index, other], event.block, &reason);
                 }
             }
             KeyEventKind::Removed { session_key } => {
                 if let Some(index) = self.names.get(session_key).copied() {
-                    let reason = format!("a key is removed that is there afterwards ({session_key})");
+                    let reason = format!("a removed key exists afterwards ({session_key})");
                     self.contradict([index], event.block, &reason);
                 }
             }
@@ -280,7 +280,7 @@ impl Tracks {
         }
     }
 
-    /// Blocks that the second node did not answer.
+    /// Marks blocks that the second node did not answer for.
     pub(super) fn miss_in_second(&mut self, missing: Vec<MissingBlocks>) {
         for blocks in missing {
             for key in &mut self.keys {
@@ -289,7 +289,7 @@ impl Tracks {
         }
     }
 
-    /// Compares with the events of another node.
+    /// Compares with another node's events.
     pub(super) fn compare(&mut self, other: &[KeyEvent]) {
         let place = |event: &KeyEvent| (event.block, event.log_index, event.transaction_hash);
         let own: HashSet<_> = self.events.iter().map(place).collect();
@@ -307,7 +307,7 @@ impl Tracks {
         }
     }
 
-    /// Rebuilds what the events say, and asks for the view of each entry.
+    /// Rebuilds the state from the events, and returns the view of each entry.
     pub(super) fn questions(&mut self) -> (Vec<Bytes>, Vec<Question>) {
         let read_from = self.read_from;
         for index in self.names.values() {
@@ -317,7 +317,7 @@ impl Tracks {
         let mut questions = Vec::new();
         for (index, key) in self.keys.iter_mut().enumerate() {
             for updates in key.updates.drain(..).rev() {
-                // What the plugin has taken, it can be told again. When, the views say.
+                // The plugin accepted these updates, so the model does too. The views have the times.
                 if let Err(error) = key.state.apply(&updates, 0) {
                     key.missing.push(Missing::UnknownUpdate {
                         block: read_from,
@@ -333,12 +333,12 @@ impl Tracks {
         (calls, questions)
     }
 
-    /// Takes the views in. Where one differs, it is right.
+    /// Applies the views. Where one differs from the events, the view is right.
     pub(super) fn answer(&mut self, questions: Vec<Question>, answers: Vec<Result<Bytes, RequestError>>) {
         for (Question { key, part }, answer) in questions.into_iter().zip(answers) {
             let key = &mut self.keys[key];
             let read = answer.map_err(|error| error.to_string()).and_then(|answer| {
-                let unreadable = || "the answer is none".to_owned();
+                let unreadable = || "the answer is empty".to_owned();
                 put(&mut key.state, part, &answer).ok_or_else(unreadable)
             });
             match read {
@@ -365,7 +365,7 @@ impl Tracks {
     }
 }
 
-/// Everything that there is a view of.
+/// Returns all parts that have a view.
 fn parts(state: &KeyState) -> Vec<Part> {
     let mut parts = vec![
         Part::AccessControlType,
@@ -428,7 +428,7 @@ fn view(state: &KeyState, part: Part) -> Bytes {
             selector,
         }
         .abi_encode(),
-        // The access control type, and what there is none of.
+        // The access control type, and parts without a view of their own.
         _ => Plugin::getAccessControlTypeCall {
             account,
             sessionKey: session_key,
@@ -438,14 +438,15 @@ fn view(state: &KeyState, part: Part) -> Bytes {
     call.into()
 }
 
-/// Puts what a view says into the state. Whether that is what the events say; `None`: it does not say anything.
+/// Stores a view's answer in the state. Returns whether it equals the events' value; `None`: the answer is
+/// invalid.
 fn put(state: &mut KeyState, part: Part, answer: &Bytes) -> Option<bool> {
     fn replace<T: PartialEq>(old: &mut T, new: T) -> bool {
         let is_same = *old == new;
         *old = new;
         is_same
     }
-    /// What is used, and when an interval began, events do not say.
+    /// Used amounts, and the start of an interval, are not in events.
     fn replace_limit(old: &mut SpendLimitInfo, new: SpendLimitInfo) -> bool {
         let is_same = if new.has_limit {
             (old.has_limit, old.limit, old.refresh_interval) == (true, new.limit, new.refresh_interval)

@@ -1,5 +1,4 @@
-//! Many views at once: by `Multicall3` where it is there, in JSON-RPC batches where it is not, one by one where a node takes no
-//! batches.
+//! Reads many views at once: with `Multicall3` where it exists, else in JSON-RPC batches, else one by one.
 
 use crate::{
     abi::Multicall3,
@@ -21,13 +20,13 @@ use std::{
     sync::atomic::{AtomicUsize, Ordering},
 };
 
-/// Where `Multicall3` is on most chains.
+/// The address of `Multicall3` on most chains.
 const MULTICALL3: Address = address!("0xcA11bde05977b3631167028862bE2a173976CA11");
-/// The most calls in one request.
+/// The maximum number of calls per request.
 const MAX_CALLS: usize = 100;
-/// The most gas of one request. A view takes about 10,000.
+/// The maximum gas per request. A view takes about 10,000.
 const MAX_GAS: u64 = 10_000_000;
-/// The most requests in flight.
+/// The maximum number of requests in flight.
 const SIDE_BY_SIDE: usize = 8;
 
 /// Reads views of one contract at one block.
@@ -36,12 +35,12 @@ pub(super) struct Views<'a> {
     contract: Address,
     at: BlockId,
     has_multicall: bool,
-    /// The most calls that the node has not refused in one request.
+    /// The maximum number of calls per request that the node has not refused.
     most: AtomicUsize,
 }
 
 impl<'a> Views<'a> {
-    /// Looks whether there is a `Multicall3`.
+    /// Detects `Multicall3`.
     pub(super) async fn new(node: &'a Node, contract: Address, at: BlockId) -> Result<Self, RequestError> {
         let code = node.code_at(MULTICALL3, at).await?;
         Ok(Self {
@@ -53,7 +52,7 @@ impl<'a> Views<'a> {
         })
     }
 
-    /// The results of these calls, in their order.
+    /// Returns the results of these calls, in order.
     pub(super) async fn read(&self, calls: &[Bytes]) -> Vec<Result<Bytes, RequestError>> {
         let mut answers: Vec<Option<Result<Bytes, RequestError>>> = vec![None; calls.len()];
         let mut open: VecDeque<usize> = (0..calls.len()).collect();
@@ -75,7 +74,7 @@ impl<'a> Views<'a> {
                 }
             }
             if !refused.is_empty() {
-                // What one chunk taught is for all.
+                // What one chunk taught applies to all.
                 self.most.fetch_min((size / 2).max(1), Ordering::Relaxed);
             }
             open.extend(refused);
@@ -86,7 +85,7 @@ impl<'a> Views<'a> {
             .collect()
     }
 
-    /// The answers of a chunk. `None`: the node may answer fewer at once.
+    /// Returns the answers of a chunk. `None`: the node may need smaller chunks.
     async fn chunk(&self, calls: &[Bytes], chunk: &[usize]) -> Option<Vec<Result<Bytes, RequestError>>> {
         if let [only] = chunk {
             return Some(vec![self.single(&calls[*only]).await]);
@@ -100,9 +99,9 @@ impl<'a> Views<'a> {
         });
         match found.await {
             Ok(answers) => Some(answers),
-            // A server in between gave up: it may have been too much.
+            // A server in between gave up: the request may have been too large.
             Err(RequestError::NoAnswer { status: Some(_), .. }) => None,
-            // Who is rate limited, or away, is not asked a hundred times instead.
+            // If rate limited or unreachable, do not send a hundred requests instead.
             Err(error) if error.is_transient() => Some(vec![Err(error); chunk.len()]),
             Err(_) => None,
         }
@@ -143,7 +142,7 @@ impl<'a> Views<'a> {
             .ok()
             .filter(|results| results.len() == chunk.len())
             .ok_or_else(|| RequestError::unreadable("eth_call", "not an answer of Multicall3"))?;
-        // A call that fails without a word may only have had too little gas.
+        // A call that fails without data may only have run out of gas.
         if results
             .iter()
             .any(|result| !result.success && result.returnData.is_empty())
@@ -188,7 +187,7 @@ impl<'a> Views<'a> {
         for waiter in waiters {
             answers.push(waiter.await.map_err(|error| of(&error)));
         }
-        // Some refuse a batch by refusing each of its requests.
+        // Some nodes refuse a batch by refusing each of its requests.
         let is_refused = |answer: &Result<Bytes, RequestError>| matches!(answer, Err(error) if !matches!(error, RequestError::Answered(answer) if answer.data.is_some()));
         match answers.iter().find(|answer| is_refused(answer)) {
             Some(Err(error)) => Err(error.clone()),

@@ -1,4 +1,4 @@
-//! Judges an installation: a pure function of what was read.
+//! Judges an installation: a pure function of the data read.
 
 use super::{AccountCode, FunctionState, Installation, ValidationState, known::is_known_delegate};
 use crate::{
@@ -26,24 +26,24 @@ pub(super) const FUNCTIONS: [Selector; 5] = [
     Selector::new(Plugin::updateKeyPermissionsCall::SELECTOR),
 ];
 
-/// What a finding means for whoever wants to give a session key.
+/// What a finding means for granting session keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Severity {
-    /// Something worth knowing: keys work, and nothing reaches beyond them.
+    /// Worth knowing: keys work, and nothing exceeds their permissions.
     Notice,
-    /// Not everything could be looked at: somebody may do more than keys are permitted. No key should be given.
+    /// Not everything could be checked: something may exceed the keys' permissions. Grant no key.
     Unknown,
     /// Session keys, or their management, do not work.
     Incomplete,
-    /// Somebody may do more than keys are permitted. No key should be given.
+    /// Something may exceed the keys' permissions. Grant no key.
     Unsafe,
 }
 
-/// Makes the kinds of findings from `Kind = "code", Severity, "what is so", "what to do"`.
+/// Defines the kinds of findings from `Kind = "code", Severity, "description", "advice"`.
 macro_rules! kinds {
     ($($kind:ident = $code:literal, $severity:ident, $text:literal, $advice:literal;)*) => {
-        /// What may be wrong with an installation.
+        /// A possible problem of an installation.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[non_exhaustive]
         pub enum FindingKind {
@@ -54,7 +54,7 @@ macro_rules! kinds {
             /// All kinds.
             pub const ALL: &[Self] = &[$(Self::$kind),*];
 
-            /// A stable name: letters and dashes.
+            /// Returns a stable name: letters and dashes.
             #[must_use]
             pub const fn code(self) -> &'static str {
                 match self {
@@ -62,7 +62,7 @@ macro_rules! kinds {
                 }
             }
 
-            /// What it means for session keys.
+            /// Returns what it means for session keys.
             #[must_use]
             pub const fn severity(self) -> Severity {
                 match self {
@@ -70,7 +70,7 @@ macro_rules! kinds {
                 }
             }
 
-            /// What is so.
+            /// Returns a description.
             #[must_use]
             pub const fn text(self) -> &'static str {
                 match self {
@@ -78,7 +78,7 @@ macro_rules! kinds {
                 }
             }
 
-            /// What the owner can do about it.
+            /// Returns what the owner can do about it.
             #[must_use]
             pub const fn advice(self) -> &'static str {
                 match self {
@@ -100,23 +100,23 @@ kinds! {
         "a function of the module is not installed",
         "uninstall what is installed of its functions by the manifest that it was installed with (data 0x01 ends all keys, empty data leaves them stored), then install the module's manifest";
     FunctionOfAnotherModule = "function-of-another-module", Unsafe,
-        "a function of the module belongs to another module, by whose rules it runs",
-        "exchange it in one batch, its validation included: uninstall the other module, then install this one";
+        "a function of the module belongs to another module, and runs by its rules",
+        "replace it in one batch, including its validation: uninstall the other module, then install this one";
     FunctionWithoutValidation = "function-without-validation", Unsafe,
-        "anybody may call a function without validation: the account is open",
-        "uninstall the validation of operations, then the module's functions with data 0x01, which removes all keys: anybody may have added some";
+        "anyone may call a function without validation: the account is open",
+        "uninstall the validation of operations, then the module's functions with data 0x01, which removes all keys: anyone may have added some";
     UseIsGlobal = "use-is-global", Unsafe,
         "every global validation may run any key's permissions, without the key's signature",
         "uninstall the module's functions by the manifest that they were installed with (data 0x01 ends all keys, empty data leaves them stored), then install the module's own manifest";
     ManagementIsNotGlobal = "management-is-not-global", Incomplete,
-        "the owner's global validation is not for a function that manages keys",
+        "the owner's global validation does not apply to a function that manages keys",
         "uninstall the module's functions by the manifest that they were installed with (data 0x01 ends all keys, empty data leaves them stored), then install the module's own manifest";
     OtherFunctionWithoutValidation = "other-function-without-validation", Unsafe,
-        "anybody may call a function of another module without validation",
-        "uninstall that function, unless it is meant for everybody and its module may not make the account call";
+        "anyone may call a function of another module without validation",
+        "uninstall that function, unless it is meant for everyone and its module cannot make the account call";
     FunctionHasHooks = "function-has-hooks", Unsafe,
         "hooks of a module run around a function that keys' calls pass through",
-        "ask what the hook does with keys' calls; or uninstall the functions that brought it";
+        "find out what the hook does with keys' calls, or uninstall the functions that added it";
     ValidationMissing = "validation-missing", Incomplete,
         "no validation of the module is installed for keys' operations",
         "install the module's validation: flags 0x01, executeWithSessionKey alone, no hooks, empty data";
@@ -127,17 +127,17 @@ kinds! {
         "the module's validation may sign for the account",
         "uninstall it with empty data and install it with flags 0x01";
     ValidationIsNotForOperations = "validation-is-not-for-operations", Incomplete,
-        "the module's validation is not for user operations",
+        "the module's validation does not apply to user operations",
         "uninstall it with empty data and install it with flags 0x01";
     ValidationHasUnknownFlags = "validation-has-unknown-flags", Unsafe,
         "the module's validation has flags that ERC-6900 v0.8 does not define",
         "uninstall it with empty data and install it with flags 0x01";
     ValidationLacksFunction = "validation-lacks-function", Incomplete,
-        "the module's validation is not for executeWithSessionKey",
+        "the module's validation does not apply to executeWithSessionKey",
         "uninstall it with empty data and install it for executeWithSessionKey";
     ValidationHasOtherFunctions = "validation-has-other-functions", Unsafe,
-        "the module's validation is for other functions than executeWithSessionKey",
-        "uninstall it with empty data and install it for executeWithSessionKey alone";
+        "the module's validation applies to functions other than executeWithSessionKey",
+        "uninstall it with empty data and install it for executeWithSessionKey only";
     ValidationHasHooks = "validation-has-hooks", Unsafe,
         "validation hooks of another module run before keys' operations are validated",
         "uninstall the validation, with its hooks, and install it without";
@@ -145,11 +145,11 @@ kinds! {
         "an execution hook on the module's validation stops all keys",
         "uninstall the validation, with its hooks, and install it without";
     SeveralValidations = "several-validations", Notice,
-        "the module has several validations: each of them serves every key",
+        "the module has several validations: each one serves every key",
         "uninstall all but one with empty data: any other data ends all keys";
     ModuleUncertain = "module-uncertain", Unsafe,
         "the account does not show whose validation the entity is",
-        "find out whose it is; the module's own can be uninstalled and installed under another entity id";
+        "find out whose it is; the module's own validation can be uninstalled and installed under another entity id";
     DirectCallMissing = "direct-call-missing", Incomplete,
         "the module may not make the account call: keys' operations fail in execution",
         "install the module's direct-call validation: entity 0xffffffff, flags 0, execute and executeBatch, no hooks, empty data";
@@ -157,50 +157,50 @@ kinds! {
         "the module's direct-call validation has flags",
         "uninstall it with empty data and install it with flags 0";
     DirectCallLacksFunction = "direct-call-lacks-function", Incomplete,
-        "the module's direct-call validation is not for execute, or not for executeBatch",
+        "the module's direct-call validation does not apply to execute, or not to executeBatch",
         "uninstall it with empty data and install it for both";
     DirectCallHasOtherFunctions = "direct-call-has-other-functions", Unsafe,
-        "the module's direct-call validation is for other functions than execute and executeBatch",
+        "the module's direct-call validation applies to functions other than execute and executeBatch",
         "uninstall it with empty data and install it for these two";
     DirectCallHasHooks = "direct-call-has-hooks", Unsafe,
-        "hooks of another module run for the calls that the module makes",
+        "hooks of another module run for the module's calls",
         "uninstall it, with its hooks, and install it without";
     ValidationOfAnotherVersion = "validation-of-another-version", Unsafe,
-        "a validation of another version of the module is left: it validates by that version's rules",
+        "a validation of another version of the module remains: it validates by that version's rules",
         "uninstall that validation";
     OtherValidationUsesKeys = "other-validation-uses-keys", Unsafe,
-        "another module's validation is for executeWithSessionKey: it runs any key's permissions without the key's signature, gas budget or paymaster",
+        "another module's validation applies to executeWithSessionKey: it can use any key's permissions without the key's signature, gas budget or paymaster",
         "uninstall that validation, or install it without executeWithSessionKey";
     OtherValidationManagesKeys = "other-validation-manages-keys", Unsafe,
-        "another module's validation is for a function that manages keys, without being global",
+        "another module's validation applies to a function that manages keys, without being global",
         "uninstall that validation unless it is the owner's";
     SignerIsOwner = "signer-is-owner", Unsafe,
         "on this version of the delegate, a validation that signs for the account can act as its owner",
         "uninstall that validation, or delegate to a later version";
     RuntimeCallerIsOwner = "runtime-caller-is-owner", Unsafe,
-        "on an account that delegates, a validation that is for executeWithRuntimeValidation can act as its owner",
+        "on an account that delegates, a validation that applies to executeWithRuntimeValidation can act as its owner",
         "uninstall that validation";
     KeysLeft = "keys-left", Unsafe,
-        "keys are left although they do not work: an operation validation that is left lets them burn the deposit, and an installation without data revives them",
+        "keys remain although they do not work: a remaining operation validation lets them burn the deposit, and an installation without data revives them",
         "install the module with data, which ends all keys, or remove the keys";
     KeysUnknown = "keys-unknown", Unknown,
-        "the module does not answer which keys it keeps for the account",
+        "the module does not return the account's keys",
         "ask another node";
     ValidationsUnknown = "validations-unknown", Unknown,
-        "not everything that was installed on the account is known: what is not was not looked at",
-        "ask a node that answers the account's logs of the whole chain; where only the module's own validation is not found, name its entity id";
+        "not everything installed on the account is known, and the rest was not checked",
+        "ask a node that returns the account's logs of the whole chain; if only the module's own validation is not found, name its entity id";
     TooManyValidations = "too-many-validations", Unknown,
-        "more than 256 validations or functions were installed on the account: not all were looked at",
-        "look at the rest by hand: getValidationData and getExecutionData of what the account's events name";
+        "more than 256 validations or functions were installed on the account: not all were checked",
+        "check the rest by hand: getValidationData and getExecutionData of what the account's events name";
 }
 
-/// Something about an installation that is not as it should be.
+/// A problem of an installation.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Finding {
-    /// What it is.
+    /// The kind of finding.
     pub kind: FindingKind,
-    /// Which function, validation or hook it is about; empty where there is only one.
+    /// The function, validation or hook it is about; empty if there is only one.
     pub about: String,
 }
 
@@ -216,7 +216,7 @@ impl fmt::Display for Finding {
 }
 
 impl Installation {
-    /// The entity id of the module's validation of operations: the lowest, if there are several.
+    /// Returns the entity id of the module's validation of operations: the lowest, if there are several.
     #[must_use]
     pub fn entity_id(&self) -> Option<u32> {
         self.own_validations()
@@ -224,7 +224,7 @@ impl Installation {
             .map(|validation| validation.entity_id)
     }
 
-    /// Whether keys can be given: nothing is missing, and nothing is unsafe.
+    /// Whether keys can be granted: nothing is missing, and nothing is unsafe.
     #[must_use]
     pub fn is_good(&self) -> bool {
         self.findings()
@@ -232,7 +232,7 @@ impl Installation {
             .all(|finding| finding.kind.severity() == Severity::Notice)
     }
 
-    /// Everything that is not as it should be, in a fixed order.
+    /// Returns all findings, in a fixed order.
     #[must_use]
     pub fn findings(&self) -> Vec<Finding> {
         let mut found = Findings::default();
@@ -300,7 +300,7 @@ impl Installation {
         !self.has_all_validations || self.validations.iter().any(is_nobodys)
     }
 
-    /// Whether keys' operations are validated and executed, as far as it is known.
+    /// Whether keys' operations are validated and executed, as far as known.
     fn may_keys_work(&self) -> bool {
         let has_function = self
             .functions
@@ -379,7 +379,7 @@ impl Installation {
         }
     }
 
-    /// Validations of other modules that reach keys, and those that can act as the owner.
+    /// Checks other modules' validations that reach keys, and those that can act as the owner.
     fn judge_others(&self, found: &mut Findings) {
         let delegate = match self.code {
             AccountCode::Delegation(delegate) => Some(delegate),
@@ -390,7 +390,7 @@ impl Installation {
             if is_nobodys(validation) {
                 found.add(FindingKind::ModuleUncertain, entity(validation.entity_id));
             }
-            // The owner can act as the owner.
+            // The owner may act as the owner.
             let is_owners = is_owners(validation);
             if delegate == Some(known::SEMI_MODULAR_ACCOUNT_7702)
                 && !is_owners
@@ -423,12 +423,12 @@ impl Installation {
     }
 }
 
-/// Whether the account does not show whose validation it is, and no event names a module.
+/// Whether neither the account nor an event shows whose validation it is.
 fn is_nobodys(validation: &ValidationState) -> bool {
     validation.module.is_zero() && !validation.is_module_certain
 }
 
-/// Whether a validation is one that can do everything: a global one, or that of an owner that is built in.
+/// Whether a validation can do everything: a global one, or a built-in owner's.
 fn is_owners(validation: &ValidationState) -> bool {
     let is_fallback = validation.is_module_certain
         && ModuleEntity::new(validation.module, validation.entity_id) == FALLBACK_VALIDATION;
@@ -623,7 +623,7 @@ mod tests {
 
     type Change = fn(&mut Installation);
 
-    /// Each finding, by what leads to it and to nothing else.
+    /// Each finding, with a change that leads to it alone.
     const CHANGES: &[(&[FindingKind], Change)] = {
         use FindingKind as K;
         &[
@@ -746,7 +746,7 @@ mod tests {
             (&[K::OtherValidationManagesKeys], |it| {
                 it.validations.push(other(vec![FUNCTIONS[4]], 1));
             }),
-            // The owner, and another key that is limited by other means.
+            // The owner, and another key limited by other means.
             (&[], |it| it.validations.push(other(vec![], 7))),
             (&[], |it| it.validations.push(other(vec![FUNCTIONS[1]], 7))),
             (&[], |it| it.validations.push(other(vec![EXECUTE, BATCH], 1))),
@@ -780,7 +780,7 @@ mod tests {
                     ..other(vec![RUNTIME, FUNCTIONS[1]], 3)
                 });
             }),
-            // A validation of nobody knows whom, which may be the module's.
+            // A validation of an unknown module, which may be the session key module.
             (&[K::ValidationMissing, K::ModuleUncertain], |it| {
                 it.validations[0].module = Address::ZERO;
                 it.validations[0].is_module_certain = false;
@@ -807,7 +807,7 @@ mod tests {
                 it.has_all_validations = false;
                 it.validations.remove(0);
             }),
-            // Without the direct-call validation, no validation makes them work.
+            // Without the direct-call validation, no validation makes keys work.
             (
                 &[
                     K::ValidationMissing,
@@ -828,7 +828,7 @@ mod tests {
     };
 
     #[test]
-    fn each_fault_is_found_by_itself() {
+    fn each_finding_has_its_own_cause() {
         for (position, (expected, change)) in CHANGES.iter().enumerate() {
             let mut installation = good();
             change(&mut installation);
@@ -865,7 +865,7 @@ mod tests {
         };
         assert_eq!(
             finding.to_string(),
-            "the module's validation is for other functions than executeWithSessionKey \
+            "the module's validation applies to functions other than executeWithSessionKey \
              (entity 0x80000001: addSessionKey)"
         );
         assert_eq!(installation.entity_id(), Some(ENTITY));

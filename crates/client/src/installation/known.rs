@@ -1,9 +1,9 @@
-//! Contracts of the ERC-6900 v0.8 stack that are at the same addresses on every chain that has them.
+//! Contracts of the ERC-6900 v0.8 stack with the same address on every chain.
 
 use crate::v08::known;
 use alloy::primitives::{Address, address};
 
-/// Address, name, and length of the code in bytes where it is known.
+/// Address, name, and length of the code in bytes if known.
 const KNOWN: [(Address, &str, Option<usize>); 16] = [
     (known::MODULAR_ACCOUNT, "ModularAccount 2.0.0", Some(23_273)),
     (
@@ -75,15 +75,15 @@ const KNOWN: [(Address, &str, Option<usize>); 16] = [
     (session_key_bindings::ENTRY_POINT_V07, "EntryPoint 0.7", None),
 ];
 
-/// The name of a deployed contract of the ERC-6900 v0.8 stack, by its address and the length of its code in bytes. `None`: the
-/// contract is not known, or its code is not of the known contract's length.
+/// Returns the name of a deployed contract of the ERC-6900 v0.8 stack, by its address and the length of its
+/// code in bytes. `None`: the contract is not known, or the length differs.
 #[must_use]
 pub fn known_v08_contract(address: Address, code_length: usize) -> Option<&'static str> {
     let (_, name, length) = KNOWN.iter().find(|(known, ..)| *known == address)?;
     length.is_none_or(|length| length == code_length).then_some(*name)
 }
 
-/// Whether a known delegate (EIP-7702) is at an address, in any version.
+/// Whether the address is a known EIP-7702 delegate, of any version.
 pub(super) fn is_known_delegate(address: Address) -> bool {
     [
         known::SEMI_MODULAR_ACCOUNT_7702,
@@ -97,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_contract_is_known_by_address_and_length() {
+    fn a_contract_is_recognized_by_address_and_length() {
         assert_eq!(
             known_v08_contract(known::SEMI_MODULAR_ACCOUNT_7702, 23_741),
             Some("SemiModularAccount7702 1.0.0")
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn no_contract_is_known_twice() {
+    fn known_contracts_are_distinct() {
         let mut addresses = KNOWN.map(|(address, ..)| address);
         addresses.sort();
         assert!(addresses.windows(2).all(|pair| pair[0] != pair[1]));

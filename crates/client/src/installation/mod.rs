@@ -1,6 +1,6 @@
-//! How an ERC-6900 v0.8 account has the session key module, and whether that is safe.
+//! How an ERC-6900 v0.8 account has the session key module installed, and whether that is safe.
 //!
-//! [`Installation::read`] asks a node; [`Installation::findings`] judges what it answered, and asks nobody.
+//! [`Installation::read`] queries a node; [`Installation::findings`] judges the answers, without I/O.
 
 mod findings;
 mod known;
@@ -15,7 +15,7 @@ use crate::{
 };
 use alloy::primitives::{Address, Selector};
 
-/// What runs behind an account's address.
+/// The code behind an account's address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum AccountCode {
@@ -28,7 +28,7 @@ pub enum AccountCode {
 }
 
 impl AccountCode {
-    /// The contract with the account's code, if it is another one.
+    /// Returns the contract with the account's code, if it is another one.
     #[must_use]
     pub const fn implementation(self) -> Option<Address> {
         match self {
@@ -38,46 +38,47 @@ impl AccountCode {
     }
 }
 
-/// How the account has a function.
+/// A function of an account.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FunctionState {
     /// Selector of the function.
     pub selector: Selector,
     /// The module behind it: the account itself for its own functions, zero if there is none.
     pub module: Address,
-    /// Whether anybody may call it.
+    /// Whether anyone may call it without validation.
     pub skips_runtime_validation: bool,
-    /// Whether global validations are for it.
+    /// Whether global validations apply to it.
     pub allows_global_validation: bool,
     /// Hooks that run around it.
     pub hooks: Vec<HookConfig>,
 }
 
-/// How the account has a validation.
+/// A validation of an account.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ValidationState {
-    /// The module that validates; zero for an owner that is built in, and where it is not known.
+    /// The validating module; zero for a built-in owner, and if it is not known.
     pub module: Address,
-    /// The account's number for it; [`DIRECT_CALL_ENTITY_ID`](crate::v08::DIRECT_CALL_ENTITY_ID) for a direct-call validation.
+    /// The entity id; [`DIRECT_CALL_ENTITY_ID`](crate::v08::DIRECT_CALL_ENTITY_ID) for a direct-call
+    /// validation.
     pub entity_id: u32,
     /// What it may be used for.
     pub flags: ValidationFlags,
-    /// Hooks before its validations.
+    /// Validation hooks.
     pub validation_hooks: Vec<HookConfig>,
-    /// Hooks around its executions.
+    /// Execution hooks.
     pub execution_hooks: Vec<HookConfig>,
-    /// The functions that it is for.
+    /// The functions that it applies to.
     pub selectors: Vec<Selector>,
-    /// Whether the account shows that the entity is this module's. Accounts that look at the entity id alone do not, unless their
-    /// storage is laid out as that of Modular Account v2: then the module is as the latest known event of installation has it, or
-    /// zero if there is none.
+    /// Whether the account shows that the entity belongs to this module. Accounts that identify validations
+    /// by entity id alone do not, unless their storage layout is that of Modular Account v2: then the module
+    /// is the one in the latest known installation event, or zero if there is none.
     pub is_module_certain: bool,
-    /// Whether the module is, by its id, some version of the session key module.
+    /// Whether the module identifies as some version of the session key module.
     pub is_session_key_module: bool,
 }
 
 impl ValidationState {
-    /// Whether anything of it is there.
+    /// Whether any of it is installed.
     const fn is_there(&self) -> bool {
         self.flags.0 != 0
             || !(self.selectors.is_empty()
@@ -86,34 +87,35 @@ impl ValidationState {
     }
 }
 
-/// What an account says of itself and of the session key module, in one block.
+/// The state of an account and of its session key module, in one block.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Installation {
-    /// The block that everything is of.
+    /// The block that everything was read at.
     pub block: Head,
     /// The account.
     pub account: Address,
-    /// What runs there.
+    /// The code behind its address.
     pub code: AccountCode,
-    /// `accountId()`: vendor, name and version, as the account says.
+    /// `accountId()`: vendor, name and version.
     pub account_id: String,
-    /// The EntryPoint that it trusts.
+    /// Its EntryPoint.
     pub entry_point: Address,
-    /// The session key module that is looked for.
+    /// The session key module in question.
     pub module: Address,
-    /// The module's functions, in the order of its manifest; then `execute` and `executeBatch`; then those of modules that events
-    /// or validations name beside, at most 256.
+    /// The module's functions, in the order of its manifest; then `execute` and `executeBatch`; then other
+    /// modules' functions named by events or validations, at most 256.
     pub functions: Vec<FunctionState>,
-    /// All validations of the account that are known, the module's and others, by entity id.
+    /// All known validations of the account, by entity id.
     pub validations: Vec<ValidationState>,
-    /// Whether the node showed everything that was ever installed, and all of it was looked at. If not, validations of entity ids
-    /// that the caller named are known, the module's direct-call validation, and what was found nevertheless.
+    /// Whether the node returned everything that was ever installed, and all of it was checked. If not, the
+    /// validations listed are those of the given entity ids, the module's direct-call validation, and
+    /// whatever else was found.
     pub has_all_validations: bool,
-    /// Blocks whose events are not known, with the reason.
+    /// Blocks whose events could not be read, with the reason.
     pub missing_blocks: Vec<MissingBlocks>,
-    /// How many validations and functions were not looked at: beyond the first 256 of each.
+    /// The number of validations and functions not checked: those beyond the first 256 of each.
     pub entries_left_out: usize,
-    /// How many session keys the module keeps for the account; `None`: it does not say.
+    /// The number of session keys the module has for the account; `None`: it does not return it.
     pub session_keys: Option<usize>,
 }

@@ -1,4 +1,4 @@
-//! Reads how an account has the module.
+//! Reads how an account has the module installed.
 
 use super::{
     AccountCode, FunctionState, Installation, ValidationState,
@@ -25,32 +25,32 @@ use futures_util::future::try_join_all;
 use session_key_bindings::{IModule, ValidationData};
 use std::collections::BTreeSet;
 
-/// Where a proxy keeps the address of its implementation (ERC-1967).
+/// The ERC-1967 slot of a proxy's implementation.
 const IMPLEMENTATION_SLOT: B256 = b256!("360894a13ba1a3210667c828492db98dca3e2076cc3735a920a3ca505d382bbc");
 
-/// Where Modular Account v2 keeps its validations: base of a mapping from `entity id << 8`.
+/// The base slot of Modular Account v2's validations, a mapping from `entity id << 8`.
 const VALIDATIONS: B256 = b256!("596912a710dec01bac203cb0ed2c7e56a2ce6b2a68276967fff6dd57561bdd02");
 
-/// Where a module's address is in a word.
+/// The position of a module's address in a word.
 const LOW_160_BITS: B256 = b256!("000000000000000000000000ffffffffffffffffffffffffffffffffffffffff");
 
-/// What the code of an account that delegates begins with (EIP-7702); the delegate's address follows.
+/// The prefix of a delegating account's code (EIP-7702); the delegate's address follows.
 const DESIGNATOR: [u8; 3] = [0xef, 0x01, 0x00];
 
-/// How the ids of the module's versions begin.
+/// The common prefix of the ids of the module's versions.
 const MODULE_ID: &str = "session-keys.session-key-module.";
 
-/// The most validations that are looked at, and the most functions of other modules.
+/// The maximum number of validations checked, and of other modules' functions.
 const MAX_ENTRIES: usize = 256;
 
-/// The most requests for logs, where a node does not answer those of the whole chain at once.
+/// The maximum number of log requests, if the node cannot return the whole chain's at once.
 const MAX_LOG_REQUESTS: usize = 1_000;
 
-/// After so many ranges of blocks that the node does not answer, it is not asked for more.
+/// The maximum number of unanswered block ranges before giving up.
 const MAX_MISSING: usize = 16;
 
 impl Installation {
-    /// Reads how the account has this module, in the newest block. See [`read_at`](Self::read_at).
+    /// Reads how the account has this module installed, in the latest block. See [`read_at`](Self::read_at).
     pub async fn read(
         node: &Node,
         account: Address,
@@ -61,13 +61,14 @@ impl Installation {
         Self::read_at(node, account, module, entity_ids, &head).await
     }
 
-    /// Reads how the account has this module, all of it in one block. `None`: there is code, but not that of an ERC-6900 v0.8
-    /// account (it does not answer `accountId()`, `entryPoint()`, `getExecutionData` and `getValidationData` by their ABI); or there
-    /// is none.
+    /// Reads how the account has this module installed, all in one block. `None`: there is no code, or not
+    /// that of an ERC-6900 v0.8 account (it does not answer `accountId()`, `entryPoint()`, `getExecutionData`
+    /// and `getValidationData` by their ABI).
     ///
-    /// Which validations an account has is in its events alone. A node that limits them is asked page by page, with at most 1,000
-    /// requests. Where any are missing, [`has_all_validations`](Self::has_all_validations) is false; the entity ids in
-    /// `entity_ids` are looked at in any case.
+    /// Only events show which validations an account has. A node that limits log requests is queried page by
+    /// page, with at most 1,000 requests. If any are missing,
+    /// [`has_all_validations`](Self::has_all_validations) is false; the entity ids in `entity_ids` are
+    /// checked in any case.
     #[tracing::instrument(level = "debug", skip_all, fields(%account, %module, block = head.number))]
     pub async fn read_at(
         node: &Node,
@@ -80,8 +81,9 @@ impl Installation {
         Self::read_with(node, account, module, entity_ids, head, at, true).await
     }
 
-    /// What the account's views alone say: of validations, those of these entity ids. No logs are asked for, so other validations are
-    /// [not known](Self::has_all_validations). Each view is of the newest block, which nodes behind one address need not agree on.
+    /// Reads only the account's views, and the validations of these entity ids. No logs are requested, so
+    /// other validations are [not known](Self::has_all_validations). Each view is of the latest block, on
+    /// which nodes behind one address may disagree.
     #[tracing::instrument(level = "debug", skip_all, fields(%account, %module))]
     pub async fn read_views(
         node: &Node,
@@ -129,7 +131,7 @@ impl Installation {
                 missing: vec![MissingBlocks {
                     from: 0,
                     to: head.number,
-                    reason: "not asked for".to_owned(),
+                    reason: "not requested".to_owned(),
                 }],
                 ..Events::default()
             }
@@ -142,7 +144,7 @@ impl Installation {
             missing_blocks.push(MissingBlocks {
                 from: 0,
                 to: head.number,
-                reason: "the node leaves out events of what the account has".to_owned(),
+                reason: "the node omits events of what the account has".to_owned(),
             });
         }
         let entries_left_out = validations_left_out.saturating_add(functions_left_out);
@@ -163,19 +165,19 @@ impl Installation {
     }
 }
 
-/// What an account's events say was ever installed.
+/// Everything that an account's events say was installed.
 #[derive(Default)]
 struct Events {
     /// Validations, in order.
     validations: Vec<(Address, u32)>,
     /// Functions of modules.
     functions: BTreeSet<Selector>,
-    /// Blocks whose events are not known.
+    /// Blocks whose events could not be read.
     missing: Vec<MissingBlocks>,
 }
 
 impl Events {
-    /// The module that was installed last under an entity id.
+    /// Returns the module last installed under an entity id.
     fn latest(&self, entity_id: u32) -> Option<Address> {
         let mut installed = self.validations.iter().rev();
         installed
@@ -204,7 +206,7 @@ impl Events {
         }
     }
 
-    /// Whether the account has something that no event says was installed.
+    /// Whether the account has something that no event installed.
     fn contradict(
         &self,
         module: Address,

@@ -1,4 +1,4 @@
-//! The journal of one process.
+//! A journal in memory, for one process.
 
 use super::{Acquired, IntentId, IntentRecord, Journal, JournalError, Lane, Lease, ProcessId, Scope};
 use crate::operation::Outcome;
@@ -9,8 +9,8 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-/// Keeps intents as long as the process lives. A name ([`id`](crate::operation::Operation::id)) holds as long, too: after a
-/// restart nothing is known of what was on its way.
+/// Keeps intents while the process lives. Names ([`id`](crate::operation::Operation::id)) last as long: after
+/// a restart, pending operations are unknown.
 #[derive(Debug, Default)]
 pub struct MemoryJournal {
     store: Mutex<Store>,
@@ -19,13 +19,13 @@ pub struct MemoryJournal {
 #[derive(Debug, Default)]
 struct Store {
     leases: BTreeMap<Lane, Lease>,
-    /// Epochs go on rising after a lane was given back.
+    /// Epochs keep rising after a lane was released.
     epochs: BTreeMap<Lane, u64>,
     records: BTreeMap<IntentId, Stored>,
     names: BTreeMap<(Scope, String), IntentId>,
     unsettled: BTreeMap<Lane, BTreeSet<(u64, IntentId)>>,
     untold: BTreeMap<(Scope, B256), BTreeSet<(u64, IntentId)>>,
-    /// Included records by nonce. Several can have the same one, until the chain is asked again.
+    /// Included records by nonce. Several may share one until the chain is asked again.
     included: BTreeMap<Lane, BTreeSet<(U256, u64, IntentId)>>,
     spent: BTreeMap<Lane, BTreeSet<IntentId>>,
     written: u64,
@@ -33,19 +33,19 @@ struct Store {
 
 #[derive(Clone, Debug)]
 struct Stored {
-    /// Place in the order of first writing.
+    /// Position in the order of first writing.
     order: u64,
     record: IntentRecord,
 }
 
 impl MemoryJournal {
-    /// An empty journal.
+    /// Creates an empty journal.
     pub fn new() -> Self {
         Self::default()
     }
 
     fn store(&self) -> MutexGuard<'_, Store> {
-        // Nothing in here panics halfway.
+        // No code panics while it holds the lock.
         self.store.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -96,7 +96,7 @@ impl Store {
         Ok(record)
     }
 
-    /// Puts a record in place of the one with its id, or removes that.
+    /// Replaces the record with this id, or removes it.
     fn set(&mut self, id: IntentId, stored: Option<Stored>) {
         self.unindex(id);
         match stored {

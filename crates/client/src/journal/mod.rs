@@ -1,11 +1,13 @@
-//! What was asked for, what was signed for it, and what became of it: written down before it leaves.
+//! The journal: what was requested, what was signed for it, and its outcome, recorded before anything is
+//! sent.
 //!
-//! A [`Journal`] holds [`IntentRecord`]s: one for each thing that a caller wants done once, with every operation that was signed
-//! for it. The client writes an operation before it sends it and the outcome when the chain has decided it, so a process that
-//! starts again finds what was on its way.
+//! A [`Journal`] stores [`IntentRecord`]s: one for each request to be carried out once, with every operation
+//! signed for it. The client records an operation before it sends it, and the outcome once the chain has
+//! decided it, so a restarted process finds what was pending.
 //!
-//! [`MemoryJournal`] is the default and forgets with the process. `SqliteJournal` (feature `sqlite`) keeps one file on one
-//! machine, which several processes may share. Other stores implement [`Journal`]: small methods that store and compare.
+//! [`MemoryJournal`] is the default, and lasts as long as the process. `SqliteJournal` (feature `sqlite`)
+//! keeps a file on one machine, which several processes may share. Other stores implement [`Journal`]: small
+//! methods that store and compare.
 
 #[cfg(feature = "conformance")]
 pub mod conformance;
@@ -29,48 +31,50 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// The right to sign for a lane, for a while. Every operation is written in the transaction that checks it.
+/// The right to sign for a lane, for a limited time. Every operation is recorded in the transaction that
+/// checks it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lease {
     /// The lane.
     pub lane: Lane,
-    /// Whose it is.
+    /// The holding process.
     pub holder: ProcessId,
-    /// Rises with every holder, so that a holder of the past is recognized.
+    /// Rises with every holder, to detect past holders.
     pub epoch: u64,
-    /// When it ends unless it is renewed, milliseconds since the Unix epoch.
+    /// When it expires unless renewed, in milliseconds since the Unix epoch.
     pub until: u64,
 }
 
 /// The answer to [`Journal::acquire`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Acquired {
-    /// The lane is the caller's.
+    /// The caller now holds the lane.
     Lease {
         /// The lease.
         lease: Lease,
-        /// The lease before it, if it was another process's and was not given back: that process is gone, or slow.
+        /// The previous lease, if it was another process's and was not released: that process died, or is
+        /// slow.
         lapsed: Option<Lease>,
     },
-    /// Another process has it, until then unless it renews it (milliseconds since the Unix epoch).
+    /// Another process holds it, until then unless renewed (milliseconds since the Unix epoch).
     Held {
-        /// Whose it is.
+        /// The holding process.
         holder: ProcessId,
-        /// When it ends.
+        /// When the lease expires.
         until: u64,
     },
 }
 
-/// A journal could not do what it was asked for. Nothing of it was written.
+/// A journal failed. Nothing was written.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 #[serde(tag = "error", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum JournalError {
-    /// The lease is over, or another process has the lane.
+    /// The lease expired, or another process holds the lane.
     #[error("the lease on the lane was lost")]
     LeaseLost,
 
-    /// Somebody has changed the record since it was read.
+    /// The record has changed since it was read.
     #[error("intent {id} was changed in the meantime")]
     Conflict {
         /// The intent.
@@ -89,30 +93,30 @@ pub enum JournalError {
     /// The store failed.
     #[error("the journal failed: {message}")]
     Store {
-        /// The store's words, without secrets.
+        /// The store's message, without secrets.
         message: String,
     },
 
-    /// A record cannot be read: it was written by a later version, or was damaged.
+    /// A record cannot be read: it was written by a later version, or is damaged.
     #[error("the journal holds a record that cannot be read: {message}")]
     Unreadable {
-        /// Which, and why.
+        /// The record, and the problem.
         message: String,
     },
 }
 
-/// Where intents and their operations are kept.
+/// Stores intents and their operations.
 ///
-/// The client calls it; an implementation stores and compares, and decides nothing. All times are milliseconds since the Unix
-/// epoch and come from the caller. Every method is atomic: it happens whole or not at all, and what it has answered `Ok` to
-/// survives whatever the store is built to survive. A write whose future was dropped either happens before whatever is asked next, or not
-/// at all.
+/// The client calls it; an implementation stores and compares, and makes no decisions. All times are
+/// milliseconds since the Unix epoch, given by the caller. Every method is atomic, and what it has confirmed
+/// with `Ok` is as durable as the store. A write whose future was dropped either happens before the next
+/// call, or not at all.
 ///
 /// `session_key_client::journal::conformance` (feature `conformance`) tests an implementation.
 #[async_trait]
 pub trait Journal: fmt::Debug + Send + Sync {
-    /// Takes a lane for `holder` until `until`. A lane that is free, whose lease is over at `now`, or that is the holder's
-    /// already is taken, with the next epoch.
+    /// Acquires a lane for `holder` until `until`: if it is free, its lease has expired at `now`, or the
+    /// holder already has it. Starts the next epoch.
     async fn acquire(
         &self,
         lane: &Lane,
@@ -121,19 +125,20 @@ pub trait Journal: fmt::Debug + Send + Sync {
         until: u64,
     ) -> Result<Acquired, JournalError>;
 
-    /// Extends a lease to `until`, if lane, holder and epoch are still those of the store; also one that is over, as long as
-    /// nobody else has taken the lane.
+    /// Extends a lease to `until`, if lane, holder and epoch still match the store's; even an expired one,
+    /// unless another process has acquired the lane.
     ///
     /// # Errors
     ///
     /// [`JournalError::LeaseLost`].
     async fn renew(&self, lease: &Lease, until: u64) -> Result<Lease, JournalError>;
 
-    /// Gives a lane back. No error if the lease was lost.
+    /// Releases a lane. No error if the lease was lost.
     async fn release(&self, lease: &Lease) -> Result<(), JournalError>;
 
-    /// Writes a record: a new one (`version` 0), or a change of one that is in the store with this `version`. Returns it with
-    /// its new version. With a lease, the lease is checked in the same transaction, by lane, holder, epoch, and its end at `now`.
+    /// Writes a record: a new one (`version` 0), or a change of a stored one with the same `version`. Returns
+    /// it with its new version. A given lease is checked in the same transaction, by lane, holder, epoch, and
+    /// expiry at `now`.
     ///
     /// A name is unique within its [`Scope`] among records that hold it ([`IntentRecord::holds_name`]).
     ///
@@ -150,40 +155,40 @@ pub trait Journal: fmt::Debug + Send + Sync {
         written.into_iter().next().ok_or(JournalError::Conflict { id })
     }
 
-    /// Writes several records as [`put`](Self::put) does, one after the other, all or none of them. Returns them in the same
-    /// order. A record finds what those before it have changed: the version of the same record, or a name.
+    /// Writes several records in order, like [`put`](Self::put), all or none. Returns them in the same order.
+    /// Each record sees the changes of those before it: versions, and names.
     async fn put_all(
         &self,
         records: Vec<IntentRecord>,
         lease: Option<(&Lease, u64)>,
     ) -> Result<Vec<IntentRecord>, JournalError>;
 
-    /// A record.
+    /// Returns a record.
     async fn intent(&self, id: IntentId) -> Result<Option<IntentRecord>, JournalError>;
 
-    /// The record that holds a name.
+    /// Returns the record that holds a name.
     async fn named(&self, scope: &Scope, name: &str) -> Result<Option<IntentRecord>, JournalError>;
 
-    /// The records of a lane that are not final ([`IntentRecord::is_final`] is false), in the order in which they were first
-    /// written.
+    /// Returns a lane's records that are not final ([`IntentRecord::is_final`] is false), in order of first
+    /// writing.
     async fn unsettled(&self, lane: &Lane) -> Result<Vec<IntentRecord>, JournalError>;
 
-    /// The records of a scope that ask for the same and are untold ([`IntentRecord::is_untold`]), in the order in which they were
-    /// first written.
+    /// Returns a scope's untold records ([`IntentRecord::is_untold`]) with this request, in order of first
+    /// writing.
     async fn untold(&self, scope: &Scope, request: B256) -> Result<Vec<IntentRecord>, JournalError>;
 
-    /// The lanes of an account, on one chain, that have unsettled records. `None`: of all accounts.
+    /// Returns an account's lanes, on one chain, that have unsettled records. `None`: those of all accounts.
     async fn unsettled_lanes(&self, account: Option<(u64, Address)>) -> Result<Vec<Lane>, JournalError>;
 
-    /// The highest sequence number of a lane that a record of this journal says was included, with the record; `None` if
-    /// there is none.
+    /// Returns the included record with a lane's highest sequence number in this journal; `None` if there is
+    /// none.
     async fn highest_included(&self, lane: &Lane) -> Result<Option<IntentRecord>, JournalError>;
 
-    /// Removes the spent records of a lane ([`IntentRecord::is_spent`]), but the one that
-    /// [`highest_included`](Self::highest_included) answers: a node that is behind does not know its nonce.
+    /// Removes a lane's spent records ([`IntentRecord::is_spent`]), except the one that
+    /// [`highest_included`](Self::highest_included) returns: a lagging node does not know its nonce.
     async fn prune(&self, lane: &Lane) -> Result<(), JournalError>;
 
-    /// The records of an account on a chain, in the order in which they were first written: to be looked at.
+    /// Returns an account's records on a chain, in order of first writing, for display.
     async fn intents(&self, chain_id: u64, account: Address) -> Result<Vec<IntentRecord>, JournalError>;
 
     /// Removes a record.

@@ -1,4 +1,4 @@
-//! A journal that is not waited for without end.
+//! A journal with a time limit.
 
 use super::{Acquired, IntentId, IntentRecord, Journal, JournalError, Lane, Lease, ProcessId, Scope};
 use alloy::primitives::{Address, B256};
@@ -6,10 +6,10 @@ use async_trait::async_trait;
 use std::{future::Future, sync::Arc, time::Duration};
 use tokio::time::timeout;
 
-/// How long an access may take. Whoever holds a lane's turn meanwhile keeps others waiting.
+/// Time limit of an access. Whoever holds a lane's turn meanwhile keeps others waiting.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A journal whose accesses fail if they take too long. A write that is given up on may have happened all the same, as after any
+/// A journal whose accesses fail if they take too long. An abandoned write may have happened, as after any
 /// other failure of a store.
 #[derive(Debug)]
 pub(crate) struct Patient(pub(crate) Arc<dyn Journal>);
@@ -93,7 +93,7 @@ mod tests {
     use std::future::pending;
 
     #[tokio::test(start_paused = true)]
-    async fn a_store_that_does_not_come_back_is_given_up_on() {
+    async fn a_store_that_hangs_times_out() {
         let access = patiently(pending::<Result<(), JournalError>>());
         assert!(matches!(access.await, Err(JournalError::Store { .. })));
         assert_eq!(patiently(async { Ok(7) }).await, Ok(7));

@@ -1,4 +1,4 @@
-//! What a journal holds.
+//! The records of a journal.
 
 use crate::{
     operation::{Included, NotTaken, Outcome, Void},
@@ -9,8 +9,8 @@ use alloy::primitives::{Address, B256, FixedBytes, U256, aliases::U192};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// A sequence of nonces: operations of one account with one nonce key, on one EntryPoint of one chain. They are included in the
-/// order of their nonces.
+/// A sequence of nonces: operations of one account with one nonce key, on one EntryPoint of one chain. They
+/// are included in order of their nonces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Lane {
@@ -34,7 +34,7 @@ impl fmt::Display for Lane {
     }
 }
 
-/// What names are unique in: a signer of an account on a chain.
+/// The scope in which names are unique: a signer of an account on a chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Scope {
@@ -42,11 +42,11 @@ pub struct Scope {
     pub chain_id: u64,
     /// The account.
     pub account: Address,
-    /// Who signs.
+    /// The signer.
     pub signer: Address,
 }
 
-/// Identifies an intent: 16 random bytes.
+/// The id of an intent: 16 random bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct IntentId(pub FixedBytes<16>);
@@ -57,7 +57,7 @@ impl fmt::Display for IntentId {
     }
 }
 
-/// Identifies a run of a process: 16 random bytes.
+/// The id of a process run: 16 random bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ProcessId(pub FixedBytes<16>);
@@ -68,7 +68,7 @@ impl fmt::Display for ProcessId {
     }
 }
 
-/// A moment in a process: by the clock of the machine, which may jump, and by a count that never runs backwards.
+/// A moment in a process: by the system clock, which may jump, and by a counter that never runs backwards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Moment {
@@ -76,7 +76,7 @@ pub struct Moment {
     pub at: u64,
     /// The process.
     pub process: ProcessId,
-    /// Its count.
+    /// The counter's value.
     pub sequence: u64,
 }
 
@@ -90,36 +90,36 @@ pub struct BlockRef {
     pub hash: B256,
 }
 
-/// The depth at which a void operation is believed to stay void.
+/// The depth at which a void operation is assumed to stay void.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum VoidDepth {
     /// The node's `finalized` block.
     Finalized,
-    /// So many blocks below the latest one.
+    /// This many blocks below the latest one.
     Blocks(u64),
 }
 
-/// How far a kept operation came on its way out of the process.
+/// How far a recorded operation got on its way out of the process.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Handover {
-    /// Written. Whether it left the process is not known.
+    /// Recorded. It is unknown whether it left the process.
     Written,
     /// It never left: no connection was made.
     NeverLeft,
-    /// It was sent; there was no answer, or none that says whether it was taken.
+    /// It was sent, without an answer that says whether it was accepted.
     NoAnswer,
-    /// Somebody said that they have it.
+    /// A receiver confirmed that it has it.
     InPool,
-    /// Somebody said that they do not take it. Whoever saw it can still include it.
+    /// A receiver refused it. Anyone who saw it can still include it.
     NotTaken(NotTaken),
 }
 
 impl Handover {
-    /// Whether somebody outside may have the operation.
+    /// Whether anyone outside may have the operation.
     pub const fn may_have_left(&self) -> bool {
         !matches!(self, Self::NeverLeft)
     }
@@ -129,90 +129,91 @@ impl Handover {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NoncePast {
-    /// A block in which it is, seen while the block was new.
+    /// A block in which it is, seen when the block was new.
     pub block: BlockRef,
     /// The other operation that used the nonce, if its event was found.
     pub used_by: Option<B256>,
 }
 
-/// An operation's nonce is above the lane's next one, and no operation that the journal knows has that one.
+/// An operation's nonce is above the lane's next one, and no operation in the journal has that one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NonceGap {
-    /// The lane's next nonce: the lowest that is missing.
+    /// The lane's next nonce: the lowest missing one.
     pub next: U256,
     /// The block in which this was first seen.
     pub block: BlockRef,
 }
 
-/// An operation that was signed for an intent.
+/// An operation signed for an intent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct OperationRecord {
     /// The operation, with its signature and hash.
     pub signed: SignedOperation,
-    /// The latest block when it was made.
+    /// The latest block when it was created.
     pub made: BlockRef,
-    /// What the model said, if it could not be sure: the key's plugin may not enforce a rule that the operation breaks.
+    /// The model's verdict, if it was uncertain: the key's plugin may not enforce a rule that the operation
+    /// breaks.
     pub doubt: Option<Verdict>,
-    /// How far it came.
+    /// How far it got.
     pub handover: Handover,
-    /// Set while the lane's nonce is past the operation's.
+    /// Set while the lane's nonce is past its own.
     pub nonce_past: Option<NoncePast>,
-    /// Set while it waits for nonces below its own that no known operation has.
+    /// Set while it waits for lower nonces that no known operation has.
     pub nonce_gap: Option<NonceGap>,
     /// Set once it can never be included.
     pub void: Option<Void>,
-    /// Set while the canonical chain includes it, as far as is known.
+    /// Set while the canonical chain includes it, as far as known.
     pub included: Option<Included>,
 }
 
 impl OperationRecord {
-    /// The operation's nonce.
+    /// Returns the operation's nonce.
     pub const fn nonce(&self) -> U256 {
         self.signed.operation.nonce
     }
 
-    /// Whether it can still be included, as far as is known.
+    /// Whether it can still be included, as far as known.
     pub const fn is_open(&self) -> bool {
         self.included.is_none() && self.void.is_none() && self.handover.may_have_left()
     }
 }
 
-/// Something that a caller wants done once, with every operation that was signed for it.
+/// A request to be carried out once, with every operation signed for it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct IntentRecord {
-    /// Which intent.
+    /// The intent's id.
     pub id: IntentId,
     /// Rises with every change; 0 for a record that was never written.
     pub version: u64,
     /// The lane of its operations.
     pub lane: Lane,
-    /// Who signs.
+    /// The signer.
     pub signer: Address,
     /// The caller's name for it.
     pub name: Option<String>,
-    /// Identifies what is asked for: equal for equal calls.
+    /// Identifies the request: equal for equal calls.
     pub request: B256,
-    /// The session keys that it grants something to, or rotates to or from.
+    /// The session keys that it grants to, or rotates.
     pub grants_to: Vec<Address>,
-    /// When it was asked for.
+    /// When it was requested.
     pub asked: Moment,
-    /// When the caller's patience ends, milliseconds since the Unix epoch.
+    /// The caller's deadline, in milliseconds since the Unix epoch.
     pub deadline: u64,
-    /// When its caller was given an error, or went away; and which process wrote that down.
+    /// When its caller got an error or went away, and the process that recorded it.
     pub given_up: Option<Moment>,
-    /// Whether its caller was told that it is included.
+    /// Whether its caller was told of its inclusion.
     pub told: bool,
-    /// An equal intent that was asked for later, and was told that this one had happened.
+    /// A later equal intent that was told of this one's inclusion.
     pub told_to: Option<IntentId>,
     /// Its operations, oldest first.
     pub operations: Vec<OperationRecord>,
 }
 
 impl IntentRecord {
-    /// What names are unique in.
+    /// Returns the scope of its name.
     pub const fn scope(&self) -> Scope {
         Scope {
             chain_id: self.lane.chain_id,
@@ -221,12 +222,12 @@ impl IntentRecord {
         }
     }
 
-    /// What became of it, as far as this record knows.
+    /// Returns its outcome, as far as this record knows.
     pub fn outcome(&self) -> Outcome {
         Outcome::of(&self.operations)
     }
 
-    /// Whether nothing about it can change any more, and its caller knows or is known to be gone.
+    /// Whether nothing about it can change, and its caller knows or is known to be gone.
     pub fn is_final(&self) -> bool {
         match self.outcome() {
             Outcome::Included(included) => {
@@ -237,7 +238,8 @@ impl IntentRecord {
         }
     }
 
-    /// Whether it is included and nobody knows: its caller was given an error before. The next equal intent is told.
+    /// Whether it is included without anyone knowing: its caller got an error before. The next equal intent
+    /// is told.
     pub fn is_untold(&self) -> bool {
         self.given_up.is_some()
             && !self.told
@@ -245,7 +247,7 @@ impl IntentRecord {
             && matches!(self.outcome(), Outcome::Included(_))
     }
 
-    /// Whether the record can go: nothing about it can change, and nobody will ask for it.
+    /// Whether the record can be removed: nothing about it can change, and no one will ask for it.
     pub fn is_spent(&self) -> bool {
         self.is_final()
             && self.name.is_none()
@@ -255,8 +257,9 @@ impl IntentRecord {
             }
     }
 
-    /// Whether another operation with this nonce can be signed for it: every earlier one never left the process, is void, was included
-    /// with its calls reverted and stays so, or has the same nonce, which excludes it.
+    /// Whether another operation with this nonce can be signed for it: every earlier one never left the
+    /// process, is void, was included with its calls reverted for good, or has the same nonce, which excludes
+    /// it.
     pub fn can_be_signed_with(&self, nonce: U256) -> bool {
         self.operations.iter().all(|operation| match &operation.included {
             Some(included) => !included.success && included.is_final,
@@ -264,30 +267,31 @@ impl IntentRecord {
         })
     }
 
-    /// Whether it keeps its name: it is on its way, or was included. A name of what never left, or is void, is free again.
+    /// Whether it keeps its name: it is pending, or was included. The name of one that never left, or is
+    /// void, is free again.
     pub fn holds_name(&self) -> bool {
         self.name.is_some() && !matches!(self.outcome(), Outcome::Void(_) | Outcome::NeverSent)
     }
 
-    /// The operations that can still be included, as far as is known.
+    /// Returns the operations that can still be included, as far as known.
     pub fn open_operations(&self) -> impl Iterator<Item = &OperationRecord> {
         self.operations.iter().filter(|operation| operation.is_open())
     }
 }
 
-/// A plain transaction that was signed, with what it was signed for. It is kept from before it is sent until whoever asked was told
-/// what became of it.
+/// A signed plain transaction, with its request. It is kept from before it is sent until its requester knows
+/// the outcome.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TransactionRecord {
     /// The chain.
     pub chain_id: u64,
-    /// Who sends it.
+    /// The sender.
     pub sender: Address,
-    /// Identifies what was asked for: equal for equal arguments.
+    /// Identifies the request: equal for equal arguments.
     pub request: B256,
-    /// When it was signed, milliseconds since the Unix epoch.
+    /// When it was signed, in milliseconds since the Unix epoch.
     pub signed_at: u64,
-    /// Whatever the caller wants to know of it later.
+    /// The caller's data.
     pub note: serde_json::Value,
     /// The transaction.
     pub signed: SignedTransaction,

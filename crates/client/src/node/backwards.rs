@@ -1,4 +1,4 @@
-//! Logs of a contract, from a block backwards, as many at once as the node answers.
+//! Reads a contract's logs backwards from a block, as many at once as the node allows.
 
 use super::{LogFilter, Node};
 use crate::request::{RequestError, patiently};
@@ -7,7 +7,7 @@ use futures_util::{StreamExt, stream};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 
-/// The most requests in flight.
+/// The maximum number of requests in flight.
 const SIDE_BY_SIDE: usize = 8;
 
 /// Blocks whose logs could not be read.
@@ -15,16 +15,16 @@ const SIDE_BY_SIDE: usize = 8;
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct MissingBlocks {
-    /// The first.
+    /// The first block.
     pub from: u64,
-    /// The last.
+    /// The last block.
     pub to: u64,
-    /// Why.
+    /// The reason.
     pub reason: String,
 }
 
 impl MissingBlocks {
-    /// The block of a log that cannot be read.
+    /// The block of a malformed log.
     pub(crate) fn of_malformed(log: &Log, what: &str) -> Self {
         let block = log.block_number.unwrap_or_default();
         Self {
@@ -35,26 +35,26 @@ impl MissingBlocks {
     }
 }
 
-/// Reads logs from a block backwards.
+/// Reads logs backwards from a block.
 pub(crate) struct LogsBackwards<'a> {
     node: &'a Node,
     filter: LogFilter,
     first: u64,
-    /// The last block that is to be read next; `None`: all are read.
+    /// The next block to read, downwards; `None`: all are read.
     next: Option<u64>,
     /// Requests in flight.
     width: usize,
-    /// Requests that may still be made.
+    /// Requests left.
     requests_left: usize,
 }
 
-/// Blocks that were read.
+/// A range of blocks that was read.
 pub(crate) struct LogWave {
     /// The logs, in no order.
     pub(crate) logs: Vec<Log>,
-    /// What of the blocks could not be read.
+    /// The blocks that could not be read.
     pub(crate) missing: Vec<MissingBlocks>,
-    /// The first of the blocks.
+    /// The first block of the range.
     pub(crate) from: u64,
 }
 
@@ -75,12 +75,12 @@ impl<'a> LogsBackwards<'a> {
         }
     }
 
-    /// The first block that was not read, going backwards: all from here down. `None`: all are read.
+    /// Returns the newest block not read yet, going backwards. `None`: all are read.
     pub(crate) const fn unread(&self) -> Option<u64> {
         self.next
     }
 
-    /// Reads some blocks more. `None`: all are read, or no more requests may be made.
+    /// Reads more blocks. `None`: all are read, or the request limit is reached.
     pub(crate) async fn next(&mut self) -> Option<LogWave> {
         let last = self.next?;
         if self.requests_left == 0 {
@@ -152,7 +152,7 @@ impl<'a> LogsBackwards<'a> {
                 }
             }
         }
-        // As long as the node takes what it is asked, it is asked for more at once.
+        // While requests succeed, send more at once.
         self.width = if has_failed {
             1.max(self.width / 2)
         } else {

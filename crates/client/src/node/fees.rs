@@ -1,24 +1,24 @@
-//! Fees that a node suggests.
+//! A node's fee suggestions.
 
 use super::{Head, Node};
 use crate::request::{RequestError, lenient};
 use alloy::{eips::BlockNumberOrTag, primitives::U64};
 use serde::{Deserialize, Serialize};
 
-/// Blocks that are looked back on.
+/// The number of past blocks considered.
 const BLOCKS: u64 = 10;
-/// Which of the priority fees that a block's transactions paid counts, in percent from the lowest.
+/// The percentile of the priority fees paid in a block.
 const PERCENTILE: f64 = 20.0;
-/// The priority fee in wei per gas unit where a node suggests none: one gwei.
+/// The priority fee in wei per gas unit if a node suggests none: one gwei.
 const PRIORITY_FEE: u128 = 1_000_000_000;
 
-/// Fees that a node suggests, in wei per gas unit. Nothing bounds them: a node can suggest up to `u128::MAX`.
+/// A node's fee suggestions, in wei per gas unit. They are not bounded: a node can suggest up to `u128::MAX`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SuggestedFees {
     /// Twice the base fee plus the priority fee, or the gas price if that is higher.
     pub max_fee: u128,
-    /// For whoever includes the transaction.
+    /// Paid to whoever includes the transaction.
     pub max_priority_fee: u128,
     /// The base fee of the next block, or the last one known; zero on chains without one.
     pub base_fee: u128,
@@ -33,7 +33,7 @@ struct History {
     reward: Option<Vec<Option<Vec<Fee>>>>,
 }
 
-/// A fee in any form. Larger ones than `u128::MAX` are read as that, and what is missing as nothing.
+/// A fee in any format. Larger ones than `u128::MAX` saturate, and missing ones are zero.
 #[derive(Debug, Deserialize)]
 #[serde(transparent)]
 struct Fee {
@@ -56,20 +56,20 @@ pub(super) async fn suggested(node: &Node, head: &Head) -> Result<SuggestedFees,
     suggested_after(node, head, history).await
 }
 
-/// The newest block and the fees, asked for at the same time.
+/// Requests the latest block and the fees concurrently.
 pub(super) async fn head_and_suggested(node: &Node) -> Result<(Head, SuggestedFees), RequestError> {
     let (head, history) = tokio::try_join!(node.head(), history(node))?;
     let fees = suggested_after(node, &head, history).await?;
     Ok((head, fees))
 }
 
-/// The priority fee that a node suggests, in wei per gas unit, or else one gwei.
+/// Returns the node's suggested priority fee, in wei per gas unit, or one gwei.
 pub(super) async fn priority(node: &Node) -> Result<u128, RequestError> {
     let fee = unless_missing(node.request("eth_maxPriorityFeePerGas", ()).await)?;
     Ok(fee.and_then(Fee::value).unwrap_or(PRIORITY_FEE))
 }
 
-/// The price of a gas unit that a node suggests, in wei.
+/// Returns the node's suggested gas price, in wei.
 pub(super) async fn price(node: &Node) -> Result<u128, RequestError> {
     let price: Fee = node.request("eth_gasPrice", ()).await?;
     price.value().ok_or_else(|| RequestError::null("eth_gasPrice"))
@@ -100,12 +100,12 @@ async fn suggested_after(
     }
     let price = match node.request("eth_gasPrice", ()).await {
         Ok(price) => Fee::value(price),
-        // It does not tell: not because nobody can be asked.
+        // The node has no suggestion, rather than being unreachable.
         Err(RequestError::Answered(_) | RequestError::Unreadable { .. }) if base_fee > 0 => None,
         Err(error) => return Err(error),
     };
     match price {
-        // Base fee and priority fee in one.
+        // Base fee and priority fee combined.
         Some(price) => {
             let fees = SuggestedFees::new(base_fee, price.saturating_sub(base_fee));
             Ok(SuggestedFees {
@@ -128,12 +128,13 @@ impl Fee {
 }
 
 impl History {
-    /// The last one is the next block's. Chains without base fee fill in zeros.
+    /// The last entry is the next block's. Chains without a base fee fill in zeros.
     fn next_base_fee(&self) -> Option<u128> {
         self.base_fee_per_gas.as_ref()?.last()?.fee.filter(|fee| *fee > 0)
     }
 
-    /// The middle one of the priority fees of blocks in which any was paid, or else 1; `None` if the blocks' are not told.
+    /// Returns the median priority fee of blocks in which any was paid, else 1; `None` if the rewards are
+    /// missing.
     fn priority_fee(&self) -> Option<u128> {
         let blocks = self.reward.as_ref()?;
         let mut fees: Vec<u128> = blocks
@@ -150,7 +151,7 @@ impl History {
     }
 }
 
-/// `None` where the node does not have the method, in whatever way it says so. An error that is none of the method's is passed on.
+/// Returns `None` if the node lacks the method, however it says so. Other errors are returned.
 fn unless_missing<T>(answer: Result<T, RequestError>) -> Result<Option<T>, RequestError> {
     match answer {
         Ok(answer) => Ok(Some(answer)),

@@ -1,4 +1,4 @@
-//! Logs of a contract, as much as a node answers at once.
+//! Reads a contract's logs, as many as a node allows at once.
 
 use super::{
     Node,
@@ -14,23 +14,23 @@ use std::collections::HashSet;
 
 const LOGS: &str = "eth_getLogs";
 
-/// Which logs are asked for: those of a contract that match every topic that is set.
+/// A log filter: logs of a contract that match every topic set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogFilter {
     /// The contract.
     pub address: Address,
-    /// For each position, the topics that will do; empty: any.
+    /// The accepted topics at each position; empty: any.
     pub topics: Vec<Vec<B256>>,
 }
 
 impl LogFilter {
-    /// Logs of a contract with one of these topics at each position; empty: any.
+    /// Filters logs of a contract by accepted topics at each position; empty: any.
     #[must_use]
     pub const fn new(address: Address, topics: Vec<Vec<B256>>) -> Self {
         Self { address, topics }
     }
 
-    /// Whether a log is one that was asked for. One that was reorganized away is not.
+    /// Whether a log matches the filter, and was not removed by a reorganization.
     fn matches(&self, log: &Log) -> bool {
         let has_topics = self.topics.iter().enumerate().all(|(position, topics)| {
             let topic = log.topics().get(position);
@@ -41,9 +41,9 @@ impl LogFilter {
 }
 
 impl Node {
-    /// The logs of the blocks `from..=to`, in order, without repetition, in one request: a node that finds it too much answers
-    /// with an error. Logs that were not asked for are left out; one that does not say its place is
-    /// [`RequestError::Unreadable`].
+    /// Returns the logs of the blocks `from..=to`, in order and without duplicates, with one request: if it
+    /// is too large for the node, that is an error. Logs outside the filter are dropped; one without a
+    /// position is [`RequestError::Unreadable`].
     pub async fn logs(&self, filter: &LogFilter, from: u64, to: u64) -> Result<Vec<Log>, RequestError> {
         let topics: Vec<Option<&Vec<B256>>> = filter
             .topics
@@ -56,7 +56,7 @@ impl Node {
             "toBlock": U64::from(to),
             "topics": topics,
         });
-        // Some answer null for none.
+        // Some nodes answer null for an empty list.
         let logs: Option<Vec<LogAnswer>> = self.request(LOGS, [query]).await?;
         let mut found = Vec::new();
         let mut seen = HashSet::new();
@@ -80,17 +80,17 @@ impl Node {
         Ok(found)
     }
 
-    /// How many blocks to ask for at once, as far as it is known.
+    /// Returns the number of blocks to request at once, as far as known.
     pub(crate) fn log_page_size(&self) -> u64 {
         self.log_page.size()
     }
 
-    /// So many blocks were answered.
+    /// Records that this many blocks were answered.
     pub(crate) fn log_page_worked(&self, blocks: u64) {
         self.log_page.worked(blocks);
     }
 
-    /// So many blocks were not answered, for this reason. Whether fewer may be.
+    /// Records that this many blocks failed, with the reason. Returns whether fewer may work.
     pub(crate) fn log_page_failed(&self, blocks: u64, error: &RequestError) -> bool {
         self.log_page.failed(blocks, error)
     }

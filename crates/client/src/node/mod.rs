@@ -1,4 +1,4 @@
-//! Questions to a node, and answers that are read for what they must tell.
+//! Requests to a node, with lenient parsing of its answers.
 //!
 //! ```
 //! use session_key_client::node::{Node, OperationFilter};
@@ -48,14 +48,14 @@ use std::sync::Arc;
 
 /// A node behind any provider. Clones share the provider, and what was learned about the node.
 ///
-/// A request is made once: whoever wants it repeated repeats it.
+/// A request is sent once: callers retry as they need.
 #[derive(Clone, Debug)]
 pub struct Node {
     provider: DynProvider,
     log_page: Arc<LogPage>,
 }
 
-/// The header of a block, as the node tells it. Its hash is not recomputed.
+/// A block's header, as returned by the node. Its hash is not recomputed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Head {
@@ -65,13 +65,14 @@ pub struct Head {
     pub hash: B256,
     /// The hash of the block before.
     pub parent_hash: B256,
-    /// The block's time, in seconds since 1970.
+    /// The block's time, in unix seconds.
     pub timestamp: u64,
-    /// The base fee in wei per gas unit; `None` on chains without one. Larger ones than `u128::MAX` are read as that.
+    /// The base fee in wei per gas unit; `None` on chains without one. Larger values than `u128::MAX`
+    /// saturate.
     pub base_fee: Option<u128>,
 }
 
-/// A header in any form.
+/// A header in any format.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct HeaderAnswer {
@@ -85,7 +86,7 @@ struct HeaderAnswer {
     base_fee_per_gas: Option<u128>,
 }
 
-/// A number in any form.
+/// A number in any format.
 #[derive(Debug, Deserialize)]
 #[serde(transparent, bound(deserialize = "N: TryFrom<U256>"))]
 struct Number<N> {
@@ -93,7 +94,7 @@ struct Number<N> {
     number: N,
 }
 
-/// Bytes that have to be there.
+/// Required bytes.
 #[derive(Debug, Deserialize)]
 #[serde(transparent)]
 struct Data(Bytes);
@@ -119,7 +120,7 @@ impl From<HeaderAnswer> for Head {
 }
 
 impl Node {
-    /// The node that a provider reaches.
+    /// Creates a node from a provider.
     pub fn new(provider: impl Provider + 'static) -> Self {
         Self {
             provider: provider.erased(),
@@ -127,14 +128,14 @@ impl Node {
         }
     }
 
-    /// The provider.
+    /// Returns the provider.
     #[must_use]
     pub const fn provider(&self) -> &DynProvider {
         &self.provider
     }
 
-    /// Makes one request and reads its result. One of more than [`MAX_ANSWER`] bytes is refused before it is parsed. The readers of
-    /// [`lenient`] help with results of many forms.
+    /// Sends one request and parses its result. A result of more than [`MAX_ANSWER`] bytes is refused before
+    /// it is parsed. The readers of [`lenient`] help with results in different formats.
     #[tracing::instrument(level = "debug", skip(self, params))]
     pub async fn request<T: DeserializeOwned>(
         &self,
@@ -157,7 +158,7 @@ impl Node {
             if result == "null" {
                 return RequestError::null(method);
             }
-            // The place in the text, which serde_json adds, tells nobody anything.
+            // The position in the text, which serde_json adds, is of no use.
             let error = error.to_string();
             let reason = error.split(" at line ").next().unwrap_or_default();
             let found = text::cut(&text::clean(result), 300);
@@ -165,20 +166,21 @@ impl Node {
         })
     }
 
-    /// The chain's id.
+    /// Returns the chain id.
     pub async fn chain_id(&self) -> Result<u64, RequestError> {
         let id: Number<u64> = self.request("eth_chainId", ()).await?;
         Ok(id.number)
     }
 
-    /// The newest block.
+    /// Returns the latest block.
     pub async fn head(&self) -> Result<Head, RequestError> {
         let params = (BlockNumberOrTag::Latest, false);
         let header: HeaderAnswer = self.request(BY_NUMBER, params).await?;
         Ok(header.into())
     }
 
-    /// The header of a block; `None` if the node does not have it. It is checked to have the number or hash that was asked for.
+    /// Returns a block's header; `None` if the node does not have it. Its number or hash is checked against
+    /// the request.
     pub async fn header(&self, id: BlockId) -> Result<Option<Head>, RequestError> {
         let method = if id.is_hash() { BY_HASH } else { BY_NUMBER };
         let found: Result<Option<HeaderAnswer>, _> = match id {
@@ -203,7 +205,7 @@ impl Node {
         }
     }
 
-    /// The newest final block; `None` if the node answers null, or with an error about the tag.
+    /// Returns the latest final block; `None` if the node answers null, or with an error about the tag.
     pub async fn finalized(&self) -> Result<Option<Head>, RequestError> {
         match self.header(BlockId::finalized()).await {
             Err(RequestError::Answered(error)) if is_about_tag(&error) => Ok(None),
@@ -211,13 +213,13 @@ impl Node {
         }
     }
 
-    /// The result of a call. A revert is [`RequestError::Answered`].
+    /// Returns the result of a call. A revert is [`RequestError::Answered`].
     pub async fn call(&self, request: &TransactionRequest, at: BlockId) -> Result<Bytes, RequestError> {
         let data: Data = self.request("eth_call", (request, block(at))).await?;
         Ok(data.0)
     }
 
-    /// The next nonce of a lane (`key`) of an account, lane included, as the EntryPoint has it.
+    /// Returns an account's next nonce in a lane (`key`), lane included, from the EntryPoint.
     pub async fn nonce(
         &self,
         entry_point: Address,
@@ -239,12 +241,12 @@ impl Node {
             })
     }
 
-    /// The receipt of a transaction; `None` as long as it is not in a block.
+    /// Returns a transaction's receipt; `None` while it is not in a block.
     pub async fn receipt(&self, transaction_hash: B256) -> Result<Option<TransactionReceipt>, RequestError> {
         operations::receipt(self, transaction_hash).await
     }
 
-    /// How many transactions an account has sent; with `pending`, those in the node's pool included.
+    /// Returns an account's transaction count; with `pending`, including those in the node's pool.
     pub async fn transaction_count(&self, address: Address, pending: bool) -> Result<u64, RequestError> {
         let at = if pending {
             BlockNumberOrTag::Pending
@@ -255,19 +257,19 @@ impl Node {
         Ok(count.number)
     }
 
-    /// An account's balance, in wei.
+    /// Returns an account's balance, in wei.
     pub async fn balance(&self, address: Address, at: BlockId) -> Result<U256, RequestError> {
         let balance: Number<U256> = self.request("eth_getBalance", (address, block(at))).await?;
         Ok(balance.number)
     }
 
-    /// An account's code; empty if it has none.
+    /// Returns an account's code; empty if it has none.
     pub async fn code_at(&self, address: Address, at: BlockId) -> Result<Bytes, RequestError> {
         let code: Code = self.request("eth_getCode", (address, block(at))).await?;
         Ok(code.code)
     }
 
-    /// A word of an account's storage.
+    /// Returns a word of an account's storage.
     pub async fn storage_at(&self, address: Address, slot: U256, at: BlockId) -> Result<U256, RequestError> {
         let word: Number<U256> = self
             .request("eth_getStorageAt", (address, slot, block(at)))
@@ -275,23 +277,23 @@ impl Node {
         Ok(word.number)
     }
 
-    /// Fees for what is to be included soon: from `eth_feeHistory`, or else `eth_maxPriorityFeePerGas`, or else `eth_gasPrice`, or
-    /// else the header alone. Sums saturate: nothing that a node answers overflows.
+    /// Returns fees for prompt inclusion: from `eth_feeHistory`, else `eth_maxPriorityFeePerGas`, else
+    /// `eth_gasPrice`, else the header alone. Sums saturate: no answer can overflow them.
     pub async fn fees(&self, head: &Head) -> Result<SuggestedFees, RequestError> {
         fees::suggested(self, head).await
     }
 
-    /// The priority fee that the node suggests, in wei per gas unit, or else one gwei.
+    /// Returns the node's suggested priority fee, in wei per gas unit, or one gwei.
     pub(crate) async fn priority_fee(&self) -> Result<u128, RequestError> {
         fees::priority(self).await
     }
 
-    /// The price of a gas unit that the node suggests, in wei.
+    /// Returns the node's suggested gas price, in wei.
     pub(crate) async fn gas_price(&self) -> Result<u128, RequestError> {
         fees::price(self).await
     }
 
-    /// The newest block and the fees, in one round trip where the node has `eth_feeHistory`.
+    /// Returns the latest block and the fees, in one round trip if the node has `eth_feeHistory`.
     pub(crate) async fn head_and_fees(&self) -> Result<(Head, SuggestedFees), RequestError> {
         fees::head_and_suggested(self).await
     }
@@ -300,7 +302,7 @@ impl Node {
 const BY_NUMBER: &str = "eth_getBlockByNumber";
 const BY_HASH: &str = "eth_getBlockByHash";
 
-/// A block as the parameter of a call. `alloy` writes a hash as a mere text, which EIP-1898 does not know.
+/// Formats a block as a call parameter. `alloy` writes a hash as a plain string, which is not EIP-1898.
 pub(crate) fn block(at: BlockId) -> Value {
     match at {
         BlockId::Number(number) => json!(number),
@@ -311,9 +313,9 @@ pub(crate) fn block(at: BlockId) -> Value {
     }
 }
 
-/// Whether an error says that there is no such block, where others answer null.
+/// Whether an error means that the block does not exist, where other nodes answer null.
 pub(crate) fn is_unknown_block(error: &ErrorAnswer) -> bool {
-    /// "Unknown block", in the API between a node's two layers and sometimes outside.
+    /// "Unknown block", from the engine API, and sometimes elsewhere.
     const UNKNOWN_BLOCK: i64 = -39001;
     let message = error.message.to_ascii_lowercase();
     error.code == Some(UNKNOWN_BLOCK)
@@ -329,7 +331,7 @@ pub(crate) fn is_unknown_block(error: &ErrorAnswer) -> bool {
         .any(|words| message.contains(words))
 }
 
-/// Whether an error is about the tag "finalized", which older nodes and some chains do not know.
+/// Whether an error is about the tag "finalized", which older nodes and some chains lack.
 fn is_about_tag(error: &ErrorAnswer) -> bool {
     const INVALID_PARAMS: i64 = -32602;
     let message = error.message.to_ascii_lowercase();

@@ -1,4 +1,4 @@
-//! Operations that were included: what the EntryPoint's events say.
+//! Included operations, from the EntryPoint's events.
 
 use super::Node;
 use crate::{
@@ -14,12 +14,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::collections::HashSet;
 
-/// How many hashes a node is asked for at once. Some allow no more alternatives than a few hundred.
+/// The maximum number of hashes per request. Some nodes allow only a few hundred alternatives.
 const MAX_HASHES: usize = 64;
 const LOGS: &str = "eth_getLogs";
 const RECEIPT: &str = "eth_getTransactionReceipt";
 
-/// The EntryPoint's event for an operation that was included.
+/// The EntryPoint's event for an included operation.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct OperationEvent {
@@ -43,29 +43,29 @@ pub struct OperationEvent {
     pub block_number: u64,
     /// The hash of that block.
     pub block_hash: B256,
-    /// Position of the event among the block's logs.
+    /// Index of the event among the block's logs.
     pub log_index: u64,
 }
 
-/// Which operations are asked for: those that match every member that is set. The default asks for all.
+/// A filter for operations: they must match every member that is set. The default matches all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OperationFilter {
-    /// Operations of this account.
+    /// The account.
     pub sender: Option<Address>,
-    /// Operations with one of these hashes; empty: whatever their hash.
+    /// Accepted hashes; empty: any.
     pub hashes: Vec<B256>,
 }
 
-/// Operations that were included in the first blocks of a range.
+/// Operations included in the first blocks of a range.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OperationPage {
-    /// The operations, in order, without repetition.
+    /// The operations, in order and without duplicates.
     pub operations: Vec<OperationEvent>,
-    /// The last block that was asked for.
+    /// The last block requested.
     pub to: u64,
 }
 
-/// The receipt of a transaction that is in a block, read for what it must tell.
+/// A transaction's receipt, reduced to what this crate needs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
@@ -76,17 +76,17 @@ pub struct TransactionReceipt {
     pub block_number: u64,
     /// The hash of its block.
     pub block_hash: B256,
-    /// Whether it succeeded; `None` where the node does not say.
+    /// Whether it succeeded; `None` if the node does not return it.
     pub success: Option<bool>,
-    /// Gas units used, where the node says.
+    /// Gas units used, if the node returns it.
     pub gas_used: Option<U256>,
-    /// The price of a gas unit in wei, where the node says.
+    /// The gas price in wei, if the node returns it.
     pub effective_gas_price: Option<U256>,
     /// Its logs, in order.
     pub logs: Vec<Log>,
 }
 
-/// A log in any form.
+/// A log in any format.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct LogAnswer {
@@ -109,7 +109,7 @@ pub(super) struct LogAnswer {
     removed: Option<bool>,
 }
 
-/// A receipt in any form.
+/// A receipt in any format.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct ReceiptAnswer {
@@ -146,7 +146,7 @@ impl From<LogAnswer> for Log {
 }
 
 impl OperationFilter {
-    /// All operations of an account.
+    /// Matches all operations of an account.
     #[must_use]
     pub const fn of(sender: Address) -> Self {
         Self {
@@ -155,14 +155,14 @@ impl OperationFilter {
         }
     }
 
-    /// Those with one of these hashes.
+    /// Matches only these hashes.
     #[must_use]
     pub fn hashes(mut self, hashes: impl IntoIterator<Item = B256>) -> Self {
         self.hashes = hashes.into_iter().collect();
         self
     }
 
-    /// The hashes to ask the node for, in portions. `None`: not for hashes.
+    /// Returns the hashes to request, in portions. `None`: without hashes.
     fn portions(&self) -> Vec<Option<&[B256]>> {
         match self.hashes.len() {
             0 => vec![None],
@@ -174,12 +174,12 @@ impl OperationFilter {
 }
 
 impl Node {
-    /// The operations that were included in the blocks `from..=to`, in order, without repetition.
+    /// Returns the operations included in the blocks `from..=to`, in order and without duplicates.
     ///
-    /// Asks in pages that adapt to what the node allows, down to a single block, and remembers what worked. If a single block is
-    /// too much for the node, or an error is about something else, that is the error; [`operations_page`](Self::operations_page)
-    /// loses less of a long range then. Logs that were not asked for are left out. An event that is malformed is
-    /// [`RequestError::Unreadable`].
+    /// Requests pages that adapt to the node's limits, down to a single block, and remembers what worked. If
+    /// a single block is too much for the node, or an error has another cause, it is returned;
+    /// [`operations_page`](Self::operations_page) then loses less of a long range. Logs outside the filter
+    /// are dropped. A malformed event is [`RequestError::Unreadable`].
     pub async fn operations(
         &self,
         entry_point: Address,
@@ -197,7 +197,8 @@ impl Node {
         Ok(operations)
     }
 
-    /// The operations that were included in the first blocks of `from..=to`: in as many as the node allows at once.
+    /// Returns the operations included in the first blocks of `from..=to`: as many as the node allows at
+    /// once.
     pub async fn operations_page(
         &self,
         entry_point: Address,
@@ -247,7 +248,7 @@ impl Node {
                     filter.sender.map(|sender| sender.into_word()),
                 ],
             });
-            // Some answer null for none.
+            // Some nodes answer null for an empty list.
             let logs: Option<Vec<LogAnswer>> = self.request(LOGS, [query]).await?;
             for log in logs.into_iter().flatten().map(Log::from) {
                 if !is_operation(&log, entry_point) {
@@ -304,8 +305,8 @@ pub(super) async fn receipt(
 }
 
 impl TransactionReceipt {
-    /// The operations that the transaction included, in order. Where a log does not say its position in the block, it is that in the
-    /// transaction. A malformed event is left out.
+    /// Returns the operations that the transaction included, in order. If a log lacks its index in the block,
+    /// its index in the transaction is used. Malformed events are dropped.
     #[must_use]
     pub fn operations(&self, entry_point: Address) -> Vec<OperationEvent> {
         let events = self.logs.iter().zip(0..).filter_map(|(log, position)| {

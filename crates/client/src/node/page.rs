@@ -1,29 +1,29 @@
-//! How many blocks a node is asked for at once.
+//! Adapts the number of blocks requested at once.
 
 use crate::request::{RequestError, answer};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Asked for first. Most nodes allow this many.
+/// The first request's size. Most nodes allow it.
 const FIRST: u64 = 2_000;
-/// The most that is asked for at once.
+/// The maximum requested at once.
 const MOST: u64 = 100_000;
-/// After how many pages without a failure a larger one is tried, where the node refused one before.
+/// The number of successful pages before a larger one is tried, after a refusal.
 const PATIENCE: u32 = 4;
-/// The same, at most: each larger page that was tried in vain doubles it.
+/// The maximum of it: each failed trial doubles it.
 const MOST_PATIENCE: u32 = 256;
 
-/// The number of blocks that a node answers logs of at once, as far as it is known.
+/// The number of blocks whose logs a node returns at once, as far as known.
 #[derive(Debug, Default)]
 pub(super) struct LogPage(Mutex<State>);
 
 #[derive(Clone, Copy, Debug)]
 struct State {
     size: u64,
-    /// Pages of this size in a row that were answered.
+    /// Consecutive pages of this size that were answered.
     answered: u32,
-    /// Pages after which a larger one is tried.
+    /// Pages before a larger one is tried.
     patience: u32,
-    /// Whether this size is one that the node named, and none has been answered since.
+    /// Whether the node named this size, and no page of it has been answered yet.
     is_named: bool,
     /// Whether this size is a larger one on trial.
     is_trial: bool,
@@ -46,16 +46,16 @@ impl LogPage {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Blocks to ask for.
+    /// Returns the number of blocks to request.
     pub(super) fn size(&self) -> u64 {
         self.state().size
     }
 
-    /// So many blocks were answered.
+    /// Records that this many blocks were answered.
     pub(super) fn worked(&self, asked: u64) {
         let mut state = self.state();
         state.is_named = false;
-        // Smaller ones, such as the last of a range, say nothing new.
+        // Smaller pages, such as the last of a range, teach nothing.
         if asked < state.size {
             return;
         }
@@ -71,7 +71,7 @@ impl LogPage {
         }
     }
 
-    /// So many blocks failed. Whether fewer may work.
+    /// Records that this many blocks failed. Returns whether fewer may work.
     pub(super) fn failed(&self, asked: u64, error: &RequestError) -> bool {
         let is_size = is_about_size(error);
         let is_lost = matches!(error, RequestError::NoAnswer { .. });
@@ -79,7 +79,7 @@ impl LogPage {
             return false;
         }
         let mut state = self.state();
-        // A name that did not help is not believed again.
+        // A named size that did not help is not used again.
         let named = named_size(error, asked).filter(|_| is_size && !state.is_named);
         state.is_named = named.is_some();
         // Another task may have learned more since.
@@ -91,14 +91,14 @@ impl LogPage {
             state.patience.max(PATIENCE)
         };
         state.is_trial = false;
-        // No answer in time may be a matter of size. It is the caller who decides to ask again.
+        // A timeout may be a matter of size. The caller decides whether to retry.
         is_size && asked > 1
     }
 }
 
-/// Whether an error says that too much was asked for.
+/// Whether an error says that the request is too large.
 fn is_about_size(error: &RequestError) -> bool {
-    /// HTTP's "content too large".
+    /// HTTP "content too large".
     const TOO_LARGE: u16 = 413;
     let message = match error {
         RequestError::TooLarge { .. }
@@ -115,7 +115,7 @@ fn is_about_size(error: &RequestError) -> bool {
         _ => return false,
     };
     let message = message.to_ascii_lowercase();
-    // Blocks that are not there yet, or not any more, or an inverted range.
+    // Blocks that do not exist yet, or are pruned, or an inverted range.
     let is_elsewhere = [
         "beyond",
         "latest",
@@ -142,7 +142,7 @@ fn is_about_size(error: &RequestError) -> bool {
     !is_elsewhere && !answer::tells_rate(&message) && (answer::tells_size(&message) || tells_limit)
 }
 
-/// The number of blocks that an error names as the most, if it is plausible: less than what was asked for.
+/// Returns the maximum number of blocks that an error names, if it is plausible: less than requested.
 fn named_size(error: &RequestError, asked: u64) -> Option<u64> {
     let message = match error {
         RequestError::Answered(error) => &error.message,
@@ -180,7 +180,7 @@ fn named_size(error: &RequestError, asked: u64) -> Option<u64> {
         .max()
 }
 
-/// "10", "10,000", "10k".
+/// Parses "10", "10,000", "10k".
 fn count(word: &str) -> Option<u64> {
     let (digits, factor) = match word.strip_suffix('k') {
         Some(digits) => (digits, 1000),
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn the_number_of_blocks_that_a_node_names_is_taken() {
+    fn a_named_number_of_blocks_is_used() {
         for (message, named) in [
             ("eth_getLogs is limited to a 10 blocks range", Some(10)),
             ("eth_getLogs is limited to a 1,000 range", Some(1000)),
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_about_size_are_told_from_others() {
+    fn errors_about_size_are_recognized() {
         for message in [
             "query returned more than 10000 results",
             "block range too large",
@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn pages_shrink_to_what_works_and_grow_again_with_care() {
+    fn pages_shrink_to_what_works_and_grow_again_slowly() {
         let page = LogPage::default();
         let limit = answered("limit exceeded");
         assert_eq!(page.size(), FIRST);
@@ -286,7 +286,7 @@ mod tests {
             page.worked(page.size());
         }
         assert_eq!(page.size(), MOST);
-        // And with one, of 10.
+        // A node with a limit of 10.
         let mut failures = 0;
         for _ in 0..1000 {
             let size = page.size();
@@ -299,7 +299,7 @@ mod tests {
         }
         assert!((5..=10).contains(&page.size()));
         assert!((14..30).contains(&failures), "{failures}");
-        // What is smaller than a page tells nothing.
+        // Smaller pages teach nothing.
         let size = page.size();
         for _ in 0..1000 {
             page.worked(size - 1);
@@ -308,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_that_shrank_for_a_while_is_soon_large_again() {
+    fn a_temporarily_small_page_grows_again() {
         let page = LogPage::default();
         while page.failed(page.size(), &answered("limit exceeded")) {}
         assert_eq!(page.size(), 1);
@@ -318,7 +318,7 @@ mod tests {
             asked += 1;
         }
         assert!(asked <= 40, "{asked}");
-        // Nor is it held against the node for ever that larger ones were tried in vain.
+        // Failed trials do not prevent growth forever.
         for _ in 0..6 {
             while !page.state().is_trial {
                 page.worked(page.size());
@@ -334,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn a_single_block_that_fails_ends_it_and_so_does_any_other_error() {
+    fn a_failing_single_block_or_another_error_is_final() {
         let page = LogPage::default();
         let mut size = page.size();
         while page.failed(size, &answered("too large, max 1999 blocks")) {
@@ -348,7 +348,7 @@ mod tests {
     }
 
     #[test]
-    fn a_named_number_that_does_not_help_is_not_believed_again() {
+    fn a_named_number_that_does_not_help_is_not_used_again() {
         let page = LogPage::default();
         let mut asked = Vec::new();
         while page.size() > 10 {
@@ -359,11 +359,11 @@ mod tests {
     }
 
     #[test]
-    fn after_no_answer_less_is_asked_for_next_time() {
+    fn a_timeout_reduces_the_next_request() {
         let page = LogPage::default();
         assert!(!page.failed(FIRST, &RequestError::no_answer("none within 30s")));
         assert_eq!(page.size(), FIRST / 2);
-        // What another task has learned is not forgotten.
+        // What another task has learned is kept.
         assert!(page.failed(FIRST, &answered("limit exceeded")));
         assert_eq!(page.size(), FIRST / 2);
     }

@@ -1,4 +1,4 @@
-//! Nobody outside sets the price: bounds on what nodes, bundlers and paymaster services may ask for.
+//! Bounds on what nodes, bundlers and paymaster services may ask for: no one outside sets the price.
 
 use super::gas::Gas;
 use alloy::primitives::U256;
@@ -12,13 +12,13 @@ const GWEI: u128 = 1_000_000_000;
 
 /// Chains whose coin is worth about a dollar or less, by id: their operations may cost more of it.
 const CHEAP_COINS: [(u64, u128); 3] = [
-    // Polygon, and its test networks.
+    // Polygon and its testnets.
     (137, 50 * COIN),
     (80_001, 50 * COIN),
     (80_002, 50 * COIN),
 ];
 
-/// What one operation may cost, and how far fees and gas limits may be from what was found here.
+/// Bounds on an operation's cost, and on how far fees and gas limits may exceed what this client found.
 ///
 /// Defaults, for an operation with 300,000 gas units in all:
 ///
@@ -30,21 +30,21 @@ const CHEAP_COINS: [(u64, u128); 3] = [
 /// | gas limits of call and validation | at most five times what a node simulates, and 30 million units | the same |
 /// | cost | at most 0.05 ether | at most 0.05 ether |
 ///
-/// The absolute bound is the one that holds if everybody outside lies.
+/// The absolute bound holds even if everyone outside lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Bounds {
-    /// The most that one operation may cost, in wei: all its gas at its full fee, whoever pays.
+    /// The maximum cost of one operation, in wei: all its gas at its full fee, whoever pays.
     pub max_cost: U256,
-    /// The most that the priority fee may be, as a multiple of the base fee…
+    /// The maximum priority fee, as a multiple of the base fee…
     pub max_priority_fee_per_base_fee: u64,
     /// …or in wei per gas unit, whichever is more.
     pub max_priority_fee: u128,
-    /// The most that a gas limit for validation or for the call may be, as a multiple of what was simulated here.
+    /// The maximum gas limit for validation or for the call, as a multiple of the simulated amount.
     pub max_gas_per_simulated: u64,
-    /// The most that pre-verification gas may be, in gas units, or four times what was computed here, whichever is more.
+    /// The maximum pre-verification gas, in gas units, or four times the computed amount, whichever is more.
     pub max_pre_verification_gas: u64,
-    /// The most gas units that the call or the validation may have, whatever a node simulated.
+    /// The maximum gas units of the call or the validation, whatever a node simulated.
     pub max_gas_limit: u64,
 }
 
@@ -70,7 +70,7 @@ pub enum Setting {
     MaxCost,
     /// [`Bounds::max_priority_fee`] and [`Bounds::max_priority_fee_per_base_fee`], in wei per gas unit.
     MaxPriorityFee,
-    /// The fee in all: the base fee's double and the priority fee's bound, in wei per gas unit.
+    /// The total fee: twice the base fee plus the bound on the priority fee, in wei per gas unit.
     MaxFee,
     /// [`Bounds::max_gas_per_simulated`] and [`Bounds::max_gas_limit`], for validation, in gas units.
     VerificationGasLimit,
@@ -93,21 +93,21 @@ impl fmt::Display for Setting {
     }
 }
 
-/// Somebody outside asked for more than the bounds allow. Nothing was signed.
+/// Someone outside asked for more than the bounds allow. Nothing was signed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, thiserror::Error)]
 #[error("{asked} is asked for, but at most {bound} is allowed: {setting}")]
 #[serde(rename_all = "camelCase")]
 pub struct OverBound {
     /// The setting.
     pub setting: Setting,
-    /// What was asked for.
+    /// The amount asked for.
     pub asked: U256,
-    /// The most that is allowed.
+    /// The maximum allowed.
     pub bound: U256,
 }
 
 impl Bounds {
-    /// The defaults for a chain: more of a coin that is worth little.
+    /// Returns the defaults for a chain: higher for low-value coins.
     pub fn on_chain(chain_id: u64) -> Self {
         let cheap = CHEAP_COINS.iter().find(|(id, _)| *id == chain_id);
         let default = Self::default();
@@ -129,14 +129,14 @@ impl Bounds {
         }
     }
 
-    /// The highest priority fee at a base fee, in wei per gas unit.
+    /// Returns the maximum priority fee at a base fee, in wei per gas unit.
     fn priority_fee_bound(&self, base_fee: u128) -> U256 {
         U256::from(base_fee)
             .saturating_mul(U256::from(self.max_priority_fee_per_base_fee))
             .max(U256::from(self.max_priority_fee))
     }
 
-    /// Checks fees that somebody outside suggested, in wei per gas unit: the priority fee against the base fee, and the fee in all
+    /// Checks suggested fees, in wei per gas unit: the priority fee against the base fee, and the total fee
     /// against both.
     pub fn check_fees(&self, base_fee: u128, max_fee: U256, max_priority_fee: U256) -> Result<(), OverBound> {
         let priority_bound = self.priority_fee_bound(base_fee);
@@ -147,11 +147,11 @@ impl Bounds {
         Self::check(Setting::MaxFee, max_fee, fee_bound)
     }
 
-    /// Checks gas limits that somebody outside estimated; `computed` holds what was simulated or computed here, where it was.
+    /// Checks estimated gas limits; `computed` has what this client simulated or computed, if anything.
     pub(crate) fn check_gas(&self, asked: &Gas, computed: &Computed) -> Result<(), OverBound> {
         let most = U256::from(self.max_gas_limit);
         let simulated_bound = |simulated: Option<U256>| match simulated {
-            // Small amounts are measured too roughly to be multiplied.
+            // Small amounts are measured too coarsely to be multiplied.
             Some(simulated) => simulated
                 .max(U256::from(100_000))
                 .saturating_mul(U256::from(self.max_gas_per_simulated))
@@ -178,13 +178,13 @@ impl Bounds {
         )
     }
 
-    /// Checks what an operation or a transaction may cost in all, in wei.
+    /// Checks the total cost of an operation or a transaction, in wei.
     pub fn check_cost(&self, cost: U256) -> Result<(), OverBound> {
         Self::check(Setting::MaxCost, cost, self.max_cost)
     }
 }
 
-/// Gas units that were simulated or computed here.
+/// Gas units that this client simulated or computed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Computed {
     pub(crate) call_gas_limit: Option<U256>,
@@ -221,14 +221,14 @@ mod tests {
             (over.setting, over.bound),
             (Setting::MaxFee, U256::from(240 * GWEI))
         );
-        // A rollup's base fee says nothing about what its priority fee may be.
+        // A rollup's base fee does not limit its priority fee.
         assert_eq!(check(GWEI / 100, 100 * GWEI, 100 * GWEI), Ok(()));
         assert!(check(GWEI / 100, 101 * GWEI, 101 * GWEI).is_err());
         assert!(check(u128::MAX, u128::MAX, u128::MAX).is_ok());
     }
 
     #[test]
-    fn gas_limits_are_bounded_by_what_was_found_here() {
+    fn gas_limits_are_bounded_by_the_clients_own_numbers() {
         let bounds = Bounds::default();
         let computed = Computed {
             call_gas_limit: Some(U256::from(200_000)),
@@ -246,7 +246,7 @@ mod tests {
         ] {
             assert_eq!(bounds.check_gas(&asked, &computed).unwrap_err().setting, setting);
         }
-        // Nobody vouches for the node that simulates.
+        // The simulating node is not trusted either.
         let computed = Computed {
             call_gas_limit: Some(U256::MAX),
             ..computed
@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn cheap_coins_buy_less() {
+    fn low_value_coins_have_higher_bounds() {
         assert_eq!(Bounds::on_chain(1).max_cost, U256::from(COIN / 20));
         assert_eq!(Bounds::on_chain(137).max_cost, U256::from(50 * COIN));
         let over = Bounds::on_chain(1).check_cost(U256::from(COIN)).unwrap_err();

@@ -1,4 +1,4 @@
-//! Whether an operation would pass, before it is signed.
+//! Checks whether an operation would pass, before it is signed.
 
 use super::{
     Operation,
@@ -14,47 +14,50 @@ use crate::{
 use alloy::primitives::U256;
 use serde::{Deserialize, Serialize};
 
-/// Where the gas limits of a [`Check`] come from.
+/// The origin of the gas limits of a [`Check`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum GasSource {
-    /// They were estimated, or given.
+    /// Estimated, or given.
     Estimated,
-    /// Nothing can be estimated, because the calls are refused: [`STATED_VERIFICATION_GAS`] and [`STATED_CALL_GAS`] for each call.
+    /// Assumed, because refused calls cannot be estimated: [`STATED_VERIFICATION_GAS`], and
+    /// [`STATED_CALL_GAS`] for each call.
     Stated,
 }
 
-/// Gas units for validation, where they cannot be estimated.
+/// Gas units for validation, if they cannot be estimated.
 pub const STATED_VERIFICATION_GAS: u64 = 150_000;
-/// Gas units for each call, where they cannot be estimated.
+/// Gas units for each call, if they cannot be estimated.
 pub const STATED_CALL_GAS: u64 = 100_000;
 
-/// Whether a session key's operation would pass, all at one block.
+/// Whether a session key's operation would pass, as of one block.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Check {
-    /// What the plugin says: accepted, refused by which rules, or possibly accepted by a plugin that does not enforce them.
+    /// The plugin's verdict: accepted, refused by which rules, or possibly accepted by a plugin that does not
+    /// enforce them.
     pub verdict: Verdict,
-    /// Whether the operation is [strict](Operation::strict): then what may pass is not sent.
+    /// Whether the operation is [strict](Operation::strict): if so, an operation that only may pass is not
+    /// sent.
     pub strict: bool,
     /// What is left of the key's limits, before this operation.
     pub budgets: Budgets,
-    /// The earliest time at which it would pass as it is, unix seconds. `None`: now, or not by waiting.
+    /// The earliest time at which it would pass unchanged, in unix seconds. `None`: now, or never by waiting.
     pub earliest: Option<u64>,
-    /// The account or its paymaster refuses it for a reason that is not the key's.
+    /// A refusal by the account or its paymaster for a reason unrelated to the key.
     pub refusal: Option<Refusal>,
-    /// The plugin lets it pass, and then the call itself reverts with this.
+    /// The revert of the call itself, if the plugin accepts it.
     pub would_revert: Option<Revert>,
-    /// The block that it was checked at.
+    /// The block it was checked at.
     pub block: BlockRef,
-    /// That block's time, unix seconds.
+    /// That block's time, in unix seconds.
     pub time: u64,
-    /// The gas limits that it was checked with.
+    /// The gas limits it was checked with.
     pub gas: Gas,
-    /// Where they come from.
+    /// Their origin.
     pub gas_source: GasSource,
-    /// What the operation may cost, in wei.
+    /// The operation's maximum cost, in wei.
     pub max_cost: U256,
 }
 
@@ -71,13 +74,13 @@ impl Check {
 }
 
 impl Operation {
-    /// Whether it would pass now, and if not, every rule that it breaks. Nothing is signed and nothing leaves the process but
-    /// questions.
+    /// Checks whether it would pass now, and returns every rule that it breaks. Nothing is signed, and only
+    /// queries leave the process.
     ///
     /// # Errors
     ///
-    /// [`Cause::NoVerdict`] for an operation that no session key makes; [`Cause::NoAnswerInTime`] after the operation's
-    /// [time limit](Operation::timeout); and whatever keeps the question from being answered.
+    /// [`Cause::NoVerdict`] for an operation without a session key; [`Cause::NoAnswerInTime`] after the
+    /// operation's [time limit](Operation::timeout); and errors that prevent an answer.
     #[tracing::instrument(level = "debug", skip_all, fields(account = %self.core.account.address()))]
     pub async fn check(&self) -> Result<Check, OperationError> {
         let waited = self.timeout;
@@ -139,7 +142,7 @@ impl Operation {
             }
             Some(Err(Cause::Refused(refusal))) => check.refusal = Some(refusal),
             Some(Err(Cause::WouldRevert { revert })) => check.would_revert = Some(revert),
-            // The verdict is worked out below, with the rules that the calls alone do not show.
+            // The verdict is computed below, with the rules that the calls alone do not show.
             Some(Err(Cause::NotAllowed { .. } | Cause::GasBudget { .. })) | None => {}
             Some(Err(cause)) => return Err(cause.into()),
         }
@@ -169,7 +172,7 @@ impl Operation {
             GasSource::Stated
         };
         check.gas.apply(&mut operation);
-        // As the client would: at the lowest fee that may get it included.
+        // Like the client: at the lowest fee that may get it included.
         self.fit_gas_limit(&mut operation, &reads, least_fees);
         check.max_cost = operation.max_cost().unwrap_or(U256::MAX);
         check.verdict = state.check(&operation, time);

@@ -1,4 +1,4 @@
-//! What every operation of a client shares.
+//! The state shared by all operations of a client.
 
 use super::{
     bounds::Bounds,
@@ -19,7 +19,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-/// What both clients are made of.
+/// The common parts of both clients.
 #[derive(Clone)]
 pub(crate) struct Core {
     pub(crate) account: SmartAccount,
@@ -56,7 +56,7 @@ impl Core {
         self.account.deployment().entry_point
     }
 
-    /// The lane of a nonce key.
+    /// Returns the lane of a nonce key.
     pub(crate) const fn lane(&self, nonce_key: U192) -> Lane {
         Lane {
             chain_id: self.chain_id(),
@@ -66,7 +66,7 @@ impl Core {
         }
     }
 
-    /// What names of this client's intents are unique in.
+    /// Returns the scope of this client's names.
     pub(crate) fn scope(&self) -> Scope {
         Scope {
             chain_id: self.chain_id(),
@@ -79,13 +79,13 @@ impl Core {
         self.finality.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The account's operations in old blocks.
+    /// Returns the account's operations in old blocks.
     pub(super) fn old_events(&self) -> MutexGuard<'_, OldEvents> {
         self.old_events.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes since when nobody waits for an intent, whatever others have written in the meantime. `None`: it is not in the journal any
-    /// more.
+    /// Records since when no one waits for an intent, whatever others have written meanwhile. `None`: it is
+    /// no longer in the journal.
     pub(super) async fn give_up(
         &self,
         mut record: IntentRecord,
@@ -113,8 +113,8 @@ impl Core {
         }
     }
 
-    /// Writes down what the chain decided. Needs no lease: it is a fact, whoever finds it. If somebody changed the record in the
-    /// meantime, theirs is taken; whatever it lacks is found again.
+    /// Records what the chain decided. Needs no lease: it is a fact, whoever finds it. If the record has
+    /// changed meanwhile, the newer one is used; whatever it lacks is found again.
     pub(super) async fn write_fact(&self, record: IntentRecord) -> Result<IntentRecord, SettleError> {
         let journal = self.desk.journal();
         let id = record.id;

@@ -1,4 +1,4 @@
-//! Whose turn it is in a lane: one intent at a time, within the process and between processes on one journal.
+//! Turns in a lane: one intent at a time, within the process and across processes that share a journal.
 
 use super::{
     error::{Cause, OperationError},
@@ -28,16 +28,16 @@ use tokio::{
     time::{Instant, sleep, timeout_at},
 };
 
-/// What a process takes from the machine around it. A simulation puts its own in place.
+/// The process's environment. A simulation replaces it.
 pub trait Surroundings: fmt::Debug + Send + Sync {
-    /// Milliseconds since the Unix epoch. May jump.
+    /// Returns milliseconds since the Unix epoch. May jump.
     fn unix_millis(&self) -> u64;
 
-    /// Fills the bytes with randomness that nobody can guess.
+    /// Fills the bytes with unpredictable randomness.
     fn fill_random(&self, bytes: &mut [u8]);
 }
 
-/// The machine's clock and the operating system's randomness.
+/// The system clock, and the operating system's randomness.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Machine;
 
@@ -55,10 +55,11 @@ impl Surroundings for Machine {
 /// How long a lease on a lane lasts unless it is renewed.
 pub(crate) const LEASE: Duration = Duration::from_secs(15);
 
-/// How often it is looked whether another process renews its presence.
+/// How often to check whether another process renews its presence.
 const PRESENCE_LOOK: Duration = Duration::from_secs(1);
 
-/// The lane whose lease shows that a process is alive. Nobody guesses its key, and nothing is signed for it.
+/// Returns the lane whose lease shows that a process is alive. Its key cannot be guessed, and nothing is
+/// signed for it.
 const fn presence_lane(lane: Lane, process: ProcessId) -> Lane {
     let FixedBytes(id) = process.0;
     let mut key = [0; 24];
@@ -73,7 +74,7 @@ const fn presence_lane(lane: Lane, process: ProcessId) -> Lane {
     }
 }
 
-/// A lease of another process, as it was last seen.
+/// Another process's lease, as last seen.
 #[derive(Clone, Copy, Debug)]
 struct Held {
     holder: ProcessId,
@@ -81,8 +82,8 @@ struct Held {
     since: Instant,
 }
 
-/// A journal, and the order in which the intents of this process take their turns. Clients that share a desk share lanes: those
-/// of clones of one [`SmartAccount`](crate::SmartAccount), and those that were given the same desk.
+/// A journal, and the queue of this process's intents for their turns. Clients that share a desk share lanes:
+/// those of clones of one [`SmartAccount`](crate::SmartAccount), and those given the same desk.
 #[derive(Debug)]
 pub struct Desk {
     journal: Arc<dyn Journal>,
@@ -92,9 +93,9 @@ pub struct Desk {
     queues: Mutex<BTreeMap<Lane, Weak<AsyncMutex<()>>>>,
     /// Intents whose futures were dropped while they were open.
     dropped: Mutex<Vec<(IntentId, Moment)>>,
-    /// The newest block of each chain in which this process knows something included.
+    /// The newest block of each chain in which this process has seen an inclusion.
     newest: Mutex<BTreeMap<u64, u64>>,
-    /// Leases of other processes that kept this one waiting, and since when they are known as they are.
+    /// Other processes' leases that kept this one waiting, and since when they are unchanged.
     held: Mutex<BTreeMap<Lane, Held>>,
     /// Intents that wait to be taken along in their lane.
     pub(super) riders: Mutex<BTreeMap<Lane, Vec<Rider>>>,
@@ -109,12 +110,12 @@ impl Default for Desk {
 }
 
 impl Desk {
-    /// A desk with a journal.
+    /// Creates a desk with a journal.
     pub fn new(journal: impl Journal + 'static) -> Self {
         Self::with_surroundings(Arc::new(journal), Arc::new(Machine))
     }
 
-    /// A desk with a clock and randomness of the caller's.
+    /// Creates a desk with the caller's clock and randomness.
     pub fn with_surroundings(journal: Arc<dyn Journal>, surroundings: Arc<dyn Surroundings>) -> Self {
         let mut process = FixedBytes::default();
         surroundings.fill_random(process.as_mut_slice());
@@ -132,7 +133,7 @@ impl Desk {
         }
     }
 
-    /// The journal. An access that takes longer than 30 seconds fails.
+    /// Returns the journal. Accesses that take longer than 30 seconds fail.
     pub const fn journal(&self) -> &Arc<dyn Journal> {
         &self.journal
     }
@@ -141,7 +142,7 @@ impl Desk {
         self.surroundings.unix_millis()
     }
 
-    /// This moment. Every call answers a later one.
+    /// Returns the current moment. Every call returns a later one.
     pub(crate) fn moment(&self) -> Moment {
         Moment {
             at: self.now(),
@@ -160,7 +161,7 @@ impl Desk {
         IntentId(FixedBytes(self.random()))
     }
 
-    /// Notes that nobody waits for an intent any more. It is written to the journal at the lane's next turn.
+    /// Notes that no one waits for an intent any more. It is recorded in the journal at the lane's next turn.
     pub(crate) fn note_dropped(&self, id: IntentId) {
         let moment = self.moment();
         let mut dropped = self.dropped.lock().unwrap_or_else(PoisonError::into_inner);
@@ -180,8 +181,8 @@ impl Desk {
         dropped.retain(|(other, _)| *other != id);
     }
 
-    /// Since when nobody waits for an intent: its future was dropped, its process is gone (the lease that it did not give back tells),
-    /// or its time is over. `None`: somebody may wait.
+    /// Returns since when no one waits for an intent: its future was dropped, its process died (it did not
+    /// release its lease), or its time is over. `None`: someone may be waiting.
     pub(crate) fn left_alone_at(&self, record: &IntentRecord, lapsed: Option<&Lease>) -> Option<Moment> {
         if let Some(dropped) = self.dropped_at(record.id) {
             return Some(dropped);
@@ -203,14 +204,14 @@ impl Desk {
         })
     }
 
-    /// Notes that something is included in this block.
+    /// Notes an inclusion in this block.
     pub(crate) fn note_block(&self, chain_id: u64, number: u64) {
         let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
         let known = newest.entry(chain_id).or_default();
         *known = number.max(*known);
     }
 
-    /// The newest block in which something is known to be included. A node that does not have it is behind.
+    /// Returns the newest block with a known inclusion. A node without it lags.
     pub(crate) fn newest_block(&self, chain_id: u64) -> u64 {
         let newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
         newest.get(&chain_id).copied().unwrap_or_default()
@@ -236,7 +237,8 @@ impl Desk {
                     return Ok(Turn::new(self.clone(), lease, lapsed, guard));
                 }
                 Acquired::Held { holder, until: end } => {
-                    // The clock may have jumped: a lease that nobody has extended for as long as one lasts is over, whatever it says.
+                    // The clock may have jumped: a lease that was not extended for a full lease time is over,
+                    // whatever it says.
                     if self.note_held(lane, Some((holder, end))) > LEASE && now < end {
                         now = end;
                         continue;
@@ -252,8 +254,8 @@ impl Desk {
         }
     }
 
-    /// Notes a lease of another process, and answers for how long it is known as it is: callers with short time limits wait for it
-    /// one after the other.
+    /// Notes another process's lease, and returns for how long it is unchanged: callers with short time
+    /// limits wait for it one after another.
     fn note_held(&self, lane: Lane, lease: Option<(ProcessId, u64)>) -> Duration {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         let Some((holder, until)) = lease else {
@@ -267,8 +269,9 @@ impl Desk {
         since.elapsed()
     }
 
-    /// Shows other processes, for as long as the answer is kept, that this one waits for intents of the account although it holds
-    /// no lane: it holds a lease on a lane that nothing is ever signed for. `None`: the journal does not answer.
+    /// Shows other processes, while the result is kept, that this one waits for intents of the account
+    /// without holding their lane: it holds a lease on a lane that is never signed for. `None`: the journal
+    /// does not answer.
     pub(crate) async fn presence(self: &Arc<Self>, lane: Lane) -> Option<Arc<Turn>> {
         let lane = presence_lane(lane, self.process);
         let mut presences = self.presences.lock().await;
@@ -281,7 +284,7 @@ impl Desk {
         Some(presence)
     }
 
-    /// Whether the process that waited for an intent is gone: it shows no presence, or does not renew it.
+    /// Whether the process that waited for an intent has died: it shows no presence, or does not renew it.
     pub(crate) async fn is_gone(&self, record: &IntentRecord) -> Result<bool, JournalError> {
         let process = record.asked.process;
         if process == self.process {
@@ -330,7 +333,7 @@ pub(crate) const fn millis(duration: Duration) -> u64 {
     }
 }
 
-/// A turn could not be had.
+/// A turn could not be taken.
 #[derive(Debug)]
 pub(crate) enum TurnError {
     Busy,
@@ -346,25 +349,25 @@ impl TurnError {
     }
 }
 
-/// A lane's turn: nobody else signs for the lane while it is held. Its lease is renewed beside whatever the turn is used for, as long
-/// as the turn lives, and given back at its end.
+/// A lane's turn: no one else signs for the lane while it is held. Its lease is renewed in the background
+/// while the turn lives, and released at its end.
 #[derive(Debug)]
 pub(crate) struct Turn {
     held: Option<Arc<Holding>>,
     renewal: AbortHandle,
-    /// The lease of a process that did not give it back.
+    /// The lease of a process that did not release it.
     pub(crate) lapsed: Option<Lease>,
     _queue: OwnedMutexGuard<()>,
 }
 
-/// A lease, and who holds it.
+/// A lease and its holder.
 #[derive(Debug)]
 struct Holding {
     desk: Arc<Desk>,
     lease: AsyncMutex<Renewed>,
 }
 
-/// A lease, and when it was renewed last.
+/// A lease, and when it was last renewed.
 #[derive(Debug)]
 struct Renewed {
     lease: Lease,
@@ -387,7 +390,7 @@ impl Turn {
         }
     }
 
-    /// Writes records in the transaction that checks the lease: all or none of them.
+    /// Writes records in the transaction that checks the lease: all or none.
     pub(crate) async fn write(&self, records: Vec<IntentRecord>) -> Result<Vec<IntentRecord>, JournalError> {
         let Some(held) = &self.held else {
             return Err(JournalError::LeaseLost);
@@ -400,14 +403,14 @@ impl Turn {
             .await
     }
 
-    /// Gives the lane back.
+    /// Releases the lane.
     pub(crate) async fn release(mut self) {
         if let Some(held) = self.held.take() {
             held.release().await;
         }
     }
 
-    /// Lets the lease lapse: something may still be written under it.
+    /// Lets the lease lapse: a write under it may still be in progress.
     pub(crate) fn abandon(mut self) {
         self.held = None;
     }
@@ -416,7 +419,7 @@ impl Turn {
 impl Drop for Turn {
     fn drop(&mut self) {
         self.renewal.abort();
-        // Outside of a runtime, it ends with its time.
+        // Outside a runtime, it expires.
         if let Some(held) = self.held.take()
             && let Ok(runtime) = Handle::try_current()
         {
@@ -426,7 +429,7 @@ impl Drop for Turn {
 }
 
 impl Holding {
-    /// Renews the lease until somebody else has it.
+    /// Renews the lease until another process holds it.
     async fn keep(self: Arc<Self>) {
         loop {
             sleep(LEASE / 3).await;
@@ -437,7 +440,7 @@ impl Holding {
         }
     }
 
-    /// Extends the lease once a third of it is over.
+    /// Extends the lease after a third of it has passed.
     async fn renew(&self, renewed: &mut Renewed) -> Result<(), JournalError> {
         if renewed.at.elapsed() < LEASE / 3 {
             return Ok(());
@@ -450,7 +453,7 @@ impl Holding {
 
     async fn release(self: Arc<Self>) {
         let renewed = self.lease.lock().await;
-        // What cannot be given back ends with its time.
+        // A lease that cannot be released expires.
         let _ = self.desk.journal.release(&renewed.lease).await;
     }
 }
@@ -460,7 +463,7 @@ mod tests {
     use super::*;
     use alloy::primitives::{Address, aliases::U192};
 
-    /// A clock that goes on by a millisecond each time that it is read.
+    /// A clock that advances by a millisecond each time it is read.
     #[derive(Debug)]
     struct At(AtomicU64);
 
@@ -484,7 +487,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn callers_with_short_time_limits_outlast_a_lease_that_nobody_extends_together() {
+    async fn callers_with_short_time_limits_together_outlast_an_abandoned_lease() {
         const HOUR: u64 = 3_600_000;
         let journal: Arc<dyn Journal> = Arc::new(MemoryJournal::new());
         let desk_at = |millis| {
@@ -494,9 +497,9 @@ mod tests {
         let gone = desk_at(2 * HOUR);
         let within = |seconds| Instant::now() + Duration::from_secs(seconds);
         let turn = gone.turn(lane(), within(1)).await.unwrap();
-        // Since then, the clock has been put back.
+        // Since then, the clock was set back.
         let desk = desk_at(HOUR);
-        // One that is extended is not over.
+        // An extended lease is not over.
         for _ in 0..4 {
             assert!(matches!(
                 desk.turn(lane(), within(10)).await,
@@ -505,7 +508,7 @@ mod tests {
         }
         turn.abandon();
         assert!(matches!(desk.turn(lane(), within(5)).await, Err(TurnError::Busy)));
-        // Alone, it would not be long enough.
+        // Alone, it would not wait long enough.
         assert!(desk.turn(lane(), within(12)).await.is_ok());
     }
 }

@@ -1,4 +1,4 @@
-//! Why something that was asked for did not happen, or is not known to have.
+//! Errors of operations.
 
 use super::{
     bounds::OverBound,
@@ -18,10 +18,10 @@ use alloy::primitives::{Address, B256, U256};
 use serde::{Deserialize, Serialize};
 use std::{fmt, time::Duration};
 
-/// Something that was asked for did not happen, or is not known to have happened.
+/// A request that was not carried out, or not known to be.
 ///
-/// Three questions have an answer, whatever went wrong: [`happened`](Self::happened), [`advice`](Self::advice), and
-/// [`code`](Self::code). The cause says the rest, in numbers.
+/// Whatever went wrong, three questions have answers: [`happened`](Self::happened), [`advice`](Self::advice),
+/// and [`code`](Self::code). The cause has the details.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct OperationError {
@@ -29,7 +29,7 @@ pub struct OperationError {
     pub cause: Box<Cause>,
     /// Whether anything happened.
     pub happened: Happened,
-    /// The intent in the journal, once an operation was written there.
+    /// The intent in the journal, once an operation was recorded.
     pub intent: Option<IntentId>,
     /// The hash of the operation that may still be included, or was.
     pub user_op_hash: Option<B256>,
@@ -48,30 +48,30 @@ impl fmt::Display for OperationError {
     }
 }
 
-/// What is worth doing about an error.
+/// What to do about an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Advice {
-    /// The same again, now or after so many seconds: nothing of it happened, and what was in the way passes.
+    /// Repeat the request, now or after some seconds: nothing of it happened, and the obstacle is temporary.
     TryAgain {
-        /// Seconds to wait: an hour at most, whatever the other side says.
+        /// Seconds to wait: at most an hour, whatever the other side says.
         after: u64,
     },
-    /// The same again from this time on, unix seconds.
+    /// Repeat the request from this time on, in unix seconds.
     TryAgainFrom {
         /// The time.
         at: u64,
     },
-    /// Something has to be changed first: the calls, the permissions, funds, a setting.
+    /// Change something first: the calls, the permissions, funds, a setting.
     Change,
-    /// Ask what became of it (`resume`, or the same name again) before anything else.
+    /// Find out the outcome (`resume`, or the same name again) before anything else.
     Settle,
     /// It is done; there is nothing to do.
     Nothing,
 }
 
-/// The longest that a rate limit makes callers wait, in seconds: nobody outside puts them to sleep for ever.
+/// The maximum wait for a rate limit, in seconds: no one outside can stall callers forever.
 const LONGEST_WAIT: u64 = 3_600;
 
 /// What went wrong.
@@ -82,29 +82,29 @@ pub enum Cause {
     /// The chain could not be read.
     #[error("{message}")]
     Read {
-        /// Why.
+        /// The reason.
         message: String,
-        /// Whether asking again may help.
+        /// Whether retrying may help.
         is_transient: bool,
     },
 
-    /// The node or the bundler could not be asked, or answered nothing that can be read.
+    /// The node or the bundler could not be reached, or its answer could not be parsed.
     #[error("the {by} could not be asked: {error}")]
     Request {
-        /// Who: `node` or `bundler`.
+        /// `node` or `bundler`.
         by: String,
-        /// How the request ended.
+        /// The request's error.
         error: RequestError,
     },
 
-    /// A permission that no plugin would take.
+    /// A permission that no plugin accepts.
     #[error("{message}")]
     Permission {
-        /// Why.
+        /// The reason.
         message: String,
     },
 
-    /// A key to be removed or rotated is not there.
+    /// A key to remove or rotate is not registered.
     #[error("account {account} has no session key {session_key}")]
     KeyNotFound {
         /// The account.
@@ -113,7 +113,7 @@ pub enum Cause {
         session_key: Address,
     },
 
-    /// There is no account at the address, and nothing is known that would create it.
+    /// There is no account at the address, and no known way to create it.
     #[error("there is no account at {account}")]
     AccountNotDeployed {
         /// The address.
@@ -129,34 +129,34 @@ pub enum Cause {
         plugin: Address,
     },
 
-    /// The account is of another generation of ERC-6900 than what was asked for.
+    /// The account is of an ERC-6900 generation that does not support the request.
     #[error("account {account} is of a generation of ERC-6900 without {what}")]
     OtherGeneration {
         /// The account.
         account: Address,
-        /// What it does not have.
+        /// What it lacks.
         what: String,
     },
 
-    /// The account has the session key module in a way that is not safe, or does not work: nothing is granted on it.
-    #[error("account {account} does not have the session key module as it should be: {}", findings.join("; "))]
+    /// The account's session key module is not installed safely, or does not work: nothing is granted on it.
+    #[error("account {account} has a faulty installation of the session key module: {}", findings.join("; "))]
     UnsafeInstallation {
         /// The account.
         account: Address,
-        /// What is wrong, in words.
+        /// The problems, in words.
         findings: Vec<String>,
     },
 
-    /// A deferred grant is not what it should be, or not for this client.
+    /// A deferred grant is invalid, or not for this client.
     #[error(transparent)]
     DeferredGrant(#[from] DeferredGrantError),
 
-    /// The node answers for another chain than the client was made for.
+    /// The node is on another chain than the client.
     #[error("the node is on chain {found}, not {expected}")]
     WrongChain {
-        /// The chain that the client was made for.
+        /// The client's chain.
         expected: u64,
-        /// The node's.
+        /// The node's chain.
         found: u64,
     },
 
@@ -164,7 +164,7 @@ pub enum Cause {
     #[error("no action was given")]
     NoAction,
 
-    /// The model has nothing to say: no session key makes the operation.
+    /// The model does not apply: the operation has no session key.
     #[error("only a session key's operation can be checked against permissions")]
     NoVerdict,
 
@@ -182,41 +182,41 @@ pub enum Cause {
     /// Its call would revert.
     #[error("the call would revert: {revert}")]
     WouldRevert {
-        /// With this.
+        /// The revert.
         revert: Revert,
     },
 
-    /// A replacement pays at least a tenth more, in both fees.
+    /// A replacement must pay at least a tenth more, in both fees.
     #[error(
         "a replacement must offer at least {max_fee_per_gas} wei per gas unit, {max_priority_fee_per_gas} of it as priority fee"
     )]
     ReplacementUnderpriced {
-        /// The least maximum fee, in wei per gas unit.
+        /// The minimum maximum fee, in wei per gas unit.
         max_fee_per_gas: U256,
-        /// The least priority fee, in wei per gas unit.
+        /// The minimum priority fee, in wei per gas unit.
         max_priority_fee_per_gas: U256,
     },
 
-    /// What the operation may cost does not fit what is left of the key's gas limit, even at the lowest fee that may get it
-    /// included.
+    /// The operation's maximum cost exceeds what is left of the key's gas limit, even at the lowest fee that
+    /// may get it included.
     #[error(
         "the operation may cost {needed} wei or more, but {remaining} wei are left of the key's gas limit"
     )]
     GasBudget {
-        /// What must be left, in wei.
+        /// The amount needed, in wei.
         needed: U256,
-        /// What is left, in wei.
+        /// The amount left, in wei.
         remaining: U256,
     },
 
-    /// Somebody outside asked for more than the client's bounds allow.
+    /// Someone outside asked for more than the client's bounds allow.
     #[error(transparent)]
     OverBound(#[from] OverBound),
 
     /// The signer failed.
     #[error("the signer failed: {message}")]
     Signer {
-        /// Why.
+        /// The reason.
         message: String,
     },
 
@@ -228,18 +228,18 @@ pub enum Cause {
     #[error(transparent)]
     Journal(#[from] JournalError),
 
-    /// A kept operation is another chain's, EntryPoint's or account's, or its hash is not its own.
+    /// A kept operation belongs to another chain, EntryPoint or account, or its hash is wrong.
     #[error("the operation is not one of this client: {what} is {found}, not {expected}")]
     NotOurs {
         /// What differs.
         what: String,
-        /// The client's.
+        /// The client's value.
         expected: String,
-        /// The operation's.
+        /// The operation's value.
         found: String,
     },
 
-    /// Other operations of the lane took all the time.
+    /// Other operations of the lane took up the whole time limit.
     #[error("the lane was busy for {waited:?}")]
     LaneBusy {
         /// The time limit.
@@ -253,7 +253,7 @@ pub enum Cause {
         waited: Duration,
     },
 
-    /// Journal or node did not answer in time what became of intents.
+    /// Journal or node did not answer in time about intents.
     #[error("there was no answer within {waited:?}")]
     NoAnswerInTime {
         /// The time limit.
@@ -267,33 +267,34 @@ pub enum Cause {
         waited: Duration,
     },
 
-    /// Somebody said that they do not take it.
-    #[error("the operation was not taken: {0}")]
+    /// A bundler or node refused it.
+    #[error("the operation was not accepted: {0}")]
     NotTaken(NotTaken),
 
     /// No byte of it left the process.
     #[error("the operation was not sent: {error}")]
     NotReached {
-        /// Why.
+        /// The reason.
         error: RequestError,
     },
 
-    /// An older operation has the nonce, and nothing that the bounds allow replaces it.
+    /// An older operation has the nonce, and the bounds allow no replacement.
     #[error("operation {by} has the nonce and must be settled first")]
     BlockedBy {
         /// The older operation.
         by: B256,
     },
 
-    /// The nonce is used: by another operation that does not lie so deep yet that this one is void, or nobody says by which.
+    /// The nonce is used: by an operation that is not deep enough yet for this one to be void, or by an
+    /// unknown one.
     #[error("{}", used_by(.by))]
     NonceUsed {
         /// The other operation, if its event was found.
         by: Option<B256>,
     },
 
-    /// Its nonce is above the lane's next one, and no known operation has that one. The lane's next intent fills the gap, and so does an
-    /// owner ([`unblock`](crate::OwnerClient::unblock)).
+    /// Its nonce is above the lane's next one, and no known operation has that one. The lane's next intent
+    /// fills the gap, or an owner does ([`unblock`](crate::OwnerClient::unblock)).
     #[error("{}", waits_above(*nonce, *next))]
     NonceGap {
         /// The operation's nonce.
@@ -302,17 +303,18 @@ pub enum Cause {
         next: U256,
     },
 
-    /// An equal intent was asked for before, ended with an error, and proved to be included. This one was not signed.
-    #[error("the same was asked for before and happened in operation {}", included.receipt.user_op_hash)]
+    /// An equal intent was requested before, ended with an error, and turned out to be included. This one was
+    /// not signed.
+    #[error("an earlier equal request was carried out by operation {}", included.receipt.user_op_hash)]
     AlreadyHappened {
         /// The older intent.
         intent: IntentId,
-        /// What became of it.
+        /// Its inclusion.
         included: Box<Included>,
     },
 
-    /// Several intents share the operation: it cannot be replaced for one of them. Sending it again is possible, and so is asking for the
-    /// same by name.
+    /// Several intents share the operation: it cannot be replaced for one of them. It can be sent again, and
+    /// the request repeated by name.
     #[error("several intents share the operation")]
     Shared,
 
@@ -321,19 +323,19 @@ pub enum Cause {
     NameTaken {
         /// The name.
         name: String,
-        /// Who has it.
+        /// The intent that has it.
         intent: IntentId,
-        /// What became of that.
+        /// That intent's outcome.
         outcome: Box<Outcome>,
     },
 
-    /// It is included, but did not get as deep as was asked for in time; or it did, and that was seen too late to be the answer: when the
-    /// time was over, or another error was on its way.
+    /// It is included, but was not deep enough in time; or it was, and that was seen too late to be the
+    /// answer: after the time limit, or after another error.
     #[error("{}", too_late(.included, *.depth, *.waited))]
     NotDeepInTime {
-        /// What became of it so far.
+        /// Its inclusion so far.
         included: Box<Included>,
-        /// How deep it was to lie.
+        /// The requested depth.
         #[serde(default)]
         depth: Depth,
         /// The time limit.
@@ -343,14 +345,14 @@ pub enum Cause {
     /// It was included and paid for, but its calls reverted.
     #[error("the operation was included, but its calls reverted: {}", reason(.included))]
     Reverted {
-        /// What became of it.
+        /// Its inclusion.
         included: Box<Included>,
     },
 
-    /// A key that was removed, rotated away or uninstalled is still there in the block that includes the operation: something else has
-    /// added it again, or the account ignored that the module failed to remove it.
+    /// A key that was removed, rotated away or uninstalled still exists in the block that includes the
+    /// operation: something added it again, or the account ignored that the module failed to remove it.
     #[error(
-        "account {account} still has session key {session_key}, which was to be gone: something added it again, or its removal failed"
+        "account {account} still has session key {session_key} after its removal: something added it again, or the removal failed"
     )]
     StillThere {
         /// The account.
@@ -359,14 +361,14 @@ pub enum Cause {
         session_key: Address,
     },
 
-    /// The intent that was to be gone on with was never sent. Ask for the same anew.
-    #[error("nothing of the intent was sent, and there is no operation to send again")]
+    /// The intent to continue was never sent. Make a new request.
+    #[error("the intent was never sent, and there is no operation to send again")]
     NeverSent,
 
-    /// It cannot happen any more.
+    /// It can no longer be included.
     #[error("the operation cannot be included any more: its nonce was used")]
     Void {
-        /// Why.
+        /// The reason.
         void: Box<super::outcome::Void>,
     },
 }
@@ -418,7 +420,7 @@ fn broken_rules(verdict: &Verdict) -> String {
 }
 
 impl Cause {
-    /// A stable code: it never changes its meaning.
+    /// Returns a stable code, whose meaning never changes.
     pub const fn code(&self) -> &'static str {
         match self {
             Self::Read { .. } => "read_failed",
@@ -465,7 +467,7 @@ impl Cause {
 }
 
 impl OperationError {
-    /// An error before anything was signed.
+    /// Creates an error before anything was signed.
     pub(crate) fn nothing_sent(cause: impl Into<Cause>) -> Self {
         Self {
             cause: Box::new(cause.into()),
@@ -475,7 +477,7 @@ impl OperationError {
         }
     }
 
-    /// An operation that several intents share cannot be replaced for one of them.
+    /// Returns the error for replacing an operation that several intents share.
     pub(crate) fn shared(intent: IntentId) -> Self {
         Self {
             happened: Happened::Unknown,
@@ -484,7 +486,7 @@ impl OperationError {
         }
     }
 
-    /// The same error of somebody who asked what became of intents: that there was no answer does not say that nothing happened.
+    /// Adapts the error for a question about intents: no answer does not mean that nothing happened.
     pub(crate) fn about_intents(mut self) -> Self {
         if self.happened == Happened::No
             && matches!(
@@ -497,7 +499,7 @@ impl OperationError {
         self
     }
 
-    /// An error of somebody who asked what became of intents: it says nothing about them.
+    /// Returns the timeout of a question about intents, which says nothing about them.
     pub(crate) fn no_answer_in_time(waited: Duration) -> Self {
         Self {
             happened: Happened::Unknown,
@@ -505,17 +507,17 @@ impl OperationError {
         }
     }
 
-    /// A stable code: it never changes its meaning.
+    /// Returns a stable code, whose meaning never changes.
     pub const fn code(&self) -> &'static str {
         self.cause.code()
     }
 
-    /// Whether anything of it happened.
+    /// Returns whether anything happened.
     pub const fn happened(&self) -> Happened {
         self.happened
     }
 
-    /// The model's verdict, if the key's permissions do not allow it.
+    /// Returns the model's verdict, if the key's permissions do not allow it.
     pub fn verdict(&self) -> Option<&Verdict> {
         match &*self.cause {
             Cause::NotAllowed { verdict } => Some(verdict),
@@ -523,7 +525,7 @@ impl OperationError {
         }
     }
 
-    /// The revert that was found, in validation, simulation or execution.
+    /// Returns the revert found in validation, simulation or execution.
     pub fn revert(&self) -> Option<&Revert> {
         match &*self.cause {
             Cause::WouldRevert { revert } => Some(revert),
@@ -538,10 +540,10 @@ impl OperationError {
         }
     }
 
-    /// What is worth doing about it.
+    /// Returns what to do about it.
     pub fn advice(&self) -> Advice {
         match self.happened {
-            // It is done, and something else has undone it; or it is not known whether it was.
+            // It happened, and was undone by something else; or it is unknown whether it was.
             Happened::Yes
                 if matches!(
                     *self.cause,
@@ -567,7 +569,7 @@ impl OperationError {
                 };
                 Advice::TryAgain { after }
             }
-            // What a node says and nobody understands may be over soon.
+            // An unexplained error of a node may be temporary.
             Cause::Request {
                 error: RequestError::Answered(answer),
                 ..
@@ -626,7 +628,7 @@ impl From<alloy::signers::Error> for Cause {
 impl From<PaymasterError> for Cause {
     fn from(error: PaymasterError) -> Self {
         Self::Paymaster(match error {
-            // A paymaster of the caller's may pass on what its service said.
+            // A caller's paymaster may pass on its service's message.
             PaymasterError::Declined { message } => PaymasterError::declined(message),
             error => error,
         })

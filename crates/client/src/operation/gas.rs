@@ -1,10 +1,10 @@
-//! Gas limits and fees of an operation, and the random bits in them.
+//! An operation's gas limits and fees, and the random bits in them.
 
 use crate::permissions::UserOperation;
 use alloy::primitives::U256;
 use serde::{Deserialize, Serialize};
 
-/// Gas limits of an operation, in gas units.
+/// An operation's gas limits, in gas units.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Gas {
@@ -12,12 +12,12 @@ pub struct Gas {
     pub call_gas_limit: U256,
     /// For validation.
     pub verification_gas_limit: U256,
-    /// For what the EntryPoint cannot measure.
+    /// For everything the EntryPoint cannot measure.
     pub pre_verification_gas: U256,
 }
 
 impl Gas {
-    /// The limits of an operation.
+    /// Returns an operation's limits.
     pub const fn of(operation: &UserOperation) -> Self {
         Self {
             call_gas_limit: operation.call_gas_limit,
@@ -26,7 +26,7 @@ impl Gas {
         }
     }
 
-    /// Gives them to an operation.
+    /// Sets an operation's limits.
     pub(crate) const fn apply(&self, operation: &mut UserOperation) {
         operation.call_gas_limit = self.call_gas_limit;
         operation.verification_gas_limit = self.verification_gas_limit;
@@ -34,10 +34,11 @@ impl Gas {
     }
 }
 
-/// Random bits that an operation carries where they cost next to nothing. Two operations with the same calls and nonce then differ
-/// in their hashes, so that one cannot be taken for the other. They are drawn before anything is estimated.
+/// Random bits that an operation carries at almost no cost. Two operations with the same calls and nonce then
+/// have different hashes, so one cannot be mistaken for the other. They are drawn before anything is
+/// estimated.
 ///
-/// Up to a thousandth of each fee, and, where that is fewer than 32 bits, up to 16 bits of each gas limit on top.
+/// Up to a thousandth of each fee and, if that is fewer than 32 bits, up to 16 bits added to each gas limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Salt {
     fee: u64,
@@ -45,11 +46,11 @@ pub(crate) struct Salt {
     gas: [u16; 2],
 }
 
-/// The fraction of a fee that may be random: one in so many.
+/// The reciprocal of the random fraction of a fee.
 const FEE_PART: u64 = 1_000;
-/// The random bits that an operation carries at least, where nothing is given.
+/// The minimum number of random bits, if nothing is fixed by the caller.
 pub(crate) const SALT_BITS: u32 = 32;
-/// Call data of one more byte that is not zero, at the price that EIP-2028 puts on it.
+/// The cost of one more nonzero byte of call data (EIP-2028).
 const BYTE_GAS: u64 = 16;
 
 impl Salt {
@@ -62,21 +63,21 @@ impl Salt {
         }
     }
 
-    /// A fee with a random part of at most a thousandth, and the bits that it carries.
+    /// Adds a random part of at most a thousandth to a fee, and returns the bits that it carries.
     fn salted(fee: U256, random: u64) -> (U256, u32) {
         let room = fee / U256::from(FEE_PART);
         if room.is_zero() {
             return (fee, 0);
         }
-        // At most 2^64 - 1 is added.
+        // Adds at most 2^64 - 1.
         let values = room.saturating_add(U256::ONE).min(U256::from(u64::MAX));
         let part = U256::from(random) % values;
         let bits = u32::try_from(values.bit_len()).unwrap_or(64).saturating_sub(1);
         (fee.saturating_add(part), bits)
     }
 
-    /// Fees with their random parts, in wei per gas unit, and the bits that they carry together. The priority fee stays below
-    /// the fee.
+    /// Returns fees with random parts, in wei per gas unit, and the total bits that they carry. The priority
+    /// fee stays below the fee.
     pub(crate) fn fees(&self, max_fee: U256, max_priority_fee: U256) -> (U256, U256, u32) {
         let (salted_fee, fee_bits) = Self::salted(max_fee, self.fee);
         let (salted_priority, priority_bits) = Self::salted(max_priority_fee, self.priority_fee);
@@ -86,8 +87,9 @@ impl Salt {
         (salted_fee, salted_priority, fee_bits + priority_bits)
     }
 
-    /// The gas limits with random parts for the bits that fees do not carry, and the bits added. Only limits that `free` names
-    /// change, only upwards, and pre-verification gas pays for the bytes that are no longer zero.
+    /// Adds random parts to the gas limits for the bits that fees do not carry, and returns the bits added.
+    /// Only limits marked in `free` change, only upwards, and pre-verification gas pays for the bytes that
+    /// become nonzero.
     pub(crate) fn gas(&self, gas: &mut Gas, bits: u32, free: [bool; 2], pays: bool) -> u32 {
         let mut added = 0;
         for (limit, (random, free)) in [&mut gas.call_gas_limit, &mut gas.verification_gas_limit]
@@ -107,7 +109,7 @@ impl Salt {
     }
 }
 
-/// A fee that replaces another: a tenth more, rounded up, as bundlers want it.
+/// Returns a replacement's fee: a tenth more, rounded up, as bundlers require.
 pub(crate) fn raised(fee: U256) -> U256 {
     fee.saturating_add(fee.div_ceil(U256::from(10)).max(U256::ONE))
 }
@@ -119,7 +121,7 @@ mod tests {
     const GWEI: u64 = 1_000_000_000;
 
     #[test]
-    fn fees_carry_the_bits_and_rise_by_a_thousandth_at_most() {
+    fn fees_carry_the_bits_and_rise_by_at_most_a_thousandth() {
         let salt = Salt::new([0xff; 20]);
         let (fee, priority, bits) = salt.fees(U256::from(41 * GWEI), U256::from(GWEI));
         assert!(bits >= SALT_BITS, "{bits}");
@@ -130,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn gas_limits_carry_what_fees_cannot() {
+    fn gas_limits_carry_the_remaining_bits() {
         let salt = Salt::new([0x5a; 20]);
         let (fee, priority, bits) = salt.fees(U256::from(900), U256::ZERO);
         assert_eq!((fee, priority, bits), (U256::from(900), U256::ZERO, 0));
@@ -139,7 +141,7 @@ mod tests {
         assert_eq!(gas.call_gas_limit, U256::from(0x5a5a));
         assert_eq!(gas.verification_gas_limit, U256::from(0x5a5a));
         assert_eq!(gas.pre_verification_gas, U256::from(64));
-        // With enough bits in the fees, and where limits are given, nothing changes.
+        // With enough bits in the fees, or with given limits, nothing changes.
         let mut untouched = Gas::default();
         assert_eq!(salt.gas(&mut untouched, SALT_BITS, [true, true], true), 0);
         assert_eq!(salt.gas(&mut untouched, 0, [false, false], true), 0);

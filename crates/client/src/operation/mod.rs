@@ -1,8 +1,8 @@
-//! From an action to what became of it: build, estimate, sponsor, sign, write down, send, settle.
+//! From an action to its outcome: build, estimate, sponsor, sign, record, send, settle.
 //!
-//! Clients make an [`Operation`]; awaiting it carries it out. What a caller asks for once happens at most once, whatever fails on
-//! the way, and each answer says what is known: [`Included`], or an [`OperationError`] that says whether anything
-//! [happened](OperationError::happened).
+//! Clients create an [`Operation`]; awaiting it executes it. A single request happens at most once, whatever
+//! fails on the way, and each answer says what is known: [`Included`], or an [`OperationError`] that says
+//! whether anything [happened](OperationError::happened).
 
 mod bounds;
 mod check;
@@ -49,18 +49,18 @@ use std::{
     time::Duration,
 };
 
-/// How long an operation may take, unless another [`timeout`](Operation::timeout) is set.
+/// The default time limit of an operation; see [`timeout`](Operation::timeout).
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(90);
 
-/// How far an operation is.
+/// The progress of an operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Progress {
     /// Nonce, fees, gas limits and paymaster are set.
     Built(Box<UserOperation>),
-    /// Signed and written to the journal, and not sent yet.
+    /// Signed and recorded in the journal, not sent yet.
     Signed(Box<SignedOperation>),
-    /// On its way; this is its hash.
+    /// Sent, with this hash.
     Sent(B256),
     /// In a block.
     Included(Box<Included>),
@@ -68,7 +68,7 @@ pub enum Progress {
 
 type OnProgress = Arc<dyn Fn(&Progress) + Send + Sync>;
 
-/// Gas limits that the caller gives, in gas units.
+/// Gas limits set by the caller, in gas units.
 #[derive(Clone, Copy, Debug, Default)]
 struct GivenGas {
     call_gas_limit: Option<U256>,
@@ -84,24 +84,26 @@ impl GivenGas {
     }
 }
 
-/// Something to be done once. Made by the clients' methods; nothing happens until it is awaited, or [sent](Self::send).
+/// A request to be carried out once. The clients' methods create it; nothing happens until it is awaited, or
+/// [sent](Self::send).
 ///
-/// Whatever is not set is found out: nonce, fees and gas limits from the chain.
+/// Nonce, fees and gas limits that are not set are determined from the chain.
 ///
-/// Awaiting it waits until it is included. Of two that are awaited at the same time in one lane, one waits for the other.
+/// Awaiting it waits until it is included. Of two awaited at the same time in one lane, one waits for the
+/// other.
 #[derive(Clone)]
 #[must_use = "an operation does nothing until it is awaited or sent"]
 pub struct Operation {
     core: Arc<Core>,
     source: Arc<dyn Source>,
-    /// The session key that acts, and its calls.
+    /// The acting session key, and its calls.
     session_key: Option<Used>,
     nonce_key: U192,
     /// Whether the caller chose the lane.
     has_lane: bool,
     nonce: Option<U256>,
     name: Option<String>,
-    /// An intent of the journal that this goes on with, and whether its operation is signed anew.
+    /// An intent of the journal to continue, and whether to sign its operation again.
     adopts: Option<(IntentId, bool)>,
     gas: GivenGas,
     fees: Option<(U256, U256)>,
@@ -145,21 +147,24 @@ impl Operation {
         }
     }
 
-    /// Names what is asked for. The same name with the same calls is the same intent, in this and in every later process on the
-    /// same journal: it is done once. Asked for again, an intent that is included answers with its outcome, and one that is open is
-    /// taken up. With other calls, the name is an error as long as it is not free: [`Cause::NameTaken`].
+    /// Names the request. The same name with the same calls is the same intent, in this and every later
+    /// process with the same journal: it is carried out once. Repeated, an included intent returns its
+    /// outcome, and an open one is resumed. With other calls, the name is an error unless it is free:
+    /// [`Cause::NameTaken`].
     ///
-    /// Names belong to chain, account and signer. In a [`MemoryJournal`](crate::journal::MemoryJournal) they end with the process.
+    /// Names belong to chain, account and signer. In a [`MemoryJournal`](crate::journal::MemoryJournal) they
+    /// end with the process.
     pub fn id(mut self, name: impl Into<String>) -> Self {
         self.name = Some(name.into());
         self
     }
 
-    /// Another nonce lane. A session key with a gas limit, and every one on an ERC-6900 v0.8 account, must use its own, which is the
-    /// default. A [nonce](Self::nonce) of another lane that was given before is dropped.
+    /// Sets the nonce lane. A session key with a gas limit, and every session key on an ERC-6900 v0.8
+    /// account, must use its own, which is the default. Drops a [nonce](Self::nonce) of another lane set
+    /// before.
     ///
-    /// On a v0.8 account, the lower 152 bits count: the nonce key is made of them and of what
-    /// [selects the validation](crate::account::Generation::owner_nonce_key).
+    /// On a v0.8 account, only the lower 152 bits are used: the nonce key consists of them and of the bits
+    /// that [select the validation](crate::account::Generation::owner_nonce_key).
     pub fn nonce_key(mut self, lane: U192) -> Self {
         let generation = self.core.account.generation();
         let nonce_key = if self.is_session_keys() {
@@ -173,40 +178,40 @@ impl Operation {
         self
     }
 
-    /// This nonce: its upper 192 bits are the [lane](Self::nonce_key), the others the sequence number there. One above the lane's
-    /// next waits for those before it; one that is used is an error.
+    /// Sets the nonce: its upper 192 bits are the [lane](Self::nonce_key), the rest the sequence number. One
+    /// above the lane's next waits for those before it; a used one is an error.
     pub fn nonce(mut self, nonce: U256) -> Self {
         self.nonce_key = lane_of(nonce);
         self.nonce = Some(nonce);
         self
     }
 
-    /// Goes on with an intent of the journal: its operation is sent again or, if `sign_anew`, signed anew with the same nonce and
-    /// calls for at least a tenth more in both fees.
+    /// Continues an intent of the journal: its operation is sent again or, with `sign_anew`, signed again
+    /// with the same nonce and calls, and at least a tenth more in both fees.
     pub(crate) const fn adopting(mut self, intent: IntentId, sign_anew: bool) -> Self {
         self.adopts = Some((intent, sign_anew));
         self
     }
 
-    /// Gas units for the execution.
+    /// Sets the gas limit of the call.
     pub const fn call_gas_limit(mut self, gas: U256) -> Self {
         self.gas.call_gas_limit = Some(gas);
         self
     }
 
-    /// Gas units for validation.
+    /// Sets the gas limit of validation.
     pub const fn verification_gas_limit(mut self, gas: U256) -> Self {
         self.gas.verification_gas_limit = Some(gas);
         self
     }
 
-    /// Gas units for what the EntryPoint cannot measure.
+    /// Sets the gas units for what the EntryPoint cannot measure.
     pub const fn pre_verification_gas(mut self, gas: U256) -> Self {
         self.gas.pre_verification_gas = Some(gas);
         self
     }
 
-    /// All three gas limits: then nothing is simulated to find them, and what the call does is seen on chain only.
+    /// Sets all three gas limits: they are not simulated, and the call's effect is seen only on chain.
     pub const fn gas_limits(mut self, limits: Gas) -> Self {
         self.gas = GivenGas {
             call_gas_limit: Some(limits.call_gas_limit),
@@ -216,49 +221,51 @@ impl Operation {
         self
     }
 
-    /// Fees in wei per gas unit: the most in all, and the most for the bundler. They are taken as they are: not lowered to fit a
-    /// key's gas limit, bounded by [`Bounds::max_cost`] alone, and without random bits.
+    /// Sets the fees in wei per gas unit: the maximum fee, and the priority fee. They are used as is: not
+    /// lowered to fit a key's gas limit, bounded only by [`Bounds::max_cost`], and without random bits.
     ///
-    /// With all gas limits given, too, nothing random is left in the operation: processes that give the same and do not share a
-    /// journal can make the same operation, and each would take the other's for its own. Share a journal then.
+    /// If all gas limits are set as well, the operation has no random bits: processes that set the same
+    /// values without sharing a journal can create the same operation, and each would mistake the other's for
+    /// its own. Share a journal in that case.
     pub const fn fees(mut self, max_fee_per_gas: U256, max_priority_fee_per_gas: U256) -> Self {
         self.fees = Some((max_fee_per_gas, max_priority_fee_per_gas));
         self
     }
 
-    /// This `paymasterAndData`, whatever the client's paymaster; empty: the account pays.
+    /// Sets `paymasterAndData`, overriding the client's paymaster; empty: the account pays.
     pub fn paymaster_and_data(mut self, paymaster_and_data: impl Into<Bytes>) -> Self {
         self.paymaster_and_data = Some(paymaster_and_data.into());
         self
     }
 
-    /// Sends only what the model is sure of. Without it, an operation that [may pass](crate::permissions::Verdict::MayPass) is
-    /// sent: the key's plugin is another than this project's, and may not enforce a rule that the operation breaks.
+    /// Sends the operation only if the model is certain. Otherwise, one that [may
+    /// pass](crate::permissions::Verdict::MayPass) is sent: the key's plugin is another than this project's,
+    /// and may not enforce a rule that the operation breaks.
     pub const fn strict(mut self) -> Self {
         self.strict = true;
         self
     }
 
-    /// How deep the operation's block must lie before awaiting it ends.
+    /// Sets how deep the operation's block must be before awaiting it completes.
     pub const fn depth(mut self, depth: Depth) -> Self {
         self.depth = depth;
         self
     }
 
-    /// How long everything may take, all told: the wait for the lane, building, signing, sending, and inclusion. The time limit
-    /// of [`check`](Self::check), [`build`](Self::build) and [`sign`](Self::sign), too.
+    /// Sets the time limit for everything: waiting for the lane, building, signing, sending, and inclusion.
+    /// It also limits [`check`](Self::check), [`build`](Self::build) and [`sign`](Self::sign).
     pub const fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// Tells how far the operation is.
+    /// Reports the operation's progress.
     pub fn on_progress(mut self, callback: impl Fn(&Progress) + Send + Sync + 'static) -> Self {
         self.on_progress = Some(Arc::new(callback));
         self
     }
 
-    /// The call data, with predecessors of keys as the chain has them now.
+    /// Returns the call data, with current predecessors of keys.
     pub async fn call_data(&self) -> Result<Bytes, OperationError> {
         self.in_time(async {
             let call_data = self.source.call_data(&self.core.account, &self.core.desk);
@@ -267,7 +274,8 @@ impl Operation {
         .await
     }
 
-    /// The complete operation, with a dummy signature, at the lane's next nonce. It is not written to the journal.
+    /// Builds the complete operation, with a dummy signature, at the lane's next nonce. It is not recorded in
+    /// the journal.
     #[tracing::instrument(level = "debug", skip_all, fields(account = %self.core.account.address()))]
     pub async fn build(&self) -> Result<UserOperation, OperationError> {
         self.in_time(self.built()).await
@@ -286,8 +294,8 @@ impl Operation {
         Ok(prepared.operation)
     }
 
-    /// The complete operation, signed, for whoever sends it by other means. It is not written to the journal: nobody will look
-    /// what became of it.
+    /// Builds and signs the complete operation, to be sent by other means. It is not recorded in the journal:
+    /// its outcome will not be tracked.
     pub async fn sign(&self) -> Result<SignedOperation, OperationError> {
         self.in_time(async {
             let operation = self.built().await?;
@@ -296,7 +304,7 @@ impl Operation {
         .await
     }
 
-    /// Does what leads up to signing, within the time limit.
+    /// Runs the steps before signing, within the time limit.
     async fn in_time<T>(
         &self,
         work: impl Future<Output = Result<T, OperationError>>,
@@ -315,12 +323,13 @@ impl Operation {
         Ok(SignedOperation { operation, hash })
     }
 
-    /// Carries it out, up to handing it over. The lane is the operation's until the answer was awaited or dropped.
+    /// Executes it up to handing it over. The operation holds the lane until the result was awaited or
+    /// dropped.
     pub async fn send(self) -> Result<Pending, OperationError> {
         course::send(self).await
     }
 
-    /// Whether it goes into a random lane: its caller chose none, and it only takes away.
+    /// Whether it uses a random lane: its caller chose none, and it only takes permissions away.
     async fn may_leave_lane(&self) -> Result<bool, Cause> {
         if self.has_lane || self.nonce.is_some() || self.adopts.is_some() {
             return Ok(false);
@@ -328,18 +337,18 @@ impl Operation {
         self.source.takes_away(&self.core.account).await
     }
 
-    /// How the account takes the operation's signature.
+    /// Returns the account's signature format for the operation.
     fn signature_form(&self) -> SignatureForm {
         let generation = self.core.account.generation();
         generation.signature_form(self.is_session_keys())
     }
 
-    /// Whether a session key makes it.
+    /// Whether a session key signs it.
     pub(crate) const fn is_session_keys(&self) -> bool {
         self.session_key.is_some()
     }
 
-    /// Identifies what is asked for.
+    /// Identifies the request.
     pub(crate) fn request(&self) -> B256 {
         self.source.request()
     }
@@ -355,7 +364,7 @@ impl Operation {
     }
 }
 
-/// The nonce key in a nonce.
+/// Returns the nonce key of a nonce.
 fn lane_of(nonce: U256) -> U192 {
     U192::from(nonce >> 64)
 }
@@ -364,8 +373,8 @@ impl IntoFuture for Operation {
     type Output = Result<Included, OperationError>;
     type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
 
-    /// Carries it out, and waits until it is included: as deep as [`depth`](Operation::depth) says. An operation whose calls
-    /// revert is an error.
+    /// Executes it, and waits until it is included at the requested [`depth`](Operation::depth). An operation
+    /// whose calls revert is an error.
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(course::run(self))
     }

@@ -1,4 +1,4 @@
-//! What became of what was asked for.
+//! The outcomes of requests.
 
 use crate::{
     journal::{BlockRef, Handover, OperationRecord, VoidDepth},
@@ -10,18 +10,18 @@ use alloy::primitives::{B256, U256};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// How deep a block must lie before an operation in it counts.
+/// How deep an operation's block must be before it counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Depth {
-    /// Any block of the canonical chain, the newest included. A reorganization can still undo it.
+    /// Any block of the canonical chain, including the latest. A reorganization can still undo it.
     #[default]
     Latest,
-    /// So many blocks below the newest one.
+    /// This many blocks below the latest one.
     Blocks(u64),
-    /// The depth at which the client stops looking: the node's `finalized` block or, where the node does not tell it, the number
-    /// of blocks known for the chain (64 where none is known).
+    /// The depth at which the client stops watching: the node's `finalized` block or, if the node does not
+    /// return it, the number of blocks known for the chain (64 by default).
     Final,
 }
 
@@ -29,22 +29,25 @@ pub enum Depth {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Included {
-    /// Which operation, in which transaction and block, and what it cost: from the EntryPoint's event in the node's receipt.
+    /// The operation, its transaction and block, and its cost: from the EntryPoint's event in the node's
+    /// receipt.
     pub receipt: Receipt,
-    /// Whether its calls took effect. If not, it was paid for all the same.
+    /// Whether its calls took effect. If not, it was paid for nevertheless.
     pub success: bool,
-    /// Why its calls reverted, if they did. [`Revert::Unknown`] without bytes if they ran out of gas or gave no reason.
+    /// Why its calls reverted, if they did. [`Revert::Unknown`] without bytes if they ran out of gas or gave
+    /// no reason.
     pub reason: Option<Revert>,
-    /// What the model said before it was signed, if it could not be sure: the key's plugin may not enforce a rule that it breaks.
+    /// The model's verdict before signing, if it was uncertain: the key's plugin may not enforce a rule that
+    /// the operation breaks.
     pub doubt: Option<Verdict>,
-    /// The newest block when this was last seen to be true.
+    /// The latest block when this was last seen to hold.
     pub seen: BlockRef,
-    /// Whether the block has the depth at which the client stops looking.
+    /// Whether the block is deep enough for the client to stop watching.
     pub is_final: bool,
 }
 
 impl Included {
-    /// The block that includes it.
+    /// Returns the block that includes it.
     pub const fn block(&self) -> BlockRef {
         BlockRef {
             number: self.receipt.block_number,
@@ -52,12 +55,12 @@ impl Included {
         }
     }
 
-    /// How many blocks lay on top of its block when this was last seen to be true.
+    /// Returns how many blocks were on top of its block when this was last seen to hold.
     pub const fn confirmations(&self) -> u64 {
         self.seen.number.saturating_sub(self.receipt.block_number)
     }
 
-    /// Whether it lies so deep.
+    /// Whether it is this deep.
     pub const fn has_depth(&self, depth: Depth) -> bool {
         match depth {
             Depth::Latest => true,
@@ -67,22 +70,22 @@ impl Included {
     }
 }
 
-/// Why an operation can never be included any more.
+/// Why an operation can never be included.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Void {
-    /// The nonce that is past.
+    /// The nonce that was passed.
     pub nonce: U256,
-    /// A block in which it is past.
+    /// A block in which it was passed.
     pub block: BlockRef,
-    /// The depth that this block has.
+    /// The depth of this block.
     pub depth: VoidDepth,
-    /// The operation that used the nonce, if its event was found. `None`: none of the intent's operations stands in any block
-    /// up to this one.
+    /// The operation that used the nonce, if its event was found. `None`: none of the intent's operations is
+    /// in any block up to this one.
     pub used_by: Option<B256>,
 }
 
-/// Why an operation was not taken, as far as the other side says.
+/// Why an operation was refused, as far as the other side says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "reason", rename_all = "snake_case")]
 #[non_exhaustive]
@@ -91,59 +94,60 @@ pub enum NotTakenReason {
     Refused(Refusal),
     /// Its call would revert.
     WouldRevert {
-        /// With this.
+        /// The revert.
         revert: Revert,
     },
     /// A fee is too low.
     FeeTooLow {
-        /// The least fee in wei per gas unit, if it was named.
+        /// The minimum fee in wei per gas unit, if it was named.
         least: Option<U256>,
     },
-    /// The gas for what the EntryPoint cannot measure is too low.
+    /// `preVerificationGas` is too low.
     PreVerificationGasTooLow {
-        /// The least amount in gas units, if it was named.
+        /// The minimum in gas units, if it was named.
         least: Option<U256>,
     },
     /// Another operation has the nonce, and this one does not pay enough to replace it.
     ReplacementUnderpriced,
-    /// The account, or the sender of the transaction, has too little.
+    /// The account, or the sender of the transaction, lacks funds.
     Funds,
-    /// The account or the paymaster has no good name with the bundler, or too many operations in its pool.
+    /// The account or the paymaster has a bad reputation with the bundler, or too many operations in its
+    /// pool.
     Reputation,
     /// Its nonce is ahead of what the other side knows.
     NonceAhead,
-    /// 401, 403 or 404: nobody looked at it.
+    /// 401, 403 or 404: the request was not processed.
     TurnedAway {
         /// The HTTP status.
         status: u16,
     },
     /// Too many requests.
     RateLimited {
-        /// Seconds to wait, if they were named.
+        /// Seconds to wait, if named.
         retry_after: Option<u64>,
     },
     /// Anything else.
     Other,
 }
 
-/// Somebody said that they do not take an operation. It is a report of what they said, not a promise: whoever saw the operation
-/// can still include it.
+/// A bundler or node refused an operation. This reports what it said, and guarantees nothing: anyone who saw
+/// the operation can still include it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct NotTaken {
-    /// Who: `bundler` or `node`.
+    /// `bundler` or `node`.
     pub by: String,
-    /// The error's code, if it had one.
+    /// The error's code, if any.
     pub code: Option<i64>,
-    /// The other side's own words, cleaned and cut.
+    /// The other side's message, cleaned and truncated.
     pub message: String,
-    /// What they mean.
+    /// The interpreted reason.
     #[serde(flatten)]
     pub reason: NotTakenReason,
 }
 
 impl NotTaken {
-    /// Whether waiting alone may make the other side take it.
+    /// Whether waiting alone may change the answer.
     pub(super) fn is_passing(&self) -> bool {
         match &self.reason {
             NotTakenReason::NonceAhead | NotTakenReason::RateLimited { .. } => true,
@@ -198,23 +202,25 @@ impl fmt::Display for NotTaken {
     }
 }
 
-/// What is known of what can still happen.
+/// The state of an open intent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "open", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Open {
-    /// It was sent, or may have been, and nobody said what they did with it.
+    /// It was sent, or may have been, and no one answered what they did with it.
     NoAnswer,
-    /// Somebody has it.
+    /// It is in a pool.
     InPool,
-    /// Somebody said that they do not take it.
+    /// It was refused.
     NotTaken(NotTaken),
-    /// Its nonce is used: by another operation that does not lie so deep yet that this one is void, or by itself, and nobody says so yet.
+    /// Its nonce is used: by another operation that is not deep enough yet for this one to be void, or by
+    /// itself, without a visible event yet.
     NonceUsed {
         /// The other operation, if its event was found.
         by: Option<B256>,
     },
-    /// Its nonce is above the lane's next one, and no known operation has that one: it waits for whatever fills the gap.
+    /// Its nonce is above the lane's next one, and no known operation has that one: it waits for the gap to
+    /// be filled.
     NonceGap {
         /// Its nonce.
         nonce: U256,
@@ -223,23 +229,23 @@ pub enum Open {
     },
 }
 
-/// What became of an intent: each answer holds for the block and the depth that it names.
+/// The outcome of an intent: it holds for the block and the depth that it names.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Outcome {
     /// One of its operations is included.
     Included(Included),
-    /// It cannot happen any more.
+    /// It can no longer be included.
     Void(Void),
     /// Nothing signed left the process.
     NeverSent,
-    /// It can still happen.
+    /// It can still be included.
     Open(Open),
 }
 
 impl Outcome {
-    /// What is known of an intent with these operations.
+    /// Returns the outcome of an intent with these operations.
     pub(crate) fn of(operations: &[OperationRecord]) -> Self {
         let included = || {
             operations
@@ -249,7 +255,7 @@ impl Outcome {
         let last_included = included()
             .find(|included| included.success)
             .or(included().next_back());
-        // One whose calls reverted can have a successor with another nonce.
+        // An operation whose calls reverted can have a successor with another nonce.
         let is_excluded = |operation: &OperationRecord| {
             included().any(|included| included.success || included.receipt.nonce == operation.nonce())
         };
@@ -275,7 +281,7 @@ impl Outcome {
             let by = open().find_map(|operation| operation.nonce_past?.used_by);
             return Self::Open(Open::NonceUsed { by });
         }
-        // What else was said of it may only be about that.
+        // Other answers about it may only concern the nonce.
         let is_refused = matches!(&last.handover, Handover::NotTaken(not_taken) if !not_taken.is_passing());
         if let Some(gap) = last.nonce_gap
             && !is_refused
@@ -295,7 +301,7 @@ impl Outcome {
         })
     }
 
-    /// Whether anything of it happened.
+    /// Returns whether anything of it happened.
     pub const fn happened(&self) -> Happened {
         match self {
             Self::Included(included) if included.success => Happened::Yes,
@@ -309,19 +315,19 @@ impl Outcome {
     }
 }
 
-/// Whether what was asked for happened.
+/// Whether a request was carried out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Happened {
     /// It is included, and its calls took effect.
     Yes,
-    /// Nothing of it happened, and nothing of it can: it was never sent, or is void. It is safe to ask again.
+    /// Nothing of it happened or can happen: it was never sent, or is void. It is safe to request it again.
     No,
     /// It was included and paid for, but its calls reverted. A reorganization can undo that until the block is final.
     Reverted,
-    /// It was not taken, or something is in its way. Whoever was handed it could still include it.
+    /// It was refused, or something blocks it. Anyone who received it could still include it.
     NotYet,
-    /// Nobody answered, or it waits in a pool: it may happen.
+    /// No one answered, or it is in a pool: it may happen.
     Unknown,
 }

@@ -1,4 +1,4 @@
-//! Who pays for an operation, if not the account.
+//! Paymasters, which pay for operations instead of the account.
 
 use crate::permissions::{PaymasterFields, UserOperation};
 use crate::request::clean;
@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// A paymaster service failed, declined, or answered something else than it was asked for.
+/// A paymaster service failed, declined, or gave an unusable answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[serde(tag = "error", rename_all = "snake_case")]
 #[non_exhaustive]
@@ -15,16 +15,16 @@ pub enum PaymasterError {
     /// It failed or declined.
     #[error("{message}")]
     Declined {
-        /// Its words.
+        /// Its message.
         message: String,
     },
 
-    /// It was asked for data and answered none.
-    #[error("it answered no paymaster data")]
+    /// It returned no data.
+    #[error("it returned no paymaster data")]
     NoData,
 
-    /// It answered the data of another paymaster for the final operation than for the estimate.
-    #[error("it answered data of paymaster {found}, after data of paymaster {expected} for the estimate")]
+    /// It returned another paymaster's data for the final operation than for the estimate.
+    #[error("it returned data of paymaster {found}, after data of paymaster {expected} for the estimate")]
     OtherPaymaster {
         /// The paymaster of the estimate.
         expected: Address,
@@ -32,16 +32,16 @@ pub enum PaymasterError {
         found: Address,
     },
 
-    /// The data are too short to name a paymaster.
-    #[error("it answered paymaster data of {length} bytes, which name no paymaster")]
+    /// The data is too short to name a paymaster.
+    #[error("it returned paymaster data of {length} bytes, which names no paymaster")]
     TooShort {
-        /// Bytes found.
+        /// The length found, in bytes.
         length: usize,
     },
 }
 
 impl PaymasterError {
-    /// A service's failure or refusal, in its words.
+    /// Creates an error from a service's failure or refusal.
     pub fn declined(error: impl fmt::Display) -> Self {
         Self::Declined {
             message: clean(&error.to_string()),
@@ -49,32 +49,34 @@ impl PaymasterError {
     }
 }
 
-/// Fills an operation's `paymasterAndData`, in the form of the operation's [version](UserOperation::version): from EntryPoint v0.7 on,
-/// the paymaster's two gas limits stand between its address and its data ([`PaymasterFields`]).
+/// Provides an operation's `paymasterAndData`, in the format of its [version](UserOperation::version): from
+/// EntryPoint v0.7 on, the paymaster's two gas limits are between its address and its data
+/// ([`PaymasterFields`]).
 #[async_trait]
 pub trait Paymaster: fmt::Debug + Send + Sync {
-    /// Data of the right form and length, for gas estimation: the paymaster's contract runs on it. It may report a failed
-    /// signature, but if it reverts, the estimation fails. Not empty.
+    /// Returns data of the right format and length for gas estimation, with which the paymaster's contract
+    /// runs. It may report a failed signature, but if it reverts, the estimate fails. Not empty.
     async fn stub(&self, operation: &UserOperation) -> Result<Bytes, PaymasterError>;
 
-    /// The data that is signed and sent: of the same paymaster. Gas limits and fees of the operation are final, unless the data
-    /// have another length than the stub's; then gas is estimated again, and the service is asked again.
+    /// Returns the final data, of the same paymaster. The operation's gas limits and fees are final, unless
+    /// the data's length differs from the stub's; then gas is estimated again, and this is called again.
     async fn sponsor(&self, operation: &UserOperation) -> Result<Bytes, PaymasterError>;
 }
 
-/// A paymaster that takes the same data for every operation.
+/// A paymaster with the same data for every operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FixedPaymaster {
-    /// The paymaster, with its gas limits for EntryPoint v0.7 and later, and data for it.
+    /// The paymaster with its gas limits for EntryPoint v0.7 and later, and its data.
     pub fields: PaymasterFields,
 }
 
-/// Gas units for the validation of a paymaster that nobody named limits for, in EntryPoint v0.7 and later.
+/// The default gas limit of a paymaster's validation, in EntryPoint v0.7 and later.
 pub const PAYMASTER_VERIFICATION_GAS: u128 = 100_000;
 
 impl FixedPaymaster {
-    /// A paymaster that needs no data. From EntryPoint v0.7 on, its validation gets [`PAYMASTER_VERIFICATION_GAS`], and it does
-    /// nothing after the operation; see [`with_gas_limits`](Self::with_gas_limits).
+    /// Creates a paymaster without data. From EntryPoint v0.7 on, its validation gets
+    /// [`PAYMASTER_VERIFICATION_GAS`], and it has no gas after the operation; see
+    /// [`with_gas_limits`](Self::with_gas_limits).
     pub fn new(paymaster: Address) -> Self {
         Self {
             fields: PaymasterFields {
@@ -85,14 +87,14 @@ impl FixedPaymaster {
         }
     }
 
-    /// The same with data for it.
+    /// Sets its data.
     #[must_use]
     pub fn with_data(mut self, data: impl Into<Bytes>) -> Self {
         self.fields.data = data.into();
         self
     }
 
-    /// The same with gas limits, in gas units, for its validation and for what it does after the operation. EntryPoint v0.6 has none.
+    /// Sets the gas limits of its validation and of its `postOp`, in gas units. EntryPoint v0.6 has none.
     #[must_use]
     pub const fn with_gas_limits(mut self, verification: u128, post_op: u128) -> Self {
         self.fields.verification_gas_limit = verification;
@@ -122,7 +124,7 @@ impl Paymaster for FixedPaymaster {
     }
 }
 
-/// The paymaster that data name.
+/// Returns the paymaster named by the data.
 pub(crate) fn paymaster_of(data: &Bytes) -> Result<Address, PaymasterError> {
     if data.is_empty() {
         return Err(PaymasterError::NoData);

@@ -1,4 +1,4 @@
-//! From calls to an operation that is ready to be signed: state, verdict, fees, gas, paymaster, bounds.
+//! Prepares an operation for signing: state, verdict, fees, gas, paymaster, bounds.
 
 use super::{
     Operation,
@@ -24,7 +24,7 @@ use alloy::{
 };
 use std::collections::BTreeMap;
 
-/// What was read for an operation, all in one block.
+/// The data read for an operation, all in one block.
 #[derive(Clone, Debug)]
 pub(crate) struct Reads {
     pub(crate) head: Head,
@@ -33,24 +33,24 @@ pub(crate) struct Reads {
     pub(crate) fees: SuggestedFees,
     pub(crate) init_code: Bytes,
     pub(crate) call_data: Bytes,
-    /// The session key's state, reservations included.
+    /// The session key's state, including reservations.
     pub(crate) state: Option<KeyState>,
 }
 
-/// An operation that only lacks its signature.
+/// An operation that lacks only its signature.
 #[derive(Clone, Debug)]
 pub(crate) struct Prepared {
     pub(crate) operation: UserOperation,
-    /// What the model says of it, if it is a session key's.
+    /// The model's verdict, if it is a session key's.
     pub(crate) verdict: Option<Verdict>,
-    /// Whether its random bits tell it from every other operation.
+    /// Whether its random bits distinguish it from every other operation.
     pub(crate) is_unique: bool,
 }
 
-/// How often gas is estimated anew because fees or paymaster data changed after the estimate.
+/// How many times gas is estimated again because fees or paymaster data changed after an estimate.
 const MOST_ESTIMATES: usize = 4;
 
-/// Gas units that no operation of a session key gets by with: what a transaction costs that does nothing at all (EIP-2028).
+/// The minimum gas of a session key's operation: a transaction's intrinsic gas (EIP-2028).
 const LEAST_GAS: U256 = U256::from_limbs([21_000, 0, 0, 0]);
 
 fn node_failed(error: RequestError) -> Cause {
@@ -82,7 +82,8 @@ impl From<EstimateError> for Cause {
 }
 
 impl Operation {
-    /// Reads all that an operation needs: the newest block, then everything else in that block at the same time.
+    /// Reads everything that an operation needs: the latest block, then everything else in that block
+    /// concurrently.
     pub(super) async fn read(&self, lane: &Lane) -> Result<Reads, Cause> {
         let core = &self.core;
         let (head, chain_id) =
@@ -142,7 +143,7 @@ impl Operation {
                     plugin,
                 });
             }
-            // The model says that the key is not registered.
+            // The model reports an unregistered key.
             debug_assert_eq!(state.session_key, used.key);
         }
         Ok(Reads {
@@ -173,8 +174,9 @@ impl Operation {
         self.core.node.fees(head).await.map_err(node_failed)
     }
 
-    /// Books what the key's other open operations may use. Operations with one lane and nonce exclude each other: of those, the
-    /// most for each budget counts. Those at the nonce of the operation to be made do not count at all.
+    /// Reserves what the key's other open operations may use. Operations with the same lane and nonce exclude
+    /// each other: of those, the maximum for each budget counts. Those with the new operation's nonce do not
+    /// count.
     pub(super) fn reserve(&self, reads: &mut Reads, lane: &Lane, nonce: U256, open: &[IntentRecord]) {
         let Some(state) = &mut reads.state else {
             return;
@@ -184,7 +186,7 @@ impl Operation {
         for record in open.iter().filter(|record| record.signer == signer) {
             for operation in record.open_operations() {
                 let place = (record.lane, operation.nonce());
-                // What has used a nonce is in the state already.
+                // Operations that used a nonce are in the state already.
                 let is_past =
                     operation.nonce_past.is_some() || record.lane == *lane && operation.nonce() < reads.nonce;
                 if is_past || place == (*lane, nonce) {
@@ -203,7 +205,7 @@ impl Operation {
         }
     }
 
-    /// The verdict on the calls alone: gas limits and fees are not known yet.
+    /// Judges the calls alone: gas limits and fees are not known yet.
     pub(super) fn judge_calls(&self, reads: &Reads) -> Result<(), Cause> {
         let (Some(state), Some(used)) = (&reads.state, &self.session_key) else {
             return Ok(());
@@ -212,7 +214,7 @@ impl Operation {
             .map(drop)
     }
 
-    /// Refuses what the model refuses and, if the caller is strict, what it cannot answer for.
+    /// Refuses what the model refuses and, in strict mode, what it is uncertain about.
     fn judge(&self, verdict: Verdict) -> Result<Verdict, Cause> {
         let is_fine = match &verdict {
             Verdict::MayPass { .. } => !self.strict,
@@ -227,7 +229,7 @@ impl Operation {
         }
     }
 
-    /// The complete operation, with a dummy signature. Both its fees are at least these, in wei per gas unit.
+    /// Builds the complete operation, with a dummy signature, and at least these fees, in wei per gas unit.
     pub(super) async fn prepare(
         &self,
         reads: &Reads,
@@ -244,7 +246,7 @@ impl Operation {
         let mut stub = self.stub(paymaster, &operation).await?;
         operation.paymaster_and_data = stub.clone();
         if let Some(state) = &reads.state {
-            // Whoever estimates would refuse it, too, but could not say why. Gas rules come last.
+            // The estimation would fail as well, without the reason. Gas rules come last.
             let free = UserOperation {
                 max_fee_per_gas: U256::ZERO,
                 max_priority_fee_per_gas: U256::ZERO,
@@ -270,7 +272,7 @@ impl Operation {
                     .fit(&operation, lowest_fee, self.fees.is_some())
                     .map_err(|cause| over_budget(reads, &operation, lowest_fee, cause))?
             {
-                // A lower fee can make a bundler want more gas: once it did, some is left for that.
+                // At a lower fee, a bundler may require more gas: after that has happened, leave a margin.
                 let lowered = if round == 0 {
                     lowered
                 } else {
@@ -309,12 +311,12 @@ impl Operation {
             by: "bundler".to_owned(),
             error: RequestError::Unreadable {
                 method: "eth_estimateUserOperationGas".to_owned(),
-                found: format!("{MOST_ESTIMATES} estimates in a row that did not fit each other"),
+                found: format!("{MOST_ESTIMATES} inconsistent estimates in a row"),
             },
         })
     }
 
-    /// The operation without fees, gas limits and paymaster, with a dummy signature.
+    /// Returns the operation without fees, gas limits and paymaster, with a dummy signature.
     pub(super) fn unpriced(&self, reads: &Reads, nonce: U256) -> UserOperation {
         UserOperation {
             sender: self.core.account.address(),
@@ -327,7 +329,7 @@ impl Operation {
         }
     }
 
-    /// An operation's signature, behind the grant that it carries.
+    /// Prepends the operation's grant to a signature.
     pub(super) fn with_grant(&self, signature: Bytes) -> Bytes {
         match self.source.deferred_grant() {
             Some(grant) => [&grant.signature_prefix[..], &signature].concat().into(),
@@ -335,7 +337,7 @@ impl Operation {
         }
     }
 
-    /// Lowers the fees to what is left of the key's gas limit, as far as they can be lowered.
+    /// Lowers the fees to fit what is left of the key's gas limit, if possible.
     pub(super) fn fit_gas_limit(
         &self,
         operation: &mut UserOperation,
@@ -354,7 +356,7 @@ impl Operation {
         (operation.max_fee_per_gas, operation.max_priority_fee_per_gas) = lowered;
     }
 
-    /// The paymaster that is asked, unless the caller gave its data.
+    /// Returns the paymaster to ask, unless the caller gave its data.
     pub(super) fn asked_paymaster(&self) -> Option<&dyn Paymaster> {
         match self.paymaster_and_data {
             Some(_) => None,
@@ -378,7 +380,7 @@ impl Operation {
         Ok(stub)
     }
 
-    /// Sets the fees. Answers how many random bits they carry.
+    /// Sets the fees. Returns how many random bits they carry.
     pub(super) fn choose_fees(
         &self,
         operation: &mut UserOperation,
@@ -405,7 +407,7 @@ impl Operation {
         );
         bounds.check_fees(base_fee, suggested.0, suggested.1)?;
         let (max_fee, max_priority_fee) = (suggested.0.max(least_fee), suggested.1.max(least_priority_fee));
-        // A successor's fees may go beyond what was suggested, but not beyond the bounds.
+        // A replacement's fees may exceed the suggestion, but not the bounds.
         bounds.check_fees(base_fee, max_fee, max_priority_fee)?;
         let (max_fee, max_priority_fee, bits) = salt.fees(max_fee, max_priority_fee);
         operation.max_fee_per_gas = max_fee;
@@ -413,7 +415,8 @@ impl Operation {
         Ok(bits)
     }
 
-    /// How far the fee may be lowered to fit a key's gas limit: below the base fee nobody would include the operation.
+    /// Returns the minimum fee when lowering it to fit a key's gas limit: below the base fee no one would
+    /// include the operation.
     fn lowest_fee(&self, operation: &UserOperation, reads: &Reads, least_fees: (U256, U256)) -> U256 {
         if self.fees.is_some() {
             return operation.max_fee_per_gas;
@@ -424,7 +427,8 @@ impl Operation {
             .max(U256::ONE)
     }
 
-    /// Sets the gas limits: as given, or else as estimated and within the bounds. Answers how many random bits they carry.
+    /// Sets the gas limits: as given, or as estimated within the bounds. Returns how many random bits they
+    /// carry.
     async fn choose_gas(
         &self,
         operation: &mut UserOperation,
@@ -459,7 +463,7 @@ impl Operation {
         Ok(bits)
     }
 
-    /// The submitter's estimate, and what is known here to compare it with.
+    /// Returns the submitter's estimate, and the client's own numbers to compare it with.
     async fn estimate(&self, operation: &UserOperation, given: &Gas) -> Result<(Gas, Computed), Cause> {
         let core = &self.core;
         let mut asked = operation.clone();
@@ -470,7 +474,7 @@ impl Operation {
             if is_own || !asked.init_code.is_empty() {
                 return None;
             }
-            // The bundler's word is compared with the node's. That the node has none is no reason not to send.
+            // The bundler's answer is compared with the node's. A missing one does not prevent sending.
             estimate_call_gas(node, entry_point, &asked).await.ok()
         };
         let (estimate, at_node) = tokio::join!(core.submitter.estimate_gas(&asked), at_node);
@@ -478,7 +482,7 @@ impl Operation {
         if let Some(limit) = at_node {
             estimate.call_gas_limit = estimate.call_gas_limit.max(limit);
         }
-        // Two that agree on less than any call takes are both wrong: then the call is tried with it.
+        // If both name less than any call takes, both are wrong: try the call with that much gas.
         let is_doubtful = !is_own && !asked.call_data.is_empty() && estimate.call_gas_limit < LEAST_CALL_GAS;
         if is_doubtful
             && asked.init_code.is_empty()
@@ -496,17 +500,17 @@ impl Operation {
     }
 }
 
-/// Gas units that hardly any call of an account gets by with.
+/// The minimum gas of practically any call of an account.
 const LEAST_CALL_GAS: U256 = U256::from_limbs([25_000, 0, 0, 0]);
 
-/// Fees that are a sixteenth lower, as far as they can be lowered.
+/// Returns fees lowered by a sixteenth, as far as allowed.
 fn with_margin((max_fee, max_priority_fee): (U256, U256), lowest_fee: U256) -> (U256, U256) {
     let lower = (max_fee - max_fee / U256::from(16)).max(lowest_fee).min(max_fee);
     (lower, max_priority_fee.min(lower))
 }
 
-/// The model's verdict on an operation that does not fit the key's gas limit even at this fee, which says when it would; or the
-/// figures, if the model finds nothing.
+/// Returns the model's verdict on an operation that does not fit the key's gas limit even at this fee,
+/// including when it would fit; or the amounts, if the model finds nothing.
 fn over_budget(reads: &Reads, operation: &UserOperation, lowest_fee: U256, cause: Cause) -> Cause {
     let Some(state) = &reads.state else {
         return cause;
@@ -526,12 +530,12 @@ fn over_budget(reads: &Reads, operation: &UserOperation, lowest_fee: U256, cause
 
 /// What is left of the key's gas limit.
 struct Budget {
-    /// Wei.
+    /// In wei.
     remaining: U256,
 }
 
 impl Budget {
-    /// Validation takes a cost that fits the current interval, or else a fresh one unless a reset is pending.
+    /// Validation accepts a cost that fits the current interval, or a fresh one unless a reset is pending.
     fn of(reads: &Reads) -> Option<Self> {
         let limit = &reads.state.as_ref()?.gas_limit;
         let now = if limit.should_reset {
@@ -549,7 +553,7 @@ impl Budget {
         }
     }
 
-    /// Whether there is any use in estimating the gas limits that the operation lacks.
+    /// Checks whether estimating the missing gas limits can be of any use.
     fn check_least_cost(&self, operation: &UserOperation, lowest_fee: U256) -> Result<(), Cause> {
         let gas = operation.max_gas().map_or(U256::MAX, |gas| gas.max(LEAST_GAS));
         let needed = gas.saturating_mul(lowest_fee);
@@ -560,7 +564,7 @@ impl Budget {
         }
     }
 
-    /// The lower fees at which the most that the operation can cost fits; `None` if it fits as it is.
+    /// Returns the lower fees at which the operation's maximum cost fits; `None` if it fits already.
     fn fit(
         &self,
         operation: &UserOperation,
@@ -599,7 +603,7 @@ mod tests {
     }
 
     #[test]
-    fn fees_are_lowered_to_fit_the_budget_but_not_too_far() {
+    fn fees_are_lowered_to_fit_the_budget_within_limits() {
         let fit = |remaining: u64, lowest_fee: u64| {
             Budget {
                 remaining: U256::from(remaining),

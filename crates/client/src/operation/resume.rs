@@ -1,4 +1,4 @@
-//! What became of the intents in the journal: after a restart, and whenever somebody asks.
+//! Settles the intents in the journal: after a restart, and on request.
 
 use super::{
     DEFAULT_TIMEOUT,
@@ -17,12 +17,12 @@ use alloy::primitives::B256;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
-/// How long `resume` tries to get a lane, before it looks at the others.
+/// How long `resume` tries to acquire a lane before it continues with the others.
 const TURN: Duration = Duration::from_millis(50);
-/// How long `resume` waits for lanes that other processes hold. A process that is gone holds its lanes no longer than this; one that
-/// works extends its leases.
+/// How long `resume` waits for lanes that other processes hold. A dead process holds its lanes no longer than
+/// this; a live one extends its leases.
 const LAPSE: Duration = LEASE.saturating_add(Duration::from_secs(1));
-/// How long `resume` waits for operations that a reorganization has undone to be included again.
+/// How long `resume` waits for operations undone by a reorganization to be included again.
 const UNDONE: Duration = Duration::from_secs(30);
 /// The first pause between two looks at the chain.
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
@@ -46,19 +46,20 @@ fn node_failed(error: RequestError) -> OperationError {
     })
 }
 
-/// The most that `resume` waits for an intent whose process went away, beyond the time that it takes to get its lane and to ask what
-/// became of it.
+/// The maximum wait of `resume` for an intent whose process died, in addition to acquiring its lane and
+/// querying its outcome.
 const LONGEST_RESUME: Duration = Duration::from_secs(600);
 
 impl Core {
-    /// What `resume` may take, all told.
+    /// Returns the maximum total duration of `resume`.
     pub(crate) const fn longest_wait(&self) -> Duration {
         LONGEST_RESUME
             .saturating_add(LAPSE)
             .saturating_add(DEFAULT_TIMEOUT)
     }
 
-    /// Settles the account's open intents. Those whose processes went away are sent again within their callers' time.
+    /// Settles the account's open intents. Those whose processes died are sent again within their callers'
+    /// time.
     #[tracing::instrument(level = "debug", skip_all, fields(account = %self.account.address()))]
     pub(crate) async fn resume(&self) -> Result<Vec<IntentRecord>, OperationError> {
         let account = (self.chain_id(), self.account.address());
@@ -66,7 +67,7 @@ impl Core {
         let lapse = Instant::now() + LAPSE;
         let mut settled = Vec::new();
         let mut held = Vec::new();
-        // What was written for other contracts is not this client's.
+        // Records for other contracts are not this client's.
         for lane in lanes
             .into_iter()
             .filter(|lane| lane.entry_point == self.entry_point())
@@ -85,7 +86,7 @@ impl Core {
         Ok(settled)
     }
 
-    /// Settles the intents of a lane. `None`: another process works on it.
+    /// Settles a lane's intents. `None`: another process works on it.
     async fn resume_lane(
         &self,
         lane: Lane,
@@ -102,7 +103,7 @@ impl Core {
         let mut sent_at: Option<Instant> = None;
         let started = Instant::now();
         loop {
-            // Others may have noted that nobody waits any more.
+            // Others may have recorded that no one waits any more.
             for record in &mut records {
                 if let Ok(Some(newest)) = self.desk.journal().intent(record.id).await {
                     *record = newest;
@@ -115,7 +116,7 @@ impl Core {
             };
             let now = self.desk.now();
             let is_waited_for = |record: &IntentRecord| {
-                // A reorganization has undone what its caller knows included.
+                // A reorganization has undone an inclusion that its caller was told about.
                 let is_undone = record.told && started.elapsed() < UNDONE;
                 let is_in_time =
                     record.given_up.is_none() && now < record.deadline && started.elapsed() < LONGEST_RESUME;
@@ -170,7 +171,7 @@ impl Core {
         again.sort_unstable();
         for (_, position, index) in again {
             let record = &mut records[position];
-            // What it read may be old by now: the chain can take long to answer.
+            // The records may be outdated by now: the chain can take long to answer.
             let Ok(Some(newest)) = self.desk.journal().intent(record.id).await else {
                 continue;
             };
@@ -178,13 +179,13 @@ impl Core {
             if !is_waited_for(record) || !record.operations.get(index).is_some_and(OperationRecord::is_open) {
                 continue;
             }
-            // A record that does not fit itself was damaged, or tampered with.
+            // An inconsistent record was damaged, or tampered with.
             if self.check_ours(record).is_err() {
                 continue;
             }
             let operation = &mut record.operations[index];
             let sent = self.submitter.send(&operation.signed).await;
-            // It may have left before the process went away.
+            // It may have left before its process died.
             let handover = handover_after(operation.handover.clone(), &sent, false);
             if handover != operation.handover {
                 operation.handover = handover;
@@ -195,7 +196,8 @@ impl Core {
         }
     }
 
-    /// Notes that nobody waits for an intent any more: its caller is gone, and its time is over, or it is decided.
+    /// Records that no one waits for an intent any more: its caller is gone, and its time is over, or it is
+    /// decided.
     async fn leave_alone(
         &self,
         record: &mut IntentRecord,
@@ -213,7 +215,7 @@ impl Core {
         Ok(())
     }
 
-    /// What the journal knows of an intent, after a look at the chain.
+    /// Returns the journal's record of an intent, after looking at the chain.
     #[tracing::instrument(level = "debug", skip_all, fields(intent = %id))]
     pub(crate) async fn looked_up(&self, id: IntentId) -> Result<Option<IntentRecord>, OperationError> {
         let Some(record) = self.desk.journal().intent(id).await? else {
@@ -221,7 +223,7 @@ impl Core {
         };
         self.check_ours(&record)?;
         let view = self.view(&record.lane).await.map_err(node_failed)?;
-        // What it may wait for has to be known as it is.
+        // The operations it may wait for must be up to date.
         if record
             .open_operations()
             .any(|operation| operation.nonce() > view.nonce)
@@ -236,7 +238,7 @@ impl Core {
         Ok(Some(record))
     }
 
-    /// Removes an intent that is decided.
+    /// Removes a settled intent.
     pub(crate) async fn forget(&self, id: IntentId) -> Result<(), OperationError> {
         let Some(record) = self.looked_up(id).await? else {
             return Ok(());
@@ -253,7 +255,7 @@ impl Core {
         Ok(self.desk.journal().remove(id).await?)
     }
 
-    /// The operation that was signed last for an open intent.
+    /// Returns the last operation signed for an open intent.
     pub(crate) async fn newest_operation(&self, id: IntentId) -> Result<UserOperation, OperationError> {
         let unknown = || {
             OperationError::nothing_sent(Cause::NotOurs {
@@ -268,13 +270,14 @@ impl Core {
         Ok(newest.signed.operation.clone())
     }
 
-    /// Whether an intent asks for this, and nothing else.
+    /// Whether an intent has exactly this request.
     pub(crate) async fn asks_for(&self, id: IntentId, request: B256) -> Result<bool, OperationError> {
         let record = self.desk.journal().intent(id).await?;
         Ok(record.is_none_or(|record| record.request == request))
     }
 
-    /// Kept operations are used with the chain, EntryPoint and account that they were signed for, and their hashes are checked.
+    /// Kept operations are used only with the chain, EntryPoint and account they were signed for, and their
+    /// hashes are checked.
     pub(crate) fn check_ours(&self, record: &IntentRecord) -> Result<(), Cause> {
         let differs = |what: &str, expected: String, found: String| {
             if expected == found {

@@ -1,8 +1,8 @@
-//! What became of operations: asked of the chain, by nonce and logs.
+//! Determines outcomes of operations from the chain, by nonce and logs.
 //!
-//! An operation is *included* when the node's receipt of a transaction holds the EntryPoint's event with its hash and sender. It
-//! is *void* once its nonce is past in a block that lies deep enough, and no event of it stands in any block up to there. All else
-//! is open. Nothing that a bundler says decides.
+//! An operation is *included* if the node's receipt of a transaction has the EntryPoint's event with its hash
+//! and sender. It is *void* once its nonce was passed in a block that is deep enough, and no block up to
+//! there has its event. Otherwise it is open. A bundler's answers never decide.
 
 use super::{
     core::Core,
@@ -25,17 +25,17 @@ use std::{
 };
 use tokio::time::{sleep, timeout};
 
-/// How many blocks below the latest one an operation is taken to stay included or void, on chains whose nodes tell no
-/// finalized block.
+/// The depth, in blocks, at which an operation is assumed to stay included or void, on chains whose nodes
+/// return no finalized block.
 pub const DEFAULT_FINAL_DEPTH: u64 = 64;
 
 /// Chains with another depth, by id: Polygon has had reorganizations of more than a hundred blocks.
 const FINAL_DEPTHS: [(u64, u64); 2] = [(137, 256), (80_002, 256)];
 
-/// Blocks without progress after which a node's finalized block is not waited for.
+/// The number of blocks without progress after which a node's finalized block is ignored.
 const FINALITY_STALLED: u64 = 64;
 
-/// The depth that is used where the node tells no finalized block.
+/// Returns the depth used if the node returns no finalized block.
 pub(crate) fn final_depth(chain_id: u64) -> u64 {
     FINAL_DEPTHS
         .iter()
@@ -46,7 +46,7 @@ pub(crate) fn final_depth(chain_id: u64) -> u64 {
 /// The chain at one moment.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct View {
-    /// The newest block.
+    /// The latest block.
     pub(crate) head: Head,
     /// The lane's next nonce there.
     pub(crate) nonce: U256,
@@ -61,36 +61,36 @@ impl View {
     }
 }
 
-/// The newest block that stays.
+/// The latest block that stays.
 #[derive(Clone, Copy, Debug)]
 struct FinalBlock {
     number: u64,
     depth: VoidDepth,
 }
 
-/// What a node's finalized block was when it last moved.
+/// A node's finalized block when it last moved.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Finality {
     finalized: u64,
     moved_at: u64,
 }
 
-/// What was read of the chain beside other things, so that settling need not ask for it: the blocks that are known to include
-/// something, and the newest that stays.
+/// Data read in advance, so that settling need not request it: the blocks with known inclusions, and the
+/// latest block that stays.
 #[derive(Debug, Default)]
 pub(crate) struct Seen {
     hashes: BTreeMap<u64, Option<B256>>,
     finalized: Option<Option<Head>>,
 }
 
-/// How long a submitter's word is waited for of where an operation stands. Logs tell without it.
+/// How long to wait for a submitter's hint about where an operation is. Logs find it without the hint.
 const HINT: Duration = Duration::from_secs(3);
 
-/// The most headers that are asked for at the same time.
+/// The maximum number of headers requested concurrently.
 const HEADERS_AT_ONCE: usize = 32;
 
 impl Core {
-    /// Reads what settling these records will ask for, all at the same time.
+    /// Reads what settling these records needs, concurrently.
     pub(crate) async fn look_ahead<'a>(&self, records: impl IntoIterator<Item = &'a IntentRecord>) -> Seen {
         let blocks: BTreeSet<u64> = records
             .into_iter()
@@ -111,7 +111,7 @@ impl Core {
                     (*number, header)
                 });
                 for (number, header) in join_all(headers).await {
-                    // What could not be read is asked for again.
+                    // Failed reads are repeated later.
                     if let Ok(header) = header {
                         hashes.insert(number, header.map(|header| header.hash));
                     }
@@ -126,8 +126,9 @@ impl Core {
         }
     }
 
-    /// The account's operations up to the one that ended others, from where those were made, and the lane's next nonce in its block. It
-    /// is among them: a node that does not show it yet does not show all of those before it either, and is asked again.
+    /// Returns the account's operations up to the one that ended others, from where those were created, and
+    /// the lane's next nonce in its block. The ending operation must be among them: a node that does not show
+    /// it yet may miss earlier ones too, and is asked again.
     pub(crate) async fn read_back(
         &self,
         lane: &Lane,
@@ -170,14 +171,14 @@ impl Core {
         }
     }
 
-    /// The newest block, and the lane's nonce in it.
+    /// Returns the latest block, and the lane's nonce in it.
     pub(crate) async fn view(&self, lane: &Lane) -> Result<View, RequestError> {
         let head = self.node.head().await?;
         let nonce = self.nonce_at(lane, &head).await?;
         Ok(View { head, nonce })
     }
 
-    /// The lane's nonce in a block.
+    /// Returns the lane's nonce in a block.
     pub(crate) async fn nonce_at(&self, lane: &Lane, head: &Head) -> Result<U256, RequestError> {
         self.node
             .nonce(
@@ -189,14 +190,14 @@ impl Core {
             .await
     }
 
-    /// Settles what can be settled of these records, all of one lane, and writes down what is new. The records are changed
-    /// accordingly.
+    /// Settles these records, all of one lane, as far as possible, and records what is new. Updates the
+    /// records.
     pub(crate) async fn settle(&self, view: &View, records: &mut [IntentRecord]) -> Result<(), SettleError> {
         let seen = self.look_ahead(&*records).await;
         self.settle_with(view, records, &seen).await
     }
 
-    /// The same with what was read already.
+    /// Like [`settle`](Self::settle), with data read in advance.
     pub(crate) async fn settle_with(
         &self,
         view: &View,
@@ -208,7 +209,7 @@ impl Core {
             if self.look_again(view, &mut changed, seen).await? {
                 *record = self.write_fact(changed).await?;
             } else {
-                // How deep it lies is known here, and not worth a write.
+                // The depth is known here, and not worth a write.
                 *record = changed;
             }
         }
@@ -223,7 +224,7 @@ impl Core {
         if !records.iter().any(|record| record.operations.iter().any(is_past)) {
             return Ok(());
         }
-        // Read first: what is asked for after it is asked for when this block has the depth.
+        // Read first: later requests must see this block at that depth.
         let (last, ()) = tokio::try_join!(self.final_block(&view.head), self.check_chain())?;
         let mut events = Events::default();
         for record in &mut *records {
@@ -244,7 +245,7 @@ impl Core {
         Ok(())
     }
 
-    /// Looks whether included operations still are. Says whether anything changed.
+    /// Checks whether included operations still are. Returns whether anything changed.
     async fn look_again(
         &self,
         view: &View,
@@ -256,17 +257,17 @@ impl Core {
             let Some(included) = &mut operation.included else {
                 continue;
             };
-            // A node that is behind says nothing about a block that it does not know.
+            // A lagging node says nothing about a block that it does not know.
             if included.is_final || view.head.number < included.receipt.block_number {
                 continue;
             }
             let block = included.block();
             let is_canonical = match seen.hashes.get(&block.number) {
                 Some(Some(hash)) => Some(*hash == block.hash),
-                // What was not there then may be there by now: the view is newer.
+                // The view is newer: a missing block may exist by now.
                 Some(None) | None => self.is_canonical(view, block).await?,
             };
-            // One of several nodes may be behind. Only another block in its place is evidence.
+            // One of several nodes may lag. Only another block in its place is evidence.
             let Some(is_canonical) = is_canonical else {
                 continue;
             };
@@ -285,14 +286,14 @@ impl Core {
                 };
                 let last = self.last_of(finalized, &view.head);
                 included.is_final = block.number <= last.number;
-                // How deep it lies is not worth a write, as long as it is not final.
+                // The depth is not worth a write until it is final.
                 is_changed |= included.is_final;
             }
         }
         Ok(is_changed)
     }
 
-    /// A reorganization can free a nonce again. Says whether anything changed.
+    /// A reorganization can free a nonce again. Returns whether anything changed.
     async fn look_back(&self, view: &View, record: &mut IntentRecord) -> Result<bool, SettleError> {
         let mut is_changed = false;
         for operation in &mut record.operations {
@@ -300,7 +301,7 @@ impl Core {
                 continue;
             };
             let is_free = operation.is_open() && operation.nonce() >= view.nonce;
-            // A node that is behind does not have the block. Only another block in its place is evidence.
+            // A lagging node does not have the block. Only another block in its place is evidence.
             if is_free && self.is_canonical(view, past.block).await? == Some(false) {
                 self.check_chain().await?;
                 operation.nonce_past = None;
@@ -310,7 +311,8 @@ impl Core {
         Ok(is_changed)
     }
 
-    /// Notes which open operations wait for nonces that no known operation has. Nothing is read unless there may be such.
+    /// Notes which open operations wait for nonces that no known operation has. Reads nothing unless there
+    /// may be any.
     async fn note_gaps(&self, view: &View, records: &mut [IntentRecord]) -> Result<(), SettleError> {
         let is_above = |operation: &OperationRecord| operation.is_open() && operation.nonce() > view.nonce;
         let mut operations = records.iter().flat_map(|record| &record.operations);
@@ -325,7 +327,7 @@ impl Core {
             let mut changed = record.clone();
             for operation in &mut changed.operations {
                 let known = operation.nonce_gap;
-                // A node that is behind may not have what was there already.
+                // A lagging node may lack data that existed before.
                 let since = known.map_or(operation.made.number, |gap| gap.block.number);
                 if operation.is_open() && view.head.number < since {
                     continue;
@@ -345,7 +347,7 @@ impl Core {
         Ok(())
     }
 
-    /// Whether an operation is known that has used this nonce of the lane, or can.
+    /// Whether an operation is known that has used this nonce of the lane, or can use it.
     async fn knows_user_of(
         &self,
         lane: &Lane,
@@ -361,7 +363,7 @@ impl Core {
         if is_known(records) || is_known(&journal.unsettled(lane).await?) {
             return Ok(true);
         }
-        // What is included there or above it: the node is behind.
+        // Something is included at this nonce or above: the node lags.
         let highest = journal.highest_included(lane).await?;
         Ok(highest.is_some_and(|record| match record.outcome() {
             Outcome::Included(included) => included.receipt.nonce >= nonce,
@@ -369,7 +371,7 @@ impl Core {
         }))
     }
 
-    /// Nothing is decided by a node of another chain: an address may lead to one from one moment to the next.
+    /// Refuses to decide by a node on another chain: a URL may lead to one at any time.
     async fn check_chain(&self) -> Result<(), SettleError> {
         let (expected, found) = (self.chain_id(), self.node.chain_id().await?);
         if expected == found {
@@ -379,7 +381,7 @@ impl Core {
         }
     }
 
-    /// Whether the canonical chain has this block. `None`: whoever answered does not know a block with this number.
+    /// Whether the canonical chain has this block. `None`: the node does not know a block with this number.
     async fn is_canonical(&self, view: &View, block: BlockRef) -> Result<Option<bool>, SettleError> {
         if block == view.head_ref() {
             return Ok(Some(true));
@@ -388,7 +390,7 @@ impl Core {
         Ok(found.map(|found| found.hash == block.hash))
     }
 
-    /// The newest block that stays: the node's finalized one, or else so many below the latest.
+    /// Returns the latest block that stays: the node's finalized one, else one at the default depth.
     async fn final_block(&self, head: &Head) -> Result<FinalBlock, SettleError> {
         let finalized = self.node.finalized().await?;
         Ok(self.last_of(finalized, head))
@@ -428,7 +430,7 @@ impl Core {
         }
     }
 
-    /// Settles an operation whose nonce is past. Says whether anything changed.
+    /// Settles an operation whose nonce was passed. Returns whether anything changed.
     async fn settle_past(
         &self,
         view: &View,
@@ -438,7 +440,7 @@ impl Core {
         events: &mut Events,
     ) -> Result<bool, SettleError> {
         let hash = operation.signed.hash;
-        // Where a bundler says that it stands is worth a look, and nothing more. That it cannot say is no matter.
+        // A bundler's hint where it is included is worth a look, and nothing more. A failure does not matter.
         let hint = async {
             let transaction = self.submitter.transaction(hash).await.ok()??;
             self.included_in(view, last, transaction, operation).await.ok()?
@@ -508,8 +510,8 @@ impl Core {
         Ok(is_changed)
     }
 
-    /// The operation as the node's receipt of a transaction shows it. `None`: the node has no such receipt, or the receipt does
-    /// not hold its event.
+    /// Returns the operation as shown by the node's receipt of a transaction. `None`: the node has no such
+    /// receipt, or it lacks the operation's event.
     async fn included_in(
         &self,
         view: &View,
@@ -526,7 +528,7 @@ impl Core {
         else {
             return Ok(None);
         };
-        // An EntryPoint never says this: a node does.
+        // An EntryPoint never emits this: the node is wrong.
         if receipt.nonce != operation.nonce() {
             return Ok(None);
         }
@@ -535,7 +537,7 @@ impl Core {
             hash: receipt.block_hash,
         };
         self.desk.note_block(self.chain_id(), block.number);
-        // Of a block that the view's node does not know yet, its own word has to do.
+        // For a block that the view's node does not know yet, the receipt must suffice.
         if block.number <= view.head.number && self.is_canonical(view, block).await? != Some(true) {
             return Ok(None);
         }
@@ -561,19 +563,19 @@ struct Events {
     found: Vec<OperationEvent>,
 }
 
-/// The account's operations in a range of blocks that stay, so that they need not be read at each look.
+/// The account's operations in a range of blocks that stay, so that they need not be read again at each look.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct OldEvents {
-    /// The first block, and the last one.
+    /// The first and the last block.
     range: Option<(u64, u64)>,
     found: Vec<OperationEvent>,
 }
 
-/// How many old events are remembered.
+/// The maximum number of old events kept.
 const REMEMBERED: usize = 4_096;
 
 impl OldEvents {
-    /// Adds what was found in a range of blocks.
+    /// Adds the events found in a range of blocks.
     fn add(&mut self, from: u64, to: u64, found: &[OperationEvent]) {
         if from > to {
             return;
@@ -600,8 +602,8 @@ impl OldEvents {
 }
 
 impl Events {
-    /// Reads them from this block to the newest one, as far as they were not read. What stays is remembered page by page: a look
-    /// that runs out of time is not lost.
+    /// Reads the events from this block to the latest one, as far as they are not known. Events that stay are
+    /// kept page by page, so a look that times out is not lost.
     async fn read(
         &mut self,
         core: &Core,
@@ -618,7 +620,7 @@ impl Events {
             sender: Some(record.lane.account),
             hashes: Vec::new(),
         };
-        // A node that is behind answers without the blocks that it lacks. It is not taken to be further behind than that.
+        // A lagging node answers without the blocks that it lacks. It is assumed to lag no further than this.
         let stays = view.head.number.saturating_sub(final_depth(core.chain_id()));
         let old = core.old_events().clone();
         let mut found = Vec::new();
@@ -632,7 +634,7 @@ impl Events {
                 next = last.checked_add(1);
                 continue;
             }
-            // Up to what is known.
+            // Up to the known range.
             let end = match old.range {
                 Some((first, _)) if first > start => to.min(first - 1),
                 _ => to,
@@ -655,7 +657,7 @@ impl Events {
     }
 }
 
-/// Settling failed. What was known before still is.
+/// Settling failed. Earlier knowledge still holds.
 #[derive(Debug)]
 pub(crate) enum SettleError {
     WrongChain { expected: u64, found: u64 },

@@ -1,4 +1,4 @@
-//! Intents that ride together: several in one operation, so that the fixed cost of an operation is paid once.
+//! Intents that share an operation, so that its fixed cost is paid once.
 
 use super::{Operation, desk::Desk};
 use crate::{
@@ -10,18 +10,19 @@ use serde::{Deserialize, Serialize};
 use std::sync::{Arc, PoisonError};
 use tokio::sync::oneshot;
 
-/// What becomes of an intent whose shared operation is included and reverts. Nothing of it happened, and gas was paid.
+/// What happens to an intent whose shared operation is included and reverts. It has no effect, and gas was
+/// paid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum AfterRevert {
-    /// It ends with [`Cause::Reverted`](super::Cause::Reverted), like an intent that went alone.
+    /// It ends with [`Cause::Reverted`](super::Cause::Reverted), like an intent that was sent alone.
     Fail,
-    /// It is sent alone, once, when the reverted operation lies so deep that it stays.
+    /// It is sent alone, once, after the reverted operation is deep enough to stay.
     Alone,
 }
 
-/// The most intents that ride with the one that signs.
+/// The maximum number of intents that ride with the signing one.
 pub(super) const MOST_RIDERS: usize = 15;
 
 /// An intent that waits to be taken along.
@@ -35,11 +36,11 @@ pub(super) struct Rider {
     pub(super) strict: bool,
     pub(super) asked: Moment,
     pub(super) deadline: u64,
-    /// Gets the intent's record once its operation is written down.
+    /// Receives the intent's record once its operation is recorded.
     pub(super) seat: oneshot::Sender<IntentRecord>,
 }
 
-/// Riders that were taken along. Those that are not seated wait again when this is dropped.
+/// Riders taken along. Those not seated wait again when this is dropped.
 #[derive(Debug)]
 pub(super) struct Carried {
     desk: Arc<Desk>,
@@ -72,7 +73,7 @@ impl Desk {
         others.splice(0..0, riders);
     }
 
-    /// Takes an intent off the list. `None`: it is being taken along, or was.
+    /// Removes a waiting intent. `None`: it is being taken along, or was.
     pub(super) fn cancel_ride(&self, lane: &Lane, id: IntentId) -> Option<Rider> {
         let mut waiting = self.riders.lock().unwrap_or_else(PoisonError::into_inner);
         let riders = waiting.get_mut(lane)?;
@@ -84,7 +85,7 @@ impl Desk {
         Some(rider)
     }
 
-    /// Takes along those of a signer that wait, in their order.
+    /// Takes along a signer's waiting intents, in order.
     pub(super) fn take_along(self: &Arc<Self>, lane: Lane, signer: Address) -> Carried {
         let mut waiting = self.riders.lock().unwrap_or_else(PoisonError::into_inner);
         let mut riders = Vec::new();
@@ -112,18 +113,19 @@ impl Desk {
 }
 
 impl Operation {
-    /// Lets the intent ride in one operation with others of its lane that allow it: gas is paid once for all of them. Each is
-    /// simulated behind those before it, and left out if it would fail. All or none of an operation's calls take effect: if it is
-    /// included and reverts, all its intents failed.
+    /// Lets the intent share an operation with others of its lane that allow it, so that gas is paid once for
+    /// all of them. Each is simulated after those before it, and left out if it would fail. An operation's
+    /// calls take effect all or none: if it is included and reverts, all its intents failed.
     ///
-    /// Only a session key's intents ride together. One with a nonce, gas limits, fees or paymaster data of its own goes alone: the
-    /// operation could not have them for one intent only. If one of them is [strict](Self::strict), the operation is.
+    /// Only a session key's intents share operations. One with its own nonce, gas limits, fees or paymaster
+    /// data is sent alone, since an operation cannot have them for one intent only. If one intent is
+    /// [strict](Self::strict), the operation is.
     pub const fn share(mut self, after_revert: AfterRevert) -> Self {
         self.shares = Some(after_revert);
         self
     }
 
-    /// Whether it has settings that are for it alone.
+    /// Whether it has settings of its own.
     pub(super) const fn has_own_settings(&self) -> bool {
         self.nonce.is_some()
             || self.fees.is_some()
@@ -133,7 +135,7 @@ impl Operation {
             || self.gas.pre_verification_gas.is_some()
     }
 
-    /// The operation with the riders' calls behind its own.
+    /// Returns the operation with the riders' calls after its own.
     pub(super) fn carrying(&self, riders: &[Rider]) -> Option<Self> {
         let used = self.session_key.as_ref()?;
         let mut calls = used.calls.clone();

@@ -1,4 +1,5 @@
-//! Where an operation's call data come from: what the clients put into the machine, which knows none of them.
+//! Sources of an operation's call data: what clients pass to the operation machinery, which knows none of
+//! them.
 
 use super::{desk::Desk, error::Cause};
 use crate::{account::SmartAccount, permissions::Call, v08::DeferredGrant};
@@ -6,57 +7,57 @@ use alloy::primitives::{Address, B256, Bytes, keccak256};
 use async_trait::async_trait;
 use std::{fmt, sync::Arc};
 
-/// A session key, and the calls that it makes.
+/// A session key and its calls.
 #[derive(Clone, Debug)]
 pub(crate) struct Used {
     pub(crate) key: Address,
     pub(crate) calls: Vec<Call>,
 }
 
-/// What an operation shall do.
+/// The action of an operation.
 #[async_trait]
 pub(crate) trait Source: fmt::Debug + Send + Sync {
-    /// Identifies what is asked for: equal for equal requests, whatever the chain's state.
+    /// Identifies the request: equal for equal requests, whatever the chain's state.
     fn request(&self) -> B256;
 
-    /// The call data on the account's state.
+    /// Returns the call data, given the account's state.
     async fn call_data(&self, account: &SmartAccount, desk: &Desk) -> Result<Bytes, Cause>;
 
-    /// The session key that acts, if one does.
+    /// Returns the acting session key, if any.
     fn session_key(&self) -> Option<Used> {
         None
     }
 
-    /// The grant that the operation carries, without which the key is none yet.
+    /// Returns the grant that the operation carries to register the key, if any.
     fn deferred_grant(&self) -> Option<&DeferredGrant> {
         None
     }
 
-    /// The same for other calls of the session key. `None`: it is not calls of a session key.
+    /// Returns the same source with other calls. `None`: it does not consist of a session key's calls.
     fn with_calls(&self, calls: Vec<Call>) -> Option<Arc<dyn Source>> {
         let _ = calls;
         None
     }
 
-    /// Whether it takes away and does nothing else. Then its lane is a random one: nobody can get in its way.
+    /// Whether it only takes permissions away. Then it uses a random lane, so that nothing can block it.
     async fn takes_away(&self, account: &SmartAccount) -> Result<bool, Cause> {
         let _ = account;
         Ok(false)
     }
 
-    /// Reads back, in the block that includes it, whether it did what it should.
+    /// Reads back, in the block that includes it, whether it had its effect.
     async fn confirm(&self, account: &SmartAccount) -> Result<(), Cause> {
         let _ = account;
         Ok(())
     }
 
-    /// The session keys that it grants something to, or rotates to or from.
+    /// Returns the session keys that it grants to, or rotates.
     fn grants_to(&self) -> Vec<Address> {
         Vec::new()
     }
 }
 
-/// Call data that are given.
+/// Given call data.
 #[derive(Clone, Debug)]
 pub(crate) struct GivenCallData(pub(crate) Bytes);
 

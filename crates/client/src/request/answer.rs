@@ -1,4 +1,4 @@
-//! JSON-RPC answers, read as they are meant.
+//! Parses JSON-RPC answers leniently.
 
 use super::{ErrorAnswer, RequestError, text};
 use crate::revert::{Revert, rpc};
@@ -6,14 +6,15 @@ use alloy::primitives::Bytes;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value, value::RawValue};
 
-/// The longest revert data that is kept, in bytes. The EntryPoint passes on 2048 at most; nodes, whatever a contract returns.
+/// Maximum size of revert data kept, in bytes. The EntryPoint passes on at most 2048; nodes, whatever a
+/// contract returns.
 const MAX_REVERT_DATA: usize = 64 << 10;
 /// ERC-4337: the operation's call reverted.
 const OPERATION_REVERTED: i64 = -32521;
-/// HTTP's code for too many requests, as some put it into the error object.
+/// HTTP's code for too many requests, which some put into the error object.
 const TOO_MANY_REQUESTS: i64 = 429;
 
-/// What says, in lower case, that it is the number of requests that is limited.
+/// Words, in lower case, that indicate a limit on the number of requests.
 const RATE_WORDS: [&str; 14] = [
     "rate limit",
     "rate-limit",
@@ -31,7 +32,7 @@ const RATE_WORDS: [&str; 14] = [
     "request quota",
 ];
 
-/// What says, in lower case, that it is the size of what is asked for that is limited.
+/// Words, in lower case, that indicate a limit on the size of the request or answer.
 const SIZE_WORDS: [&str; 13] = [
     "range",
     "results",
@@ -48,12 +49,12 @@ const SIZE_WORDS: [&str; 13] = [
     "too wide",
 ];
 
-/// One JSON-RPC answer, before its parts are read.
+/// A JSON-RPC answer, with unparsed parts.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Envelope<'a> {
     #[serde(default, borrow, deserialize_with = "present")]
     pub(crate) id: Option<&'a RawValue>,
-    /// Present even where it is null.
+    /// Present even if it is null.
     #[serde(default, borrow, deserialize_with = "present")]
     pub(crate) result: Option<&'a RawValue>,
     #[serde(default, borrow)]
@@ -66,12 +67,12 @@ pub(crate) struct Envelope<'a> {
     message: Option<&'a RawValue>,
 }
 
-/// An option that holds null as well.
+/// Distinguishes null from absent.
 fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de RawValue>, D::Error> {
     <&RawValue>::deserialize(deserializer).map(Some)
 }
 
-/// A JSON-RPC error as it came: nothing is cleaned or cut yet.
+/// A JSON-RPC error as received: not cleaned or truncated yet.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct RawError {
     pub(crate) code: Option<i64>,
@@ -85,7 +86,7 @@ impl<'a> Envelope<'a> {
         text.starts_with('{').then(|| serde_json::from_str(text).ok())?
     }
 
-    /// The answers to a batch.
+    /// Parses the answers to a batch.
     pub(crate) fn read_all(text: &'a str) -> Option<Vec<Self>> {
         let answers: Vec<&RawValue> = serde_json::from_str(trimmed(text)).ok()?;
         answers
@@ -94,19 +95,20 @@ impl<'a> Envelope<'a> {
             .collect()
     }
 
-    /// Whether it is an answer as a whole, and not the result of one.
+    /// Whether it is a whole answer, rather than the result of one.
     pub(super) const fn is_answer(&self) -> bool {
         self.jsonrpc.is_some() || self.error.is_some()
     }
 
-    /// The error in it. It can lack its code, or be a mere text; or the object is the error itself.
+    /// Returns the error in it. It may lack its code, or be a plain string; or the object is the error
+    /// itself.
     pub(crate) fn error(&self) -> Option<RawError> {
         if let Some(error) = self.error {
             return RawError::read(serde_json::from_str(error.get()).ok()?);
         }
         let (code, message) = (self.code?, self.message?);
         let code = serde_json::from_str(code.get()).ok().as_ref().and_then(code_of)?;
-        // Codes above zero are HTTP's.
+        // Positive codes are HTTP's.
         (code < 0).then(|| RawError {
             code: Some(code),
             message: serde_json::from_str(message.get()).unwrap_or_default(),
@@ -114,7 +116,7 @@ impl<'a> Envelope<'a> {
         })
     }
 
-    /// Whether it is of JSON-RPC beyond doubt, and not some gateway's own way to word an error, with an HTTP status for a code.
+    /// Whether it is certainly JSON-RPC, and not a gateway's error with an HTTP status as its code.
     fn is_json_rpc(&self, error: &RawError) -> bool {
         self.jsonrpc.is_some() || error.code.is_some_and(|code| !(100..600).contains(&code))
     }
@@ -143,10 +145,10 @@ impl RawError {
         }
     }
 
-    /// The error of a request that ended with it, its texts cleaned by `clean`.
+    /// Converts it to the request's error, with texts cleaned by `clean`.
     pub(crate) fn into_request_error(self, clean: impl Fn(&str) -> String) -> RequestError {
         let mut message = self.message;
-        // What it is about can stand in the data only.
+        // The subject may be in the data only.
         let detail = match &self.data {
             Some(Value::String(text)) if !is_hex(text) => Some(text.as_str()),
             Some(Value::Object(fields)) => words(fields).filter(|text| !is_hex(text)),
@@ -176,7 +178,7 @@ impl RawError {
 }
 
 impl ErrorAnswer {
-    /// An answer with this code and message.
+    /// Creates an answer with this code and message.
     #[must_use]
     pub fn new(code: Option<i64>, message: &str) -> Self {
         Self {
@@ -186,8 +188,8 @@ impl ErrorAnswer {
         }
     }
 
-    /// The revert that the error reports; `None` if it reports another failure. Where the reason is given in words only, it is
-    /// [`Revert::Error`]; where none is given, [`Revert::Unknown`] without bytes.
+    /// Returns the revert that the error reports; `None` if it reports another failure. A reason given only
+    /// in words is [`Revert::Error`]; no reason is [`Revert::Unknown`] without bytes.
     #[must_use]
     pub fn revert(&self) -> Option<Revert> {
         let is_revert = matches!(self.code, Some(rpc::REVERTED | OPERATION_REVERTED))
@@ -197,7 +199,7 @@ impl ErrorAnswer {
         }
         match &self.data {
             Some(data) => Some(Revert::decode(data)),
-            // "AA23 reverted": what an EntryPoint says of an operation, not what a contract reverted with.
+            // "AA23 reverted" is the EntryPoint's verdict on an operation, not a contract's revert.
             None if self.code.is_some_and(|code| (-32520..=-32500).contains(&code)) => None,
             None => Some(match rpc::reason(&self.message) {
                 Some(reason) => Revert::Error(reason.to_owned()),
@@ -207,7 +209,7 @@ impl ErrorAnswer {
     }
 }
 
-/// How a request ended that was answered with this HTTP status, other than 2xx, and this body.
+/// Interprets an answer with this HTTP status, other than 2xx, and this body.
 pub(crate) fn of_status(
     status: u16,
     body: &str,
@@ -255,7 +257,7 @@ pub(crate) fn of_status(
     }
 }
 
-/// How a request ended whose body, with HTTP status 2xx or none, is not an answer to it.
+/// Interprets a body, with HTTP status 2xx or none, that is not an answer to the request.
 pub(crate) fn of_body(body: &str, clean: impl Fn(&str) -> String) -> RequestError {
     if let Some(error) = first_error(body, 200) {
         return error.into_request_error(clean);
@@ -270,7 +272,7 @@ pub(crate) fn of_body(body: &str, clean: impl Fn(&str) -> String) -> RequestErro
     RequestError::no_answer(message)
 }
 
-/// The JSON-RPC error in a body: of a batch, the first.
+/// Returns the JSON-RPC error in a body; for a batch, the first.
 pub(crate) fn first_error(body: &str, status: u16) -> Option<RawError> {
     let body = trimmed(body);
     let first = if body.starts_with('[') {
@@ -281,7 +283,7 @@ pub(crate) fn first_error(body: &str, status: u16) -> Option<RawError> {
     };
     let envelope = Envelope::read(first)?;
     let error = envelope.error()?;
-    // Servers in between word their failures as JSON, too.
+    // Servers in between format their failures as JSON, too.
     (status < 500 || envelope.is_json_rpc(&error)).then_some(error)
 }
 
@@ -293,7 +295,7 @@ fn trimmed(body: &str) -> &str {
     body.trim_start_matches('\u{feff}').trim()
 }
 
-/// An error code, as a number or a text.
+/// Parses an error code, as a number or a string.
 fn code_of(value: &Value) -> Option<i64> {
     match value {
         Value::Number(number) => number.as_i64().or_else(|| {
@@ -305,7 +307,7 @@ fn code_of(value: &Value) -> Option<i64> {
     }
 }
 
-/// What an object says in words.
+/// Returns an object's message.
 fn words(fields: &Map<String, Value>) -> Option<&str> {
     ["message", "reason", "details", "detail", "error", "description"]
         .iter()
@@ -319,7 +321,7 @@ pub(crate) fn is_hex(text: &str) -> bool {
         .is_some_and(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()))
 }
 
-/// Revert data in the words of an error about a revert: four bytes, and any number of words of 32.
+/// Finds revert data in the message of an error about a revert: four bytes, and any number of 32-byte words.
 fn data_in_words(message: &str) -> Option<Bytes> {
     if !rpc::tells_halt(&message.to_ascii_lowercase()) {
         return None;
@@ -335,7 +337,7 @@ fn is_rate_limit(code: Option<i64>, message: &str) -> bool {
     if tells_rate(message) || code == Some(TOO_MANY_REQUESTS) {
         return true;
     }
-    // The code of any exceeded limit (EIP-1474), such as that of results.
+    // The code of any exceeded limit (EIP-1474), including result limits.
     code == Some(rpc::LIMIT_EXCEEDED) && !tells_size(message)
 }
 
@@ -344,18 +346,19 @@ pub(crate) fn tells_rate(message: &str) -> bool {
     RATE_WORDS.iter().any(|words| message.contains(words))
 }
 
-/// Whether a message, in lower case, says that too much is asked for.
+/// Whether a message, in lower case, says that the request or answer is too large.
 pub(crate) fn tells_size(message: &str) -> bool {
     SIZE_WORDS.iter().any(|words| message.contains(words))
 }
 
-/// Seconds to wait that an error names, rounded up: "try again in 4ms", `{ "rate": { "backoff_seconds": 30 } }`.
+/// Returns the seconds to wait that an error names, rounded up: "try again in 4ms", `{ "rate": {
+/// "backoff_seconds": 30 } }`.
 fn retry_after(message: &str, data: Option<&Value>) -> Option<u64> {
     let backoff = data.and_then(|data| {
         let seconds = data.get("rate")?.get("backoff_seconds")?;
         seconds
             .as_u64()
-            // A cast of a float saturates.
+            // Casting a float saturates.
             .or_else(|| seconds.as_f64().map(|seconds| seconds.ceil() as u64))
     });
     backoff.or_else(|| {
@@ -411,7 +414,7 @@ mod tests {
     }
 
     #[test]
-    fn codes_are_read_in_every_form() {
+    fn codes_are_read_in_every_format() {
         for code in [json!(-32521), json!("-32521"), json!(-32521.0)] {
             let answer = answered(of(json!({ "code": code, "message": "no" })));
             assert_eq!(answer.code, Some(-32521));
@@ -426,7 +429,7 @@ mod tests {
     }
 
     #[test]
-    fn failures_of_servers_in_between_are_no_answers() {
+    fn failures_of_servers_in_between_are_not_answers() {
         for (status, body) in [
             (
                 502,
@@ -467,7 +470,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_turned_away_keeps_the_words() {
+    fn turned_away_errors_keep_their_message() {
         let rpc = r#"{"jsonrpc":"2.0","id":1,"error":{"code":-32600,"message":"Must be authenticated!"}}"#;
         for (status, body, words) in [
             (401, rpc, "Must be authenticated!"),
@@ -491,7 +494,7 @@ mod tests {
     }
 
     #[test]
-    fn rate_limits_are_found_however_they_are_worded() {
+    fn rate_limits_are_recognized_in_all_wordings() {
         for (error, after) in [
             (json!({ "code": -32005, "message": "limit exceeded" }), None),
             (json!({ "code": 429, "message": "slow down" }), None),
@@ -541,7 +544,7 @@ mod tests {
     }
 
     #[test]
-    fn revert_data_is_found_wherever_it_stands() {
+    fn revert_data_is_found_in_all_places() {
         let refused = Revert::Plugin(PluginError::PermissionsCheckFailed);
         for error in [
             json!({ "code": 3, "message": "execution reverted", "data": "0xb4d78304" }),
@@ -557,7 +560,7 @@ mod tests {
     }
 
     #[test]
-    fn reverts_without_data_are_told_from_other_failures() {
+    fn reverts_without_data_are_distinguished_from_other_failures() {
         for (error, revert) in [
             (
                 json!({ "code": 3, "message": "execution reverted: too late" }),
@@ -600,7 +603,7 @@ mod tests {
     }
 
     #[test]
-    fn words_in_the_data_are_told_once() {
+    fn messages_in_the_data_are_not_repeated() {
         for (error, message) in [
             (
                 json!({ "code": -32603, "message": "Internal error", "data": { "message": "AA25 invalid account nonce" } }),

@@ -1,10 +1,11 @@
-//! Readers of answers in any form that nodes and bundlers use, for `#[serde(deserialize_with = "…")]`.
+//! Lenient deserializers for all formats that nodes and bundlers use, for `#[serde(deserialize_with = "…")]`.
 //!
-//! Numbers come as hexadecimal quantities (padded or not), decimal texts or JSON numbers; flags as booleans, texts or numbers;
-//! and whatever is optional can be null, an empty text, or absent (which needs `#[serde(default)]`).
+//! Numbers are hexadecimal quantities (padded or not), decimal strings or JSON numbers; flags are booleans,
+//! strings or numbers; and optional values can be null, an empty string, or absent (which needs
+//! `#[serde(default)]`).
 //!
-//! They read from `serde_json` only, to the last digit. In a type that collects its members first (`#[serde(flatten)]`,
-//! untagged enums) they fail.
+//! They read from `serde_json` only, without losing digits. They fail in a type that buffers its members
+//! (`#[serde(flatten)]`, untagged enums).
 //!
 //! ```
 //! use session_key_client::{alloy::primitives::{Address, U256}, request::lenient};
@@ -35,7 +36,7 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-/// A number. One that does not fit is an error.
+/// Deserializes a number. One that does not fit is an error.
 pub fn number<'de, D, N>(deserializer: D) -> Result<N, D::Error>
 where
     D: Deserializer<'de>,
@@ -45,7 +46,7 @@ where
     read_number(value.get()).map_err(D::Error::custom)
 }
 
-/// A number that may be null, empty (`""`, `"0x"`) or absent.
+/// Deserializes a number that may be null, empty (`""`, `"0x"`) or absent.
 pub fn optional_number<'de, D, N>(deserializer: D) -> Result<Option<N>, D::Error>
 where
     D: Deserializer<'de>,
@@ -58,7 +59,7 @@ where
     read_number(value.get()).map(Some).map_err(D::Error::custom)
 }
 
-/// A number that may be null, empty or absent; larger ones than `u128::MAX` are read as that.
+/// Deserializes a number that may be null, empty or absent; larger ones than `u128::MAX` saturate.
 pub fn optional_saturating<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u128>, D::Error> {
     let value = Box::<RawValue>::deserialize(deserializer)?;
     if is_empty(value.get()) {
@@ -70,13 +71,13 @@ pub fn optional_saturating<'de, D: Deserializer<'de>>(deserializer: D) -> Result
     }
 }
 
-/// `true`, `"true"`, `"0x1"`, `1`, and their opposites.
+/// Deserializes `true`, `"true"`, `"0x1"`, `1`, and their opposites.
 pub fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
     let value = Box::<RawValue>::deserialize(deserializer)?;
     read_flag(value.get()).ok_or_else(|| D::Error::custom(NOT_A_FLAG))
 }
 
-/// A flag that may be null, empty or absent.
+/// Deserializes a flag that may be null, empty or absent.
 pub fn optional_flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<bool>, D::Error> {
     let value = Box::<RawValue>::deserialize(deserializer)?;
     if is_empty(value.get()) {
@@ -87,17 +88,17 @@ pub fn optional_flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Optio
         .ok_or_else(|| D::Error::custom(NOT_A_FLAG))
 }
 
-/// An address that may be null, empty or absent. The zero address is an address.
+/// Deserializes an address that may be null, empty or absent. The zero address is an address.
 pub fn optional_address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Address>, D::Error> {
     optional(deserializer)
 }
 
-/// Bytes; null, `""` and `"0x"` are none.
+/// Deserializes bytes; null, `""` and `"0x"` are empty.
 pub fn bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Bytes, D::Error> {
     Ok(optional(deserializer)?.unwrap_or_default())
 }
 
-/// Any value that may be null, empty or absent.
+/// Deserializes any value that may be null, empty or absent.
 pub fn optional<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
 where
     D: Deserializer<'de>,
@@ -115,7 +116,7 @@ where
 const NOT_A_NUMBER: &str = "not a number";
 const NOT_A_FLAG: &str = "neither true nor false";
 
-/// What a number in an answer comes to.
+/// A parsed number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Size {
     Exactly(U256),
@@ -136,7 +137,7 @@ fn is_empty(json: &str) -> bool {
     json == "null" || text(json).is_some_and(|text| matches!(text.trim(), "" | "0x" | "0X"))
 }
 
-/// The text that a piece of JSON is.
+/// Returns the string in a piece of JSON.
 fn text(json: &str) -> Option<String> {
     json.starts_with('"').then(|| serde_json::from_str(json).ok())?
 }
@@ -163,14 +164,15 @@ fn read_flag(json: &str) -> Option<bool> {
     }
 }
 
-/// The number that a piece of JSON is: a text with digits, or digits. `None`: it is not one, or is negative or a fraction.
+/// Parses the number in a piece of JSON: a string with digits, or digits. `None`: it is something else,
+/// negative, or a fraction.
 fn size(json: &str) -> Option<Size> {
     let Some(text) = text(json) else {
         return decimal(json);
     };
     let text = text.trim();
     match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
-        // "0x" is how some write zero.
+        // Some write zero as "0x".
         Some("") => Some(Size::Exactly(U256::ZERO)),
         Some(digits) => hexadecimal(digits),
         None => decimal(text),
@@ -189,9 +191,9 @@ fn hexadecimal(digits: &str) -> Option<Size> {
     }
 }
 
-/// A decimal number, possibly as JavaScript writes large ones ("1.5e+21").
+/// Parses a decimal number, also in JavaScript's format for large ones ("1.5e+21").
 fn decimal(text: &str) -> Option<Size> {
-    /// Digits of 2^256 - 1.
+    /// The number of digits of 2^256 - 1.
     const MOST: usize = 78;
     let (mantissa, exponent) = match text.split_once(['e', 'E']) {
         None => (text, 0),
@@ -279,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_read_in_every_form_to_the_last_digit() {
+    fn numbers_are_read_in_every_format_without_losing_digits() {
         let large = "115792089237316195423570985008687907853269984665640564039457584007913129639935";
         for (value, number) in [
             (r#""0x10""#, U256::from(16)),
@@ -311,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_number_or_does_not_fit_is_an_error() {
+    fn invalid_and_too_large_numbers_are_errors() {
         for value in [
             "null",
             r#""""#,
@@ -345,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn absent_null_and_empty_are_one_and_the_same() {
+    fn absent_null_and_empty_are_equal() {
         for value in ["null", r#""""#, r#""0x""#, r#"" ""#] {
             assert_eq!(read::<Optional>(value).unwrap().value, None, "{value}");
             assert_eq!(read::<Saturating>(value).unwrap().value, None, "{value}");
@@ -360,7 +362,7 @@ mod tests {
     }
 
     #[test]
-    fn fees_beyond_every_number_saturate() {
+    fn too_large_fees_saturate() {
         let digits = "f".repeat(100_000);
         for value in [
             format!("\"0x{digits}\""),
@@ -376,7 +378,7 @@ mod tests {
     }
 
     #[test]
-    fn flags_are_read_in_every_form_and_nothing_else_is_one() {
+    fn flags_are_read_in_every_format_and_nothing_else() {
         for (value, is_set) in [
             ("true", true),
             ("false", false),
@@ -419,7 +421,7 @@ mod tests {
     }
 
     #[test]
-    fn values_that_were_parsed_before_are_read_as_well() {
+    fn already_parsed_values_are_read() {
         let value: Value = json!({ "value": "0x07" });
         assert_eq!(
             serde_json::from_value::<Small>(value).unwrap(),

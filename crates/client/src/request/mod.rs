@@ -1,9 +1,10 @@
-//! How a request to a node or a bundler can end.
+//! The possible results of a request to a node or a bundler.
 //!
-//! [`RequestError`] keeps apart what a sender of money must not confuse: a request that never left, one that the other side
-//! turned away, one that it answered with an error, and one that it may have acted on although no answer came back.
+//! [`RequestError`] distinguishes cases that matter when money is sent: a request that never left, one that
+//! was turned away, one answered with an error, and one that may have taken effect although no answer
+//! arrived.
 
-// Only the HTTP transport reads whole answers.
+// Only the HTTP transport parses whole answers.
 #[cfg_attr(not(feature = "http"), allow(dead_code))]
 pub(crate) mod answer;
 pub mod lenient;
@@ -20,11 +21,12 @@ use serde::{Deserialize, Serialize, de::IgnoredAny};
 use serde_json::Value;
 use std::time::Duration;
 
-/// The largest result that is parsed, in bytes.
+/// Maximum size of a result that is parsed, in bytes.
 pub const MAX_ANSWER: usize = 4 << 20;
 
-/// A text from outside, made fit to be shown: one line of at most `limit` characters, without control and formatting characters,
-/// its URLs reduced to scheme and host. A text that was cut ends with an ellipsis. The texts in this crate's errors are clean already.
+/// Cleans a text from outside for display: one line of at most `limit` characters, without control and
+/// formatting characters, with URLs reduced to scheme and host. A truncated text ends with an ellipsis. The
+/// texts in this crate's errors are already clean.
 #[must_use]
 pub fn clean_text(text: &str, limit: usize) -> String {
     text::cut(&text::without(text, &[]), limit)
@@ -32,14 +34,14 @@ pub fn clean_text(text: &str, limit: usize) -> String {
 
 /// Why a request to a node or a bundler has no result.
 ///
-/// Texts from outside are cleaned of control and formatting characters, cut to 400 characters, and stripped of URLs down to
-/// scheme and host.
+/// Texts from outside are cleaned of control and formatting characters, truncated to 400 characters, and
+/// stripped of URLs down to scheme and host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum RequestError {
-    /// No byte of the request was written: connection refused, host name unknown, TLS not established. Only a transport that
-    /// repeats nothing and follows no redirect can say so: `HttpTransport`.
+    /// No byte of the request was written: connection refused, host name unknown, TLS not established. Only a
+    /// transport that neither retries nor follows redirects can report this: `HttpTransport`.
     #[error("the other side was not reached: {message}")]
     NotReached {
         /// The cause.
@@ -53,26 +55,27 @@ pub enum RequestError {
         message: String,
     },
 
-    /// Turned away before anybody looked at the request: HTTP 401, 403 or 404.
+    /// Turned away before the request was processed: HTTP 401, 403 or 404.
     #[error("turned away with HTTP status {status}{}", text::suffix(message))]
     TurnedAway {
         /// The HTTP status.
         status: u16,
-        /// The other side's words, possibly none.
+        /// The other side's message, possibly empty.
         message: String,
     },
 
-    /// The other side says that it gets too many requests.
+    /// The other side reports too many requests.
     #[error("rate limited{}", text::suffix(message))]
     RateLimited {
-        /// The other side's words, possibly none.
+        /// The other side's message, possibly empty.
         message: String,
-        /// Seconds to wait, where the other side says how long. Not bounded.
+        /// Seconds to wait, if the other side names them. Not bounded.
         retry_after: Option<u64>,
     },
 
-    /// No answer, or none that can be read: the connection was lost, the answer was cut, the time was over, a server in between
-    /// failed (HTTP 5xx), redirected, or answered with a page. The other side may have acted on the request.
+    /// There was no answer, or an unreadable one: the connection was lost, the answer was truncated, the
+    /// request timed out, or a server in between failed (HTTP 5xx), redirected, or answered with a page. The
+    /// request may have taken effect.
     #[error("no answer: {message}")]
     NoAnswer {
         /// The cause.
@@ -85,16 +88,16 @@ pub enum RequestError {
     #[error("{0}")]
     Answered(ErrorAnswer),
 
-    /// A well-formed result that is not a result of this method.
+    /// A well-formed result that does not fit the method.
     #[error("cannot read the result{}: {found}", text::of(method))]
     Unreadable {
-        /// The method; empty where it is not known.
+        /// The method; empty if unknown.
         method: String,
-        /// The result, or what is wrong with it.
+        /// The result, or the problem.
         found: String,
     },
 
-    /// The answer is larger than accepted.
+    /// The answer exceeds the size limit.
     #[error("the answer is larger than {limit} bytes")]
     TooLarge {
         /// The limit, in bytes.
@@ -107,19 +110,19 @@ pub enum RequestError {
 #[error("{}{message}", text::code(*code))]
 #[non_exhaustive]
 pub struct ErrorAnswer {
-    /// The code, where there is one.
+    /// The code, if any.
     pub code: Option<i64>,
-    /// The message, cleaned and cut.
+    /// The message, cleaned and truncated.
     pub message: String,
-    /// Revert data, wherever in the error's data it stood.
+    /// Revert data, from anywhere in the error's data.
     pub data: Option<Bytes>,
 }
 
-/// Asks again, up to three times, where the other side only says that it is asked too often. For requests that change nothing.
+/// Retries a request up to three times while it is only rate limited. For requests without effects.
 pub(crate) async fn patiently<T, F: Future<Output = Result<T, RequestError>>>(
     mut ask: impl FnMut() -> F,
 ) -> Result<T, RequestError> {
-    /// The longest time to wait before asking again.
+    /// The maximum wait before a retry.
     const LONGEST: Duration = Duration::from_secs(10);
     let mut pause = Duration::from_millis(500);
     for _ in 0..3 {
@@ -136,10 +139,11 @@ pub(crate) async fn patiently<T, F: Future<Output = Result<T, RequestError>>>(
 }
 
 impl RequestError {
-    /// The error of a request with this method, through any `alloy` transport.
+    /// Converts the error of a request with this method, through any `alloy` transport.
     ///
-    /// What this crate's `HttpTransport` found out is kept as it is. A failure of any other transport is
-    /// [`NoAnswer`](Self::NoAnswer) even if it says that it could not connect: it may have sent the request before.
+    /// Errors of this crate's `HttpTransport` are kept as they are. A failure of any other transport is
+    /// [`NoAnswer`](Self::NoAnswer) even if it reports that it could not connect: it may have sent the
+    /// request before.
     #[must_use]
     pub fn of(method: &str, error: &TransportError) -> Self {
         match error {
@@ -164,7 +168,7 @@ impl RequestError {
         }
     }
 
-    /// What could not be read: a whole answer, or the result in one.
+    /// Interprets an unreadable text: a whole answer, or a result.
     fn of_text(method: &str, text: &str) -> Self {
         if text.len() > MAX_ANSWER {
             return Self::TooLarge { limit: MAX_ANSWER };
@@ -196,7 +200,7 @@ impl RequestError {
         }
     }
 
-    /// No answer, for this reason.
+    /// Creates a [`NoAnswer`](Self::NoAnswer) with this reason.
     #[must_use]
     pub fn no_answer(message: impl AsRef<str>) -> Self {
         Self::NoAnswer {
@@ -205,14 +209,14 @@ impl RequestError {
         }
     }
 
-    /// A result of this method that is null, where there should be one: the other side does not have what was asked about. A block
-    /// that a reorganization has just undone is such a thing; asking again helps.
+    /// Creates the error of a null result where one is required: the other side does not have the requested
+    /// item, such as a block that was just reorganized away. Retrying helps.
     #[must_use]
     pub fn null(method: &str) -> Self {
         Self::no_answer(format!("the result{} is null", text::of(method)))
     }
 
-    /// A result of this method that cannot be read.
+    /// Creates the error of an unreadable result of this method.
     #[must_use]
     pub fn unreadable(method: &str, found: impl AsRef<str>) -> Self {
         Self::Unreadable {
@@ -221,7 +225,7 @@ impl RequestError {
         }
     }
 
-    /// Whether the same request can succeed later without anything being changed: not reached, rate limited, no answer.
+    /// Whether the same request can succeed later unchanged: not reached, rate limited, no answer.
     #[must_use]
     pub const fn is_transient(&self) -> bool {
         matches!(
@@ -230,14 +234,15 @@ impl RequestError {
         )
     }
 
-    /// Whether no byte of the request can have arrived. A fact, not a report: only [`NotReached`](Self::NotReached).
+    /// Whether certainly no byte of the request arrived: only [`NotReached`](Self::NotReached).
     #[must_use]
     pub const fn was_surely_not_received(&self) -> bool {
         matches!(self, Self::NotReached { .. })
     }
 
-    /// Whether the request was not taken: it was not received, was turned away, or rate limited. The last two are reports of the
-    /// other side, and no promise: there are nodes that pass a transaction on and then say "rate limited".
+    /// Whether the request was not processed: it was not received, turned away, or rate limited. The last two
+    /// are the other side's claims, and not guaranteed: some nodes pass a transaction on and then answer
+    /// "rate limited".
     #[must_use]
     pub const fn was_not_taken(&self) -> bool {
         matches!(
@@ -249,7 +254,7 @@ impl RequestError {
         )
     }
 
-    /// A stable name of the kind of error, such as `"no_answer"`.
+    /// Returns a stable name of the kind of error, such as `"no_answer"`.
     #[must_use]
     pub const fn code(&self) -> &'static str {
         match self {
@@ -264,7 +269,7 @@ impl RequestError {
         }
     }
 
-    /// The JSON-RPC error, if this is one.
+    /// Returns the JSON-RPC error, if it is one.
     #[must_use]
     pub const fn answer(&self) -> Option<&ErrorAnswer> {
         match self {
@@ -273,7 +278,7 @@ impl RequestError {
         }
     }
 
-    /// The revert that the error reports, if it reports one.
+    /// Returns the revert that the error reports, if any.
     #[must_use]
     pub fn revert(&self) -> Option<Revert> {
         self.answer()?.revert()
@@ -307,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn a_foreign_transport_that_does_not_connect_may_have_sent_the_request() {
+    fn another_transport_that_does_not_connect_may_have_sent_the_request() {
         for error in [
             custom("connection refused"),
             custom("dns error: name unknown"),
@@ -325,14 +330,14 @@ mod tests {
     }
 
     #[test]
-    fn what_a_transport_of_this_crate_found_out_is_kept() {
+    fn errors_of_this_crates_transport_are_kept() {
         let found = RequestError::NotReached {
             message: "connection refused".to_owned(),
         };
         let error = TransportErrorKind::custom(found.clone());
         assert_eq!(RequestError::of("eth_call", &error), found);
         assert!(found.was_surely_not_received() && found.was_not_taken() && found.is_transient());
-        // A layer that wraps it may have repeated the request.
+        // A layer around it may have repeated the request.
         #[derive(Debug, thiserror::Error)]
         #[error("gave up")]
         struct Wrapped(#[source] RequestError);
@@ -344,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn http_statuses_of_any_transport_are_told_apart() {
+    fn http_statuses_of_any_transport_are_distinguished() {
         let of =
             |status, body: &str| RequestError::from(&TransportErrorKind::http_error(status, body.to_owned()));
         assert_eq!(of(401, "").code(), "turned_away");
@@ -378,7 +383,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_that_alloy_could_not_read_are_read_as_what_they_are() {
+    fn texts_alloy_could_not_read_are_interpreted() {
         for (text, code) in [
             ("<html>", "no_answer"),
             (r#"{"jsonrpc":"2.0","id":1,"result":"0x"#, "no_answer"),
@@ -408,11 +413,11 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_made_is_not_taken_for_sent_or_transient() {
+    fn a_request_not_made_is_neither_sent_nor_transient() {
         let error = RequestError::from(&TransportError::UnsupportedFeature("calls"));
         assert_eq!(error.code(), "not_made");
         assert!(error.was_not_taken() && !error.is_transient() && !error.was_surely_not_received());
-        // Reports of the other side, and no facts.
+        // Claims of the other side, not facts.
         for status in [401, 403, 404, 429] {
             let error = RequestError::from(&TransportErrorKind::http_error(status, String::new()));
             assert!(error.was_not_taken() && !error.was_surely_not_received());
@@ -421,7 +426,7 @@ mod tests {
     }
 
     #[test]
-    fn no_text_shows_a_url_or_a_control_character() {
+    fn texts_show_no_urls_or_control_characters() {
         let dirty = format!("\u{1b}[31mfailed for {URL}\u{202e} {}", "x".repeat(10_000));
         let payload = ErrorPayload {
             code: -32000,
@@ -455,7 +460,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_are_kept_as_json_and_read_back() {
+    fn errors_round_trip_through_json() {
         for error in [
             RequestError::NotReached {
                 message: "no".to_owned(),

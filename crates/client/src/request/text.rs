@@ -1,18 +1,19 @@
-//! Texts from outside, made fit to be shown.
+//! Cleans texts from outside for display.
 
 use std::error::Error;
 
-/// The longest text that is kept, in characters.
+/// Maximum length of a text that is kept, in characters.
 pub(crate) const MAX_TEXT: usize = 400;
-/// How much of a text is looked at, in characters.
+/// How much of a text is processed, in characters.
 const MAX_READ: usize = 64 << 10;
 
-/// One line without control and formatting characters, without URLs beyond their hosts, of at most [`MAX_TEXT`] characters.
+/// Returns one line without control and formatting characters, with URLs reduced to their hosts, of at most
+/// [`MAX_TEXT`] characters.
 pub(crate) fn clean(text: &str) -> String {
     cut(&without(text, &[]), MAX_TEXT)
 }
 
-/// The same, uncut, also without these secrets.
+/// Like [`clean`], without truncation, and with these secrets removed.
 pub(crate) fn without(text: &str, secrets: &[String]) -> String {
     let mut line = one_line(text);
     for secret in secrets {
@@ -23,8 +24,8 @@ pub(crate) fn without(text: &str, secrets: &[String]) -> String {
     without_urls(&line)
 }
 
-/// One line without control and formatting characters: none of those that move a terminal's cursor, turn the direction of
-/// writing, or have no width.
+/// Joins lines, and removes control and formatting characters: those that move a terminal's cursor, change
+/// the writing direction, or have no width.
 fn one_line(text: &str) -> String {
     let mut line = String::new();
     let mut gap = false;
@@ -42,7 +43,7 @@ fn one_line(text: &str) -> String {
     line
 }
 
-/// Unicode's formatting characters (category Cf), and the two variation selectors' blocks, which are as invisible.
+/// Whether a character is in Unicode's formatting category (Cf), or an invisible variation selector.
 const fn is_format(character: char) -> bool {
     matches!(
         character,
@@ -73,10 +74,10 @@ const fn is_format(character: char) -> bool {
     )
 }
 
-/// The text with each URL reduced to `scheme://host:port/…`. Paths and queries hold API keys, the part before the host
+/// Reduces each URL to `scheme://host:port/…`. Paths and queries contain API keys, and the user info
 /// credentials.
 fn without_urls(text: &str) -> String {
-    // As JSON may write it.
+    // JSON may escape slashes.
     let text = text.replace("\\/", "/");
     let mut rest = text.as_str();
     let mut shown = String::with_capacity(rest.len());
@@ -85,7 +86,7 @@ fn without_urls(text: &str) -> String {
         shown.push_str(before);
         let is_end = |character: char| character.is_whitespace() || "\"'`<>".contains(character);
         let (url, following) = after.split_at(after.find(is_end).unwrap_or(after.len()));
-        // A sentence goes on behind it.
+        // Punctuation after it belongs to the sentence.
         let trimmed = url.trim_end_matches(|character| ").,;:]}".contains(character));
         let authority = trimmed.split(['/', '?', '#', '\\']).next().unwrap_or_default();
         let host = authority.rsplit('@').next().unwrap_or_default();
@@ -99,7 +100,7 @@ fn without_urls(text: &str) -> String {
     shown + rest
 }
 
-/// At most so many characters; the last of a text that was cut is an ellipsis.
+/// Truncates a text to this many characters, ending in an ellipsis.
 pub(crate) fn cut(text: &str, limit: usize) -> String {
     if text.chars().nth(limit).is_none() {
         return text.to_owned();
@@ -108,7 +109,7 @@ pub(crate) fn cut(text: &str, limit: usize) -> String {
     kept + "…"
 }
 
-/// An error and what caused it, each cause once.
+/// Joins an error and its causes, without repetition.
 pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
@@ -123,7 +124,7 @@ pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
     text
 }
 
-/// `": text"`, or nothing for an empty text.
+/// Returns `": text"`, or an empty string for an empty text.
 pub(super) fn suffix(text: &str) -> String {
     if text.is_empty() {
         String::new()
@@ -132,7 +133,7 @@ pub(super) fn suffix(text: &str) -> String {
     }
 }
 
-/// `" of method"`, or nothing where the method is not known.
+/// Returns `" of method"`, or an empty string if the method is not known.
 pub(super) fn of(method: &str) -> String {
     if method.is_empty() {
         String::new()
@@ -141,7 +142,7 @@ pub(super) fn of(method: &str) -> String {
     }
 }
 
-/// `"error -32000: "`, or `"error: "` without a code.
+/// Returns `"error -32000: "`, or `"error: "` without a code.
 pub(super) fn code(code: Option<i64>) -> String {
     code.map_or_else(|| "error: ".to_owned(), |code| format!("error {code}: "))
 }
@@ -151,7 +152,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_character_that_moves_hides_or_turns_text_is_kept() {
+    fn control_and_formatting_characters_are_removed() {
         for (text, shown) in [
             ("plain — ünï 漢字 text", "plain — ünï 漢字 text"),
             ("two\r\n\tlines\u{2028}more", "two lines more"),
@@ -167,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn urls_lose_all_but_their_host() {
+    fn urls_are_reduced_to_their_host() {
         for (text, shown) in [
             (
                 "error sending request for url (https://node.example:8545/v2/s3cr3t?key=s3cr3t): refused",
@@ -197,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn long_texts_are_cut_and_soon() {
+    fn long_texts_are_truncated_early() {
         assert_eq!(clean(&"é".repeat(400)), "é".repeat(400));
         let cut = clean(&"é".repeat(20 << 20));
         assert_eq!(cut.chars().count(), 400);

@@ -1,4 +1,4 @@
-//! The errors of the contracts, one enum for each contract.
+//! The contracts' errors, one enum per contract.
 
 use super::Revert;
 use crate::{
@@ -13,7 +13,7 @@ use alloy::{
     sol_types::SolError,
 };
 
-/// A field of an error: what ABI decoding gives, and what this crate gives.
+/// Converts an error's field from ABI decoding to this crate's type.
 trait Field<Abi>: Sized {
     fn from_abi(abi: Abi, depth: usize) -> Self;
     fn to_abi(&self) -> Abi;
@@ -70,7 +70,7 @@ impl Field<Bytes> for Box<Revert> {
     }
 }
 
-/// Makes the enum of a contract's errors from `"message" Error { rust_field = abiField: Type }`.
+/// Defines the enum of a contract's errors from `"message" Error { rust_field = abiField: Type }`.
 macro_rules! revert_errors {
     (
         $(#[doc = $doc:literal])*
@@ -100,7 +100,7 @@ macro_rules! revert_errors {
                 }
             }
 
-            /// The revert data that this was decoded from.
+            /// Returns the revert data that this was decoded from.
             pub fn to_bytes(&self) -> Bytes {
                 match self {
                     $(Self::$variant $({ $($field),* })? => {
@@ -120,7 +120,7 @@ revert_errors! {
         "session key {session_key} is zero, registered already, not registered, or does not follow the given predecessor" InvalidSessionKey { session_key = sessionKey: Address },
         "the signature for session key {session_key} is malformed" InvalidSignature { session_key = sessionKey: Address },
         "token {token} cannot have a spend limit" InvalidToken { token = token: Address },
-        "arrays that belong together differ in length" LengthMismatch,
+        "corresponding arrays differ in length" LengthMismatch,
         "session key {session_key} of account {account} would exceed its native token spend limit" NativeTokenSpendLimitExceeded { account = account: Address, session_key = sessionKey: Address },
         "the session key's permissions do not allow this operation" PermissionsCheckFailed,
         "session key {session_key} is not registered" SessionKeyNotFound { session_key = sessionKey: Address },
@@ -128,15 +128,15 @@ revert_errors! {
 }
 
 revert_errors! {
-    /// An error of the session key module alone, in execution.
+    /// An error that only the session key module raises, in execution.
     ModuleError of Module {
-        "target {target} says that it is a module, which takes orders from the account's calls" TargetIsModule { target = target: Address },
+        "target {target} identifies as a module, which the account's calls could control" TargetIsModule { target = target: Address },
         "too little gas is left to ask target {target} whether it is a module" TargetNotAsked { target = target: Address },
     }
 }
 
 revert_errors! {
-    /// An error that every plugin can raise. The account and the factory also raise some of them.
+    /// An error that every plugin can raise. The account and the factory raise some of them, too.
     PluginBaseError of PluginBase {
         "already initialized" AlreadyInitialized,
         "the action is not valid here" InvalidAction,
@@ -147,11 +147,11 @@ revert_errors! {
 }
 
 revert_errors! {
-    /// An error of the account. Those that wrap what a plugin reverted with carry it decoded.
+    /// An error of the account. Those that wrap a plugin's revert contain it decoded.
     AccountError of Account {
         "the account is being initialized already" AlreadyInitializing,
         "a hook of the account denies this call to everyone" AlwaysDenyRule,
-        "arrays that belong together differ in length" ArrayLengthMismatch,
+        "corresponding arrays differ in length" ArrayLengthMismatch,
         "{hook} is an execution hook of {selector} too often" DuplicateHookLimitExceeded { selector = selector: Selector, hook = hook: FunctionReference },
         "{hook} is a pre runtime validation hook of {selector} too often" DuplicatePreRuntimeValidationHookLimitExceeded { selector = selector: Selector, hook = hook: FunctionReference },
         "{hook} is a pre user operation validation hook of {selector} too often" DuplicatePreUserOpValidationHookLimitExceeded { selector = selector: Selector, hook = hook: FunctionReference },
@@ -191,18 +191,18 @@ revert_errors! {
 }
 
 revert_errors! {
-    /// An error of an ERC-6900 v0.8 account, where it is not one of [`AccountError`]. Those that wrap what a module reverted with carry
-    /// it decoded.
+    /// An error of an ERC-6900 v0.8 account that is not in [`AccountError`]. Those that wrap a module's
+    /// revert contain it decoded.
     AccountV08Error of AccountV08 {
         "module {module} refused to be installed: {reason}" ModuleInstallCallbackFailed { module = module: Address, reason = revertReason: Box<Revert> },
-        "{module} does not have the interface of the modules that it is installed as" InterfaceNotSupported { module = module: Address },
+        "{module} does not support the interface of the kind of module it is installed as" InterfaceNotSupported { module = module: Address },
         "{validation} validates {selector} already" ValidationAlreadySet { selector = selector: Selector, validation = validationFunction: ModuleEntity },
         "another module has the entity id" ValidationEntityIdInUse,
         "the validation has the validation hook already" PreValidationHookDuplicate,
         "the validation or function has the {hook} already" ExecutionHookAlreadySet { hook = hookConfig: HookConfig },
         "the validation would have too many hooks" ValidationAssocHookLimitExceeded,
         "the account has no function {selector} of the module" ExecutionFunctionNotSet { selector = selector: Selector },
-        "the validation is not for {selector}, or is not there" ValidationFunctionMissing { selector = selector: Selector },
+        "the validation does not apply to {selector}, or is not installed" ValidationFunctionMissing { selector = selector: Selector },
         "the validation has execution hooks: the call must be wrapped in executeUserOp" RequireUserOperationContext,
         "a batch of the account may not call execute or executeBatch of the account" SelfCallRecursionDepthExceeded,
         "{validation} does not validate user operations" UserOpValidationInvalid { validation = validationFunction: ModuleEntity },
@@ -211,7 +211,7 @@ revert_errors! {
         "the caller is not the EntryPoint" NotEntryPoint,
         "a contract could not be created" CreateFailed,
         "{implementation} is not an implementation of an account" NotAnImplementation { implementation = implementation: Address },
-        "the signature's segments are not as they must be: one is empty, or behind the last" NonCanonicalEncoding,
+        "the signature's segments are not canonical: one is empty, or after the last" NonCanonicalEncoding,
         "the signature's segments are out of order" SegmentOutOfOrder,
         "a segment of the signature is for no hook" ValidationSignatureSegmentMissing,
         "validation hook {hook} refused: {reason}" PreUserOpValidationHookReverted { hook = moduleEntity: ModuleEntity, reason = revertData: Box<Revert> },
@@ -226,7 +226,7 @@ revert_errors! {
 }
 
 impl AccountV08Error {
-    /// What a module reverted with.
+    /// Returns the module's revert.
     pub(super) const fn wrapped(&self) -> Option<&Revert> {
         match self {
             Self::ModuleInstallCallbackFailed { reason, .. }

@@ -1,4 +1,4 @@
-//! What a revert says, as a value.
+//! Decodes reverts.
 
 mod contracts;
 pub(crate) mod rpc;
@@ -21,19 +21,19 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use session_key_permissions::AaCode;
 use std::fmt;
 
-/// How deep wrapped reverts are decoded. Deeper ones stay [`Revert::Unknown`]: whoever reverts chooses the depth, and the
-/// stack is finite.
+/// The maximum depth at which wrapped reverts are decoded. Deeper ones stay [`Revert::Unknown`]: the
+/// reverting contract chooses the depth, and the stack is finite.
 const MAX_DEPTH: usize = 16;
 
-/// How much of the data of a revert that is not understood is shown, in bytes.
+/// Maximum size of unknown revert data shown, in bytes.
 const MAX_SHOWN_DATA: usize = 256;
-/// How much of a revert is shown, in characters.
+/// Maximum length of a displayed revert, in characters.
 const MAX_SHOWN: usize = 4_000;
 
-/// What a contract reverted with, decoded. Decoding never fails and never loses a byte: [`to_bytes`](Self::to_bytes) gives
-/// back exactly what was decoded, and what is not understood to the last bit stays [`Unknown`](Self::Unknown).
+/// A decoded revert. Decoding never fails and never loses a byte: [`to_bytes`](Self::to_bytes) returns
+/// exactly the decoded bytes, and data that does not decode exactly stays [`Unknown`](Self::Unknown).
 ///
-/// What is shown, by `Display` and `Debug`, is fit for terminals and logs: without control characters, and cut.
+/// `Display` and `Debug` are safe for terminals and logs: without control characters, and truncated.
 ///
 /// ```
 /// use session_key_client::{alloy::primitives::bytes, revert::{PluginError, Revert}};
@@ -45,16 +45,16 @@ const MAX_SHOWN: usize = 4_000;
 #[derive(Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Revert {
-    /// The EntryPoint did not take an operation.
+    /// The EntryPoint refused an operation.
     FailedOp(FailedOp),
     /// An aggregator refused its signatures.
     SignatureValidationFailed {
         /// The aggregator.
         aggregator: Address,
     },
-    /// The session key plugin, or the module where both say the same.
+    /// The session key plugin, or the module for errors that both share.
     Plugin(PluginError),
-    /// The session key module alone.
+    /// The session key module.
     Module(ModuleError),
     /// Any plugin; some of these errors also come from the account or the factory.
     PluginBase(PluginBaseError),
@@ -74,12 +74,12 @@ pub enum Revert {
     Error(String),
     /// A failed assertion, with its code: 0x11 is arithmetic overflow, for example.
     Panic(U256),
-    /// Anything else, with all its bytes; nothing at all when a contract reverts without a reason, runs out of gas or halts
-    /// otherwise.
+    /// Anything else, with all its bytes; empty if a contract reverts without a reason, runs out of gas or
+    /// halts otherwise.
     Unknown(Bytes),
 }
 
-/// As JSON: the revert data, and what they say in words. Only the data are read back.
+/// The JSON format: the revert data, and a description. Only the data is read back.
 #[derive(Serialize, Deserialize)]
 struct Written {
     data: Bytes,
@@ -103,16 +103,16 @@ impl<'de> Deserialize<'de> for Revert {
     }
 }
 
-/// The EntryPoint did not take an operation.
+/// The EntryPoint refused an operation.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct FailedOp {
-    /// Position of the operation in the bundle.
+    /// Index of the operation in the bundle.
     pub op_index: U256,
     /// The code that `reason` starts with, if it is a known one.
     pub code: Option<AaCode>,
-    /// The reason in full, as it was said: not fit to be shown.
+    /// The full reason as received: not safe to display.
     pub reason: String,
-    /// What the account, factory or paymaster reverted with, where the EntryPoint says so: v0.7 and later do, of all that revert.
+    /// The revert of the account, factory or paymaster, if the EntryPoint includes it: v0.7 and later do.
     pub inner: Option<Box<Revert>>,
 }
 
@@ -151,7 +151,7 @@ impl Revert {
     fn decode_nested(data: &[u8], depth: usize) -> Self {
         if depth < MAX_DEPTH
             && let Some(revert) = Self::decode_known(data, depth + 1)
-            // ABI encoding is not unique. What does not encode to the same bytes would lose some.
+            // ABI encoding is not unique. Data that encodes to other bytes would lose some.
             && *revert.to_bytes() == *data
         {
             return revert;
@@ -201,7 +201,7 @@ impl Revert {
         }
     }
 
-    /// The revert data.
+    /// Returns the revert data.
     pub fn to_bytes(&self) -> Bytes {
         match self {
             Self::FailedOp(FailedOp {
@@ -251,9 +251,10 @@ impl Revert {
         }
     }
 
-    /// The revert that an RPC error reports, however the node words it; `None` if it reports another failure (no connection, a
-    /// node that refuses). A call that halts otherwise, out of gas for example, is [`Unknown`](Self::Unknown) without bytes; and
-    /// where the node gives the reason in words only, it is an [`Error`](Self::Error).
+    /// Returns the revert that an RPC error reports, however the node words it; `None` if it reports another
+    /// failure (no connection, a refusal). A call that halts otherwise, for example out of gas, is
+    /// [`Unknown`](Self::Unknown) without bytes; if the node gives the reason only in words, it is an
+    /// [`Error`](Self::Error).
     pub fn from_rpc_error(error: &TransportError) -> Option<Self> {
         match error {
             RpcError::ErrorResp(payload) => rpc::revert(payload),
@@ -261,7 +262,7 @@ impl Revert {
         }
     }
 
-    /// The EntryPoint's code, if this is a [`FailedOp`].
+    /// Returns the EntryPoint's code, if this is a [`FailedOp`].
     pub const fn aa_code(&self) -> Option<AaCode> {
         match self {
             Self::FailedOp(failed) => failed.code,
@@ -269,7 +270,7 @@ impl Revert {
         }
     }
 
-    /// The innermost revert: what a plugin or target said, without what the account wrapped around it.
+    /// Returns the innermost revert: a plugin's or target's, without the account's wrapping.
     pub fn root(&self) -> &Self {
         match self {
             Self::Account(
@@ -299,7 +300,7 @@ impl fmt::Display for Revert {
             Self::Plugin(error) => error.fmt(f),
             Self::Module(error) => error.fmt(f),
             Self::PluginBase(error) => error.fmt(f),
-            // Those that carry data, or what a plugin reverted with.
+            // These contain data, or a plugin's revert.
             Self::Account(error) => f.write_str(&text::cut(&error.to_string(), MAX_SHOWN)),
             Self::AccountV08(error) => f.write_str(&text::cut(&error.to_string(), MAX_SHOWN)),
             Self::DeferredAction(error) => error.fmt(f),
@@ -314,7 +315,7 @@ impl fmt::Display for Revert {
             Self::Unknown(data) if data.is_empty() => {
                 f.write_str("reverted without a reason, or ran out of gas")
             }
-            // Some contracts pad their reasons in ways of their own; a person can read them all the same.
+            // Some contracts pad their reasons unusually; people can still read them.
             Self::Unknown(data) => match ErrorString::abi_decode(data) {
                 Ok(error) => {
                     let (reason, data) = (text::clean(&error.reason), shown(data));
@@ -352,7 +353,7 @@ impl fmt::Debug for Revert {
     }
 }
 
-/// Data in hex, and their length where not all of them are shown.
+/// Formats data in hex, with its length if truncated.
 fn shown(data: &[u8]) -> String {
     match data.get(..MAX_SHOWN_DATA) {
         Some(start) if start.len() < data.len() => {
@@ -364,9 +365,9 @@ fn shown(data: &[u8]) -> String {
 
 impl std::error::Error for Revert {}
 
-/// Why an operation's call reverted, from the logs of the transaction that included it: the `UserOperationRevertReason` that
-/// the EntryPoint emits. The EntryPoint emits none when the call reverted without data, and cuts the data after 2048 bytes;
-/// neither case is an error here.
+/// Returns why an operation's call reverted, from the logs of the transaction that included it: the
+/// EntryPoint's event `UserOperationRevertReason`. The EntryPoint emits none if the call reverted without
+/// data, and truncates the data to 2048 bytes; neither is an error here.
 pub fn user_operation_revert_reason<'a>(
     logs: impl IntoIterator<Item = &'a Log>,
     entry_point: Address,
@@ -397,7 +398,7 @@ mod tests {
         let data = error.to_bytes();
         assert_eq!(data.len(), 4 + 3 * 32);
         assert_eq!(Revert::decode(&data), Revert::Plugin(error));
-        // Selectors as published.
+        // Published selectors.
         for (data, error) in [
             (hex!("b4d78304"), PluginError::PermissionsCheckFailed),
             (hex!("ff633a38"), PluginError::LengthMismatch),
@@ -413,7 +414,7 @@ mod tests {
             (
                 "TargetIsModule(address)",
                 ModuleError::TargetIsModule { target },
-                "says that it is a module",
+                "identifies as a module",
             ),
             (
                 "TargetNotAsked(address)",
@@ -431,7 +432,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_v08_account_wraps_is_decoded_inside() {
+    fn reverts_wrapped_by_a_v08_account_are_decoded() {
         let entity = ModuleEntity::new(Address::repeat_byte(0xab), 0x8000_0000);
         let refused = Revert::Plugin(PluginError::PermissionsCheckFailed);
         let failed = EntryPointV07::FailedOpWithRevert {
@@ -502,7 +503,7 @@ mod tests {
     }
 
     #[test]
-    fn wrapped_reverts_are_decoded_inside() {
+    fn wrapped_reverts_are_decoded() {
         let inner = Revert::Plugin(PluginError::InvalidToken { token: Address::ZERO });
         let outer = Revert::Account(AccountError::PluginInstallCallbackFailed {
             plugin: Address::repeat_byte(1),
@@ -569,7 +570,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_shown_is_cleaned_and_cut_and_what_is_kept_is_not() {
+    fn displayed_reverts_are_cleaned_and_kept_ones_unchanged() {
         let dirty = format!(
             "\u{1b}[31mno\u{7}\u{202e} https://node.example/s3cr3t {}",
             "x".repeat(100_000)
@@ -624,7 +625,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_canonical_is_kept_and_still_readable() {
+    fn non_canonical_data_is_kept_and_readable() {
         let mut data = ErrorString {
             reason: "no".to_owned(),
         }
@@ -656,7 +657,7 @@ mod tests {
             reason(1),
             Some(Revert::Plugin(PluginError::PermissionsCheckFailed))
         );
-        // Another contract may emit what it likes.
+        // Other contracts may emit anything.
         assert_eq!(reason(2), None);
     }
 
@@ -688,7 +689,7 @@ mod tests {
     }
 
     proptest! {
-        // The same cases every time.
+        // The same cases in every run.
         #![proptest_config(ProptestConfig { rng_seed: RngSeed::Fixed(0), ..Default::default() })]
 
         #[test]

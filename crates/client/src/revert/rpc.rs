@@ -1,10 +1,10 @@
-//! Reverts in the errors of nodes, each of which words them in its own way.
+//! Recognizes reverts in nodes' errors, which differ in wording.
 
 use super::Revert;
 use alloy::{primitives::Bytes, rpc::json_rpc::ErrorPayload};
 use serde_json::Value;
 
-/// What the messages of errors about a call that reverted or halted contain, in lower case.
+/// Texts, in lower case, in errors about a call that reverted or halted.
 const HALTS: [&str; 13] = [
     "revert",
     "vm execution error",
@@ -21,12 +21,12 @@ const HALTS: [&str; 13] = [
     "stack underflow",
 ];
 
-/// Code of a call that reverted, with most nodes.
+/// Most nodes' code of a call that reverted.
 pub(crate) const REVERTED: i64 = 3;
-/// Too many requests (EIP-1474), whatever the message says.
+/// Too many requests (EIP-1474), whatever the message.
 pub(crate) const LIMIT_EXCEEDED: i64 = -32005;
 
-/// The revert that a node's error reports; `None` if it reports another failure.
+/// Returns the revert that a node's error reports; `None` if it reports another failure.
 pub(super) fn revert(error: &ErrorPayload) -> Option<Revert> {
     let data = error
         .data
@@ -53,14 +53,14 @@ pub(crate) fn tells_halt(message: &str) -> bool {
     HALTS.iter().any(|text| message.contains(text))
 }
 
-/// Revert data in an error's data: a string, or somewhere in an object or list.
+/// Finds revert data in an error's data: a string, or somewhere in an object or list.
 pub(crate) fn revert_data(data: &Value) -> Option<Bytes> {
     match data {
         Value::String(text) => {
             let text = without_prefix(text).unwrap_or(text);
             text.starts_with("0x").then(|| text.parse().ok()).flatten()
         }
-        // Hashes of transactions stand in there, too, under other names.
+        // Transaction hashes occur there as well, under other names.
         Value::Object(fields) => ["data", "revertData", "originalError", "return", "result"]
             .iter()
             .filter_map(|name| fields.get(*name))
@@ -78,14 +78,14 @@ pub(crate) fn revert_data(data: &Value) -> Option<Bytes> {
     }
 }
 
-/// What stands after the "Reverted" that some nodes put before the data.
+/// Removes the "Reverted" that some nodes put before the data.
 fn without_prefix(text: &str) -> Option<&str> {
     text.strip_prefix("Reverted ")
         .or_else(|| text.strip_prefix("reverted "))
         .map(str::trim)
 }
 
-/// The reason in a message: "execution reverted: reason".
+/// Returns the reason in a message: "execution reverted: reason".
 pub(crate) fn reason(message: &str) -> Option<&str> {
     let (start, reason) = message.split_once(": ")?;
     let reason = reason.trim();
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn reverts_with_data_are_found_however_a_node_words_them() {
+    fn reverts_with_data_are_recognized_in_all_wordings() {
         let hash = "0x0101010101010101010101010101010101010101010101010101010101010101";
         for (code, message, data) in [
             (3, "execution reverted", json!("0xb4d78304")),
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn other_failures_are_no_reverts() {
+    fn other_failures_are_not_reverts() {
         for (code, message, data) in [
             (-32005, "limit exceeded", Value::Null),
             (-32005, "out of gas for today", json!("0xb4d78304")),

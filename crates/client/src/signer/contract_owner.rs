@@ -1,4 +1,4 @@
-//! Owners that are contracts: they sign by ERC-1271, and the account's owner plugin is told which of them to ask.
+//! Owners that are contracts: they sign by ERC-1271, and the signature names the owner to ask.
 
 use crate::v08::{self, DeferredAction, ModuleEntity};
 use alloy::{
@@ -9,38 +9,40 @@ use async_trait::async_trait;
 use session_key_permissions::DUMMY_SIGNATURE;
 use std::{fmt, sync::Arc};
 
-/// The first 32 bytes of a signature that names its owner. No ECDSA signature begins with them: they are larger than the order
-/// of the curve.
+/// The first 32 bytes of a signature that names its owner. No ECDSA signature begins with them: they exceed
+/// the curve's order.
 pub const NAMED_OWNER: B256 = b256!("0xffffffffffffffffffffffffffffffff3912ad2b0ae36861a865bb371c234690");
 
-/// A signature that names the contract owner it is from: [`NAMED_OWNER`], the owner's address (20 bytes), then `signature`.
+/// Returns a signature that names its contract owner: [`NAMED_OWNER`], the owner's address (20 bytes), then
+/// `signature`.
 ///
-/// The owner plugin asks that owner alone, whatever the other owners are. A signature that names nobody makes it look at every
-/// owner, which bundlers refuse if one of the newer owners has no code (ERC-7562, OP-041).
+/// The owner plugin asks only that owner, whatever the other owners are. With a signature that names no one,
+/// it asks every owner, which bundlers refuse if one of the newer owners has no code (ERC-7562, OP-041).
 ///
-/// The plugin that is deployed on public chains as 1.0.1 does not know this form.
+/// The plugin deployed on public chains as 1.0.1 does not support this format.
 pub fn named_owner_signature(owner: Address, signature: &[u8]) -> Bytes {
     [NAMED_OWNER.as_slice(), owner.as_slice(), signature]
         .concat()
         .into()
 }
 
-/// A contract that owns accounts, and how to sign for it. [`OwnerClient::for_contract`](crate::OwnerClient::for_contract) takes one.
+/// A contract that owns accounts, and how to sign for it. Used by
+/// [`OwnerClient::for_contract`](crate::OwnerClient::for_contract).
 ///
-/// Bundlers apply the validation rules to the contract, too: its `isValidSignature` must not read storage that is not the
-/// account's, unless the bundler makes an exception. Without such a bundler, it may.
+/// Bundlers apply the validation rules to the contract, too: its `isValidSignature` must not read storage
+/// other than the account's, unless the bundler makes an exception. Without such a bundler, it may.
 #[async_trait]
 pub trait ContractOwner: fmt::Debug + Send + Sync {
-    /// The contract: an owner of the account, with code.
+    /// Returns the contract: an owner of the account, with code.
     fn address(&self) -> Address;
 
-    /// A signature that the contract's `isValidSignature` (ERC-1271) accepts for this hash. The hash of a user operation comes as
-    /// it is, without the prefix of a personal message. What the account wants before it (on v0.7 accounts, the owner's name) is put
-    /// there afterwards.
+    /// Returns a signature that the contract's `isValidSignature` (ERC-1271) accepts for this hash. The hash
+    /// of a user operation is passed as is, without the prefix of a personal message. The account's own
+    /// prefix (on v0.7 accounts, the owner's name) is added afterwards.
     async fn sign_hash(&self, hash: &B256) -> alloy::signers::Result<Bytes>;
 
-    /// A signature of the same form and length for gas estimation: the contract runs on it and does not accept it. By default, 65
-    /// bytes of ECDSA.
+    /// Returns a signature of the same format and length for gas estimation: the contract runs on it and
+    /// rejects it. By default, 65 bytes of ECDSA.
     fn stub(&self) -> Bytes {
         DUMMY_SIGNATURE
     }
@@ -54,7 +56,7 @@ pub struct EcdsaContractOwner {
 }
 
 impl EcdsaContractOwner {
-    /// The contract, and the key that it obeys.
+    /// Creates an owner from the contract, and the key whose signatures it accepts.
     pub fn new(owner: Address, signer: impl Signer + Send + Sync + 'static) -> Self {
         Self {
             owner,
@@ -83,18 +85,18 @@ impl ContractOwner for EcdsaContractOwner {
     }
 }
 
-/// How an account takes the signature of an operation.
+/// An account's format of an operation's signature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SignatureForm {
-    /// As it is; a contract's names its owner.
+    /// Unchanged; a contract's names its owner.
     Plain,
-    /// A session key's, which an ERC-6900 v0.8 account hands to the session key module.
+    /// A session key's, which an ERC-6900 v0.8 account passes to the session key module.
     ModuleSessionKey,
-    /// An owner's, of an ERC-6900 v0.8 account.
+    /// An owner's, on an ERC-6900 v0.8 account.
     ModuleOwner,
 }
 
-/// Who signs for a client: a key, or a contract.
+/// A client's signer: a key, or a contract.
 #[derive(Clone)]
 pub(crate) enum Authority {
     Key(Arc<dyn Signer + Send + Sync>),
@@ -109,7 +111,7 @@ impl Authority {
         }
     }
 
-    /// The signature of an operation whose hash this is.
+    /// Signs an operation with this hash.
     pub(crate) async fn sign_operation(
         &self,
         hash: B256,
@@ -122,8 +124,8 @@ impl Authority {
         Ok(self.formed(&signature, form))
     }
 
-    /// The signature of a message of the account, by the hash that the account or its validation's module makes of it. `None`: of a
-    /// v0.7 account.
+    /// Signs a message of the account, given the hash computed by the account or its validation's module.
+    /// `None`: a v0.7 account.
     pub(crate) async fn sign_message_hash(
         &self,
         hash: B256,
@@ -136,7 +138,7 @@ impl Authority {
         Ok(self.formed_message(&signature, validation))
     }
 
-    /// The start of the signature of an operation that carries the action: `hash` is what is signed.
+    /// Returns the start of the signature of an operation that carries the action; `hash` is signed.
     pub(crate) async fn sign_deferred_action(
         &self,
         action: &DeferredAction,
@@ -152,7 +154,7 @@ impl Authority {
         prefix.ok_or_else(|| alloy::signers::Error::other("the action is longer than four gigabytes"))
     }
 
-    /// What has the form of a message's signature.
+    /// Returns a placeholder in the format of a message's signature.
     pub(crate) fn dummy_message_signature(&self, validation: Option<ModuleEntity>) -> Bytes {
         match self {
             Self::Key(_) => self.formed_message(&DUMMY_SIGNATURE, validation),
@@ -170,7 +172,7 @@ impl Authority {
         }
     }
 
-    /// What stands for an operation's signature while gas is estimated.
+    /// Returns a placeholder for an operation's signature during gas estimation.
     pub(crate) fn dummy_signature(&self, form: SignatureForm) -> Bytes {
         match self {
             Self::Key(_) => self.formed(&DUMMY_SIGNATURE, form),

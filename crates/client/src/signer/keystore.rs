@@ -11,35 +11,37 @@ use std::{
 use tempfile::{PathPersistError, TempDir, TempPath};
 use zeroize::Zeroizing;
 
-/// Name of the file while it is written, in a folder of its own.
+/// The name of the file while it is written, in its own folder.
 const NAME: &str = "key";
 
-/// Name of the old file while a new one takes its place.
+/// The name of the old file while it is being replaced.
 const OLD_NAME: &str = "old";
 
-/// The largest file that is read, in bytes. A keystore has about 500.
+/// Maximum size of a file, in bytes. A keystore has about 500.
 const MAX_SIZE: u64 = 64 << 10;
 
-/// The most memory that opening a keystore may take, in bytes: `128 * r * (n + p + 1)`. The scrypt parameters in the file say
-/// how much. The usual ones need 8 MB to 256 MB, and `n = 2^20` with `r = 8` is within the bound.
+/// Maximum memory for opening a keystore, in bytes: `128 * r * (n + p + 1)`, by the scrypt parameters in the
+/// file. The usual ones need 8 MB to 256 MB, and `n = 2^20` with `r = 8` is within the bound.
 const MAX_SCRYPT_MEMORY: u64 = 1_100_000_000;
 
-/// The most work that opening a keystore may take: `n * r * p`, about half a minute. The usual parameters need `2^16` to `2^23`.
+/// Maximum work for opening a keystore: `n * r * p`, about half a minute. The usual parameters need `2^16` to
+/// `2^23`.
 const MAX_SCRYPT_WORK: u64 = 1 << 26;
 
-/// The most rounds of PBKDF2 that opening a keystore may take: about half a minute. The usual number is 262,144.
+/// Maximum rounds of PBKDF2 for opening a keystore: about half a minute. The usual number is 262,144.
 const MAX_PBKDF2_ROUNDS: u32 = 20_000_000;
 
-/// Keeps a key in a file, encrypted with a password: Web3 secret storage, version 3, which geth, foundry and others read.
+/// Stores a key in a file, encrypted with a password: Web3 secret storage, version 3, as read by geth,
+/// foundry and others.
 ///
-/// **The password must be a random one**, of at least 20 letters and digits: new files are written with scrypt's cost at
-/// `n = 2^13` (`r = 8`, `p = 1`). Geth's default is `2^18`: whoever steals the file can try 32 times as many passwords in the same
-/// time as of a file of geth's, too many for one that a person has thought up. Files of other costs are read as well, if opening
-/// them takes at most 1.1 GB of memory and about half a minute; otherwise the error is [`KeyError::TooCostly`].
+/// **The password must be random**, with at least 20 letters and digits: new files use scrypt with `n = 2^13`
+/// (`r = 8`, `p = 1`). Geth's default is `2^18`: a thief of this file can try 32 times as many passwords in
+/// the same time, too many for one chosen by a person. Files with other costs are readable if opening them
+/// takes at most 1.1 GB of memory and about half a minute; otherwise the error is [`KeyError::TooCostly`].
 ///
-/// Only the user can read the file (mode 0600 on Unix). Writing is atomic: whatever happens, there is a complete old or a
-/// complete new file. When writing fails, the old file is there. On Unix the folder must be readable, so that what was written to
-/// it can be made to last.
+/// Only the user can read the file (mode 0600 on Unix). Writing is atomic: there is always a complete old or
+/// a complete new file. If writing fails, the old file remains. On Unix the folder must be readable, so that
+/// changes can be flushed to disk.
 #[derive(Clone)]
 pub struct KeystoreFile {
     path: PathBuf,
@@ -47,7 +49,7 @@ pub struct KeystoreFile {
 }
 
 impl KeystoreFile {
-    /// The file at this path, which need not exist yet. Its folder must.
+    /// Creates a storage for this path. The file need not exist, but its folder must.
     pub fn new(path: impl Into<PathBuf>, password: impl Into<String>) -> Self {
         Self {
             path: path.into(),
@@ -55,7 +57,7 @@ impl KeystoreFile {
         }
     }
 
-    /// Where the file is.
+    /// Returns the file's path.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -97,8 +99,8 @@ impl KeystoreFile {
         }
     }
 
-    /// Encrypts the key into a file, [`NAME`], in a folder that only the user can enter. It is next to the file to be: moving
-    /// it there is atomic within one file system.
+    /// Encrypts the key into a file, [`NAME`], in a folder that only the user can enter, next to the target:
+    /// moving it there is atomic within one file system.
     fn encrypt(&self, key: &PrivateKey) -> Result<TempDir, KeyError> {
         let private = tempfile::tempdir_in(self.folder()).map_err(|error| self.cannot_write(error))?;
         let (secret, password) = (key.expose_secret(), self.password.as_bytes());
@@ -117,7 +119,7 @@ impl KeystoreFile {
         Ok(private)
     }
 
-    /// Replaces the file. `sync` makes that last; when it fails, the old file is put back.
+    /// Replaces the file. `sync` makes the change durable; if it fails, the old file is restored.
     fn store_with(&self, key: &PrivateKey, sync: impl FnOnce() -> io::Result<()>) -> Result<(), KeyError> {
         let private = self.encrypt(key)?;
         let old = private.path().join(OLD_NAME);
@@ -141,15 +143,16 @@ impl KeystoreFile {
         }
     }
 
-    /// What makes changes of the folder last. A new key may be registered on chain next: it must survive a power failure. That
-    /// the folder cannot be opened must come out before anything is changed.
+    /// Returns the function that makes changes of the folder durable: a new key may be registered on chain
+    /// next, so it must survive a power failure. A folder that cannot be opened is an error before anything
+    /// is changed.
     fn folder_sync(&self) -> Result<impl FnOnce() -> io::Result<()> + use<>, KeyError> {
         #[cfg(unix)]
         let folder = fs::File::open(self.folder()).map_err(|error| self.cannot_write(error))?;
         Ok(move || {
             #[cfg(unix)]
             match folder.sync_all() {
-                // There are file systems that cannot, and need not.
+                // Some file systems cannot, and need not.
                 Err(error)
                     if !matches!(
                         error.kind(),
@@ -164,10 +167,10 @@ impl KeystoreFile {
         })
     }
 
-    /// The decoder trusts the file, and would panic or take any amount of memory on a malformed one.
+    /// The decoder trusts the file: on a malformed one it would panic, or use any amount of memory.
     fn check(&self, contents: &str) -> Result<(), KeyError> {
         let keystore: EthKeystore = serde_json::from_str(contents).map_err(|error| {
-            // The error's own text quotes the file, which may hold a key that was never encrypted.
+            // The error's own text quotes the file, which may hold an unencrypted key.
             self.not_a_keystore(format!(
                 "it is not of the expected form at line {}, column {}",
                 error.line(),
@@ -254,7 +257,7 @@ impl KeyStorage for KeystoreFile {
             Ok(key) => Zeroizing::new(key),
             Err(KeystoreError::MacMismatch) => return Err(KeyError::WrongPassword(self.path.clone())),
             Err(KeystoreError::StdIo(error)) => return Err(self.cannot_read(io::Error::other(error))),
-            // Not its text, either: the file may have changed since it was checked.
+            // Do not show its text either: the file may have changed since the check.
             Err(_) => return Err(self.not_a_keystore("it cannot be decrypted")),
         };
         let bytes = key.first_chunk::<32>().ok_or(KeyError::InvalidKey)?;
@@ -272,7 +275,7 @@ impl KeyStorage for KeystoreFile {
         let file =
             TempPath::try_from_path(private.path().join(NAME)).map_err(|error| self.cannot_write(error))?;
         match file.persist_noclobber(&self.path) {
-            // Even if it may not last: somebody else may use the key by now.
+            // Even if not durable: others may already use the key.
             Ok(()) => sync().map(|()| key).map_err(|error| self.cannot_write(error)),
             Err(PathPersistError { error, .. }) if error.kind() == io::ErrorKind::AlreadyExists => self
                 .load()?
@@ -287,7 +290,7 @@ fn keep(file: &Path, name: &Path) -> io::Result<bool> {
     match fs::hard_link(file, name) {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        // There are file systems without such links.
+        // Some file systems lack such links.
         Err(_) => {
             fs::copy(file, name)?;
             fs::File::open(name)?.sync_all()?;
@@ -302,7 +305,7 @@ mod tests {
     use crate::SessionKeySigner;
 
     #[test]
-    fn keys_survive_in_the_file_and_nowhere_else() {
+    fn keys_are_stored_only_in_the_file() {
         let folder = tempfile::tempdir().unwrap();
         let storage = KeystoreFile::new(folder.path().join("agent.json"), "correct horse");
         let mut signer = SessionKeySigner::open(storage.clone()).unwrap();
@@ -327,7 +330,7 @@ mod tests {
         assert!(!format!("{storage:?}").contains("horse"));
         let secret = storage.load().unwrap().unwrap();
         let contents = fs::read_to_string(storage.path()).unwrap();
-        // The cost that the documentation names.
+        // The documented cost.
         let keystore: serde_json::Value = serde_json::from_str(&contents).unwrap();
         let cost = &keystore["crypto"]["kdfparams"];
         assert_eq!([&cost["n"], &cost["r"], &cost["p"]], [8192, 8, 1]);
@@ -335,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_opens_an_empty_file_at_once_gets_the_same_key() {
+    fn concurrent_openers_of_an_empty_file_get_the_same_key() {
         let folder = tempfile::tempdir().unwrap();
         for round in 0..8 {
             let storage = KeystoreFile::new(folder.path().join(round.to_string()), "");
@@ -409,7 +412,7 @@ mod tests {
         }
         fs::write(&path, b"\xff not json").unwrap();
         assert!(matches!(storage.load(), Err(KeyError::NotAKeystore { .. })));
-        // A key that was never encrypted is not quoted.
+        // An unencrypted key is not quoted.
         let secret = alloy::hex::encode([0x4c; 32]);
         for contents in [
             format!("\"{secret}\""),
@@ -432,7 +435,7 @@ mod tests {
             SessionKeySigner::open(nowhere),
             Err(KeyError::Write { .. })
         ));
-        // Neither is a file without an end.
+        // An endless file is an error as well.
         fs::write(&path, vec![b' '; 1 << 20]).unwrap();
         assert!(matches!(storage.load(), Err(KeyError::NotAKeystore { .. })));
         fs::remove_file(&path).unwrap();
@@ -459,7 +462,7 @@ mod tests {
         };
         let scrypt = |n: u32, r: u32, p: u32| load(serde_json::json!({"n": n, "r": r, "p": p}));
         for (n, r, p, expected) in [
-            // 34 GB, nearly all of it for `p`.
+            // 34 GB, almost all of it for `p`.
             (2, 1 << 22, 64, 35_970_351_104),
             (1 << 30, 8, 1, 1_099_511_629_824),
             (2, u32::MAX, u32::MAX, u64::MAX),
@@ -491,17 +494,17 @@ mod tests {
             ),
             "{error}"
         );
-        // What is within the bounds is opened: here, with parameters that are not those of the file.
+        // Files within the bounds are opened: here, with other parameters than the file's.
         assert!(matches!(rounds(1), Err(KeyError::WrongPassword(_))));
         assert!(matches!(scrypt(1 << 14, 8, 2), Err(KeyError::WrongPassword(_))));
-        // The largest that other programs write.
+        // The largest parameters written by other programs.
         let keystore = KeystoreFile::new(&path, "");
         let mut largest = good.clone();
         largest["crypto"]["kdfparams"]["n"] = (1_u32 << 20).into();
         keystore.check(&largest.to_string()).unwrap();
     }
 
-    /// A storage whose changes never come to last.
+    /// A storage whose changes are never durable.
     #[derive(Clone, Debug)]
     struct NeverSynced(KeystoreFile);
 
@@ -517,7 +520,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_cannot_be_made_to_last_leaves_the_old_one_in_place() {
+    fn a_key_that_is_not_durable_leaves_the_old_one_in_place() {
         let folder = tempfile::tempdir().unwrap();
         let storage = KeystoreFile::new(folder.path().join("agent.json"), "");
         let address = SessionKeySigner::open(storage.clone()).unwrap().address();
@@ -538,7 +541,7 @@ mod tests {
             "nothing is left lying about"
         );
 
-        // Where there was none, none is left.
+        // If there was no key, none is left.
         let empty = KeystoreFile::new(folder.path().join("another.json"), "");
         let error = SessionKeySigner::open(NeverSynced(empty.clone())).unwrap_err();
         assert!(matches!(error, KeyError::Write { .. }), "{error}");
@@ -546,7 +549,7 @@ mod tests {
     }
 
     #[test]
-    fn an_old_key_that_cannot_be_put_back_is_still_somewhere() {
+    fn an_old_key_that_cannot_be_restored_is_kept_elsewhere() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("agent.json");
         let storage = KeystoreFile::new(&path, "");
@@ -566,13 +569,13 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_cannot_be_replaced_stays_as_it_is() {
+    fn a_file_that_cannot_be_replaced_is_unchanged() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("agent.json");
         let storage = KeystoreFile::new(&path, "");
         let mut signer = SessionKeySigner::open(storage.clone()).unwrap();
         let address = signer.address();
-        // A directory has taken the file's name, and the file another one.
+        // A directory has taken the file's name.
         let moved = folder.path().join("moved.json");
         fs::rename(&path, &moved).unwrap();
         fs::create_dir(&path).unwrap();

@@ -1,9 +1,10 @@
-//! Signing with a key that this process holds. Both ways choose nonces by RFC 6979, and give the same signatures.
+//! Signs with a key held by this process. Both implementations choose nonces by RFC 6979, and produce the
+//! same signatures.
 
 use super::{KeyError, PrivateKey};
 use alloy::primitives::{Address, B256, Signature};
 
-/// In Rust.
+/// The Rust implementation.
 #[cfg(not(feature = "secp256k1"))]
 mod implementation {
     use super::*;
@@ -28,7 +29,7 @@ mod implementation {
     }
 }
 
-/// In C.
+/// The C implementation.
 #[cfg(feature = "secp256k1")]
 mod implementation {
     use super::*;
@@ -36,14 +37,14 @@ mod implementation {
     use secp256k1::{Message, Secp256k1, SecretKey, SignOnly};
     use std::sync::LazyLock;
 
-    /// Blinded, once per process, against whoever watches how long signing takes.
+    /// Blinded once per process, against timing attacks.
     static CONTEXT: LazyLock<Secp256k1<SignOnly>> = LazyLock::new(|| {
         let mut context = Secp256k1::signing_only();
         context.seeded_randomize(PrivateKey::random().expose_secret());
         context
     });
 
-    /// libsecp256k1's own type of keys is not zeroized when dropped: it exists only while signing.
+    /// libsecp256k1's key type is not zeroized when dropped: it exists only while signing.
     pub(in super::super) struct LocalKey {
         key: PrivateKey,
         address: Address,
@@ -66,7 +67,7 @@ mod implementation {
             let signature = CONTEXT.sign_ecdsa_recoverable(Message::from_digest(hash.0), &key);
             key.non_secure_erase();
             let (recovery_id, bytes) = signature.serialize_compact();
-            // Ids over 1 are for an r that was reduced: nobody has ever seen one, and Ethereum has no way to say it.
+            // Ids above 1 are for a reduced r: one has never been seen, and Ethereum cannot express it.
             match i32::from(recovery_id) {
                 parity @ (0 | 1) => Ok(Signature::from_bytes_and_parity(&bytes, parity == 1)),
                 _ => Err(alloy::signers::Error::message(
@@ -87,9 +88,9 @@ mod tests {
         signers::{SignerSync as _, local::PrivateKeySigner},
     };
 
-    // Whichever way this was compiled.
+    // Whichever implementation was compiled.
     #[test]
-    fn signatures_are_those_of_alloy() {
+    fn signatures_match_alloys() {
         for number in 1..=100u8 {
             let bytes = keccak256([number]);
             let key = LocalKey::new(PrivateKey::from_bytes(&bytes).unwrap()).unwrap();

@@ -1,8 +1,9 @@
-//! Who signs: session keys that this process holds, and owners that are contracts.
+//! Signers: session keys held by this process, and owners that are contracts.
 //!
-//! Any `alloy` [`Signer`] can be a session key's signer (a KMS, a hardware wallet, …): [`sign_user_operation`] takes them all.
-//! [`SessionKeySigner`] is for keys that live in this process: it loads the key from a [`KeyStorage`], makes one when there is
-//! none, and writes new keys to the storage they came from. Key bytes are zeroized when dropped and never printed.
+//! Any `alloy` [`Signer`] can sign for a session key (a KMS, a hardware wallet, …) with
+//! [`sign_user_operation`]. [`SessionKeySigner`] is for keys held by this process: it loads the key from a
+//! [`KeyStorage`], generates one if there is none, and writes new keys to the same storage. Key bytes are
+//! zeroized when dropped, and never printed.
 //!
 //! An owner that is a contract signs as a [`ContractOwner`].
 
@@ -27,11 +28,11 @@ use local_key::LocalKey;
 use std::{fmt, io, path::PathBuf, sync::Mutex};
 use zeroize::{Zeroize as _, Zeroizing};
 
-/// The 32 bytes of a private key. Zeroized when dropped; prints nothing of itself.
+/// The 32 bytes of a private key. Zeroized when dropped; never printed.
 pub struct PrivateKey(Zeroizing<[u8; 32]>);
 
 impl PrivateKey {
-    /// A new key from the operating system's randomness.
+    /// Generates a key from the operating system's randomness.
     pub fn random() -> Self {
         let mut bytes = PrivateKeySigner::random_with(&mut OsRng).to_bytes();
         let key = Self(Zeroizing::new(bytes.0));
@@ -39,21 +40,21 @@ impl PrivateKey {
         key
     }
 
-    /// A key from its bytes. They must be those of a valid secp256k1 key: from 1 to the group order less 1.
+    /// Creates a key from its bytes, which must be a valid secp256k1 key: from 1 to the group order minus 1.
     pub fn from_bytes(bytes: &[u8; 32]) -> Result<Self, KeyError> {
         PrivateKeySigner::from_slice(bytes).map_err(|_| KeyError::InvalidKey)?;
         Ok(Self(Zeroizing::new(*bytes)))
     }
 
-    /// A key from 64 hexadecimal digits, with or without `0x`.
+    /// Parses a key of 64 hexadecimal digits, with or without `0x`.
     pub fn from_hex(text: &str) -> Result<Self, KeyError> {
         let mut bytes = Zeroizing::new([0; 32]);
-        // The error of the hex decoder names the offending character: a part of the secret.
+        // The hex decoder's error contains the invalid character: part of the secret.
         alloy::hex::decode_to_slice(text.trim(), bytes.as_mut_slice()).map_err(|_| KeyError::InvalidKey)?;
         Self::from_bytes(&bytes)
     }
 
-    /// The bytes: a secret.
+    /// Returns the secret bytes.
     pub fn expose_secret(&self) -> &[u8; 32] {
         &self.0
     }
@@ -73,11 +74,11 @@ pub enum KeyError {
     #[error("not a valid private key")]
     InvalidKey,
 
-    /// The storage holds no key, and none was to be made.
+    /// The storage has no key, and none was to be generated.
     #[error("there is no key in {0}")]
     NotFound(String),
 
-    /// The storage cannot be written to.
+    /// The storage is read-only.
     #[error("a key cannot be stored in {0}")]
     ReadOnly(String),
 
@@ -86,30 +87,30 @@ pub enum KeyError {
     Read {
         /// The file.
         path: PathBuf,
-        /// What went wrong.
+        /// The error.
         #[source]
         error: io::Error,
     },
 
-    /// A file could not be written. Its previous content is still there.
+    /// A file could not be written. Its previous content remains.
     #[error("could not write {path}; a key that was there before is still there")]
     Write {
         /// The file.
         path: PathBuf,
-        /// What went wrong.
+        /// The error.
         #[source]
         error: io::Error,
     },
 
-    /// A new key was written, may not survive a power failure, and the old one could not be put back in its place. The old key
-    /// is in another file: move it back.
+    /// A new key was written but may not survive a power failure, and the old one could not be restored. The
+    /// old key is in another file: move it back.
     #[error("could not write {path} for good, nor put the old key back; the old key is in {old}")]
     NotRestored {
         /// The file, which may hold the new key.
         path: PathBuf,
         /// The file that holds the old key, with the same password.
         old: PathBuf,
-        /// What went wrong when the old key was put back.
+        /// The error of restoring the old key.
         #[source]
         error: io::Error,
     },
@@ -123,36 +124,36 @@ pub enum KeyError {
     NotAKeystore {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The problem.
         reason: String,
     },
 
-    /// Opening the keystore would take too much memory or time. The file chooses how much.
+    /// Opening the keystore would take too much memory or time. The file determines how much.
     #[error("{path} takes {needed} {unit} to open, and at most {limit} are accepted")]
     TooCostly {
         /// The file.
         path: PathBuf,
-        /// What it takes.
+        /// The cost of opening it.
         needed: u64,
-        /// The most that is accepted.
+        /// The maximum accepted.
         limit: u64,
-        /// What is counted.
+        /// The unit of the cost.
         unit: &'static str,
     },
 }
 
-/// Where a session key is kept. It holds one key at a time.
+/// Stores a session key. It holds one key at a time.
 pub trait KeyStorage: Send + Sync {
-    /// The key, if there is one.
+    /// Returns the key, if there is one.
     fn load(&self) -> Result<Option<PrivateKey>, KeyError>;
 
-    /// Replaces the key. When this fails, the old key is still there.
+    /// Replaces the key. On failure, the old key remains.
     fn store(&self, key: &PrivateKey) -> Result<(), KeyError>;
 
-    /// Stores the key if there is none. Returns the key that is there then: this one, or another that was there already.
+    /// Stores the key if there is none. Returns the stored key: this one, or one that was there already.
     ///
-    /// This looks first, and then stores. A storage that several can open at once should do better: of two that find none, one
-    /// would be left with a key that is stored nowhere.
+    /// The default checks first, then stores. A storage that several processes can open should do this
+    /// atomically: otherwise, of two that find none, one gets a key that is stored nowhere.
     fn store_if_none(&self, key: PrivateKey) -> Result<PrivateKey, KeyError> {
         match self.load()? {
             Some(key) => Ok(key),
@@ -161,12 +162,12 @@ pub trait KeyStorage: Send + Sync {
     }
 }
 
-/// Keeps a key in memory, for as long as the process lives.
+/// Keeps a key in memory, while the process lives.
 #[derive(Default)]
 pub struct MemoryStorage(Mutex<Option<PrivateKey>>);
 
 impl MemoryStorage {
-    /// A storage that holds this key.
+    /// Creates a storage with this key.
     pub const fn new(key: PrivateKey) -> Self {
         Self(Mutex::new(Some(key)))
     }
@@ -195,14 +196,14 @@ impl KeyStorage for MemoryStorage {
     }
 }
 
-/// Reads a key from an environment variable, as 64 hexadecimal digits. Cannot store.
+/// Reads a key from an environment variable, as 64 hexadecimal digits. Read-only.
 #[derive(Clone, Debug)]
 pub struct EnvironmentStorage {
     variable: String,
 }
 
 impl EnvironmentStorage {
-    /// A storage over this variable.
+    /// Creates a storage for this variable.
     pub fn new(variable: impl Into<String>) -> Self {
         Self {
             variable: variable.into(),
@@ -227,7 +228,7 @@ impl KeyStorage for EnvironmentStorage {
     }
 }
 
-/// A session key that this process holds, as an `alloy` [`Signer`].
+/// A session key held by this process, as an `alloy` [`Signer`].
 ///
 /// With the crate's feature `secp256k1` it signs in C instead of Rust; the signatures are the same.
 pub struct SessionKeySigner {
@@ -237,8 +238,9 @@ pub struct SessionKeySigner {
 }
 
 impl SessionKeySigner {
-    /// The key in the storage; a new one, stored there, if there is none. Of several that open the same empty storage at once,
-    /// all get the same key, if it is a `KeystoreFile` or a [`MemoryStorage`]; see [`KeyStorage::store_if_none`].
+    /// Loads the key from the storage, or generates and stores one if there is none. Concurrent openers of
+    /// the same empty storage get the same key, if it is a `KeystoreFile` or a [`MemoryStorage`]; see
+    /// [`KeyStorage::store_if_none`].
     pub fn open(storage: impl KeyStorage + 'static) -> Result<Self, KeyError> {
         let key = match storage.load()? {
             Some(key) => key,
@@ -247,7 +249,7 @@ impl SessionKeySigner {
         Self::new(key, storage)
     }
 
-    /// The key in the storage; an error if there is none.
+    /// Loads the key from the storage; an error if there is none.
     pub fn load(storage: impl KeyStorage + fmt::Debug + 'static) -> Result<Self, KeyError> {
         let key = storage
             .load()?
@@ -255,7 +257,7 @@ impl SessionKeySigner {
         Self::new(key, storage)
     }
 
-    /// A new key that is kept in memory only.
+    /// Generates a key that is kept only in memory.
     pub fn random() -> Self {
         Self::open(MemoryStorage::default()).expect("memory can be read and written")
     }
@@ -268,18 +270,18 @@ impl SessionKeySigner {
         })
     }
 
-    /// The address of the key.
+    /// Returns the key's address.
     pub const fn address(&self) -> Address {
         self.key.address()
     }
 
-    /// Makes a new key, and replaces the old one in the storage that it came from. The owner must then rotate the old key to
-    /// the new one. On an error, the old key stays in place, in the storage and here; or the error says where it is
-    /// ([`KeyError::NotRestored`]).
+    /// Generates a new key, replacing the old one in its storage. The owner must then rotate the old key to
+    /// the new one. On an error, the old key stays in place, in the storage and here; or the error says where
+    /// it is ([`KeyError::NotRestored`]).
     pub fn regenerate(&mut self) -> Result<Address, KeyError> {
         let key = PrivateKey::random();
         self.storage.store(&key)?;
-        // A key that was made here is valid: this does not fail.
+        // A generated key is valid: this does not fail.
         self.key = LocalKey::new(key)?;
         Ok(self.address())
     }

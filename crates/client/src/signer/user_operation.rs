@@ -6,9 +6,10 @@ use alloy::{
 };
 use session_key_permissions::UserOperation;
 
-/// Signs a user operation: EIP-191 personal message over its hash. Returns the hash.
+/// Signs a user operation: an EIP-191 personal message of its hash. Returns the hash.
 ///
-/// An ERC-6900 v0.8 account takes the signature in a form of its own: see [`v08::signature`](crate::v08::signature).
+/// An ERC-6900 v0.8 account takes the signature in its own format: see
+/// [`v08::signature`](crate::v08::signature).
 pub async fn sign_user_operation<S: Signer + Sync + ?Sized>(
     operation: &mut UserOperation,
     signer: &S,
@@ -20,7 +21,7 @@ pub async fn sign_user_operation<S: Signer + Sync + ?Sized>(
     Ok(hash)
 }
 
-/// Signs a user operation's hash as EIP-191 personal message: 65 bytes r, s, v with v 27 or 28.
+/// Signs a user operation's hash as an EIP-191 personal message: 65 bytes r, s, v with v 27 or 28.
 pub async fn sign_hash<S: Signer + Sync + ?Sized>(
     signer: &S,
     hash: B256,

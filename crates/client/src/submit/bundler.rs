@@ -1,4 +1,4 @@
-//! Operations through a bundler's JSON-RPC.
+//! Submits operations through a bundler's JSON-RPC.
 
 use super::{EstimateError, Sent, Submitter, refusal, refusal::BUNDLER, simulate};
 use crate::{
@@ -15,11 +15,11 @@ use async_trait::async_trait;
 use serde::Deserialize;
 use serde_json::Value;
 
-/// Submits operations through a bundler's JSON-RPC (ERC-4337, `eth_sendUserOperation` and its like).
+/// Submits operations through a bundler's JSON-RPC (ERC-4337: `eth_sendUserOperation` and related methods).
 ///
-/// Answers are read for what they must tell, in any form: numbers as quantities, decimal texts or JSON numbers, and nothing that is
-/// not needed. A receipt is read for its transaction's hash only. An error is read by its words: what is not understood is
-/// [`Sent::NoAnswer`].
+/// Answers are parsed leniently: numbers as quantities, decimal strings or JSON numbers, and only what is
+/// needed. From a receipt, only its transaction's hash is used. Errors are interpreted by their words: one
+/// that is not understood is [`Sent::NoAnswer`].
 #[derive(Debug)]
 pub struct BundlerSubmitter {
     bundler: Node,
@@ -28,23 +28,24 @@ pub struct BundlerSubmitter {
     fees: Option<BundlerFees>,
 }
 
-/// A method by which a bundler tells which fees it wants.
+/// A method with which a bundler suggests fees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum BundlerFees {
-    /// `pimlico_getUserOperationGasPrice`, which answers both fees at three speeds. The fast one is taken, or else the standard or
-    /// the slow one.
+    /// `pimlico_getUserOperationGasPrice`, which returns both fees at three speeds. The fast one is used,
+    /// else the standard or the slow one.
     Pimlico,
-    /// `rundler_maxPriorityFeePerGas`, which answers the priority fee. The fee is twice the base fee more.
+    /// `rundler_maxPriorityFeePerGas`, which returns the priority fee. The maximum fee adds twice the base
+    /// fee.
     Rundler,
 }
 
-/// Gas units for booking an operation's cost on its key's gas limit. Some bundlers estimate at a fee of zero, where there is
-/// nothing to book: the two slots are written with what they hold, for 100 gas units each. Really, one may go from zero to
-/// something for 20,000, and the other may change for 2,900 (EIP-2200, EIP-2929).
+/// Gas units for charging an operation's cost to its key's gas limit. Some bundlers estimate at a fee of
+/// zero, where nothing is charged: both slots are written unchanged, for 100 gas units each. In reality, one
+/// may change from zero to nonzero for 20,000, and the other may change for 2,900 (EIP-2200, EIP-2929).
 const GAS_BOOKING: U256 = U256::from_limbs([22_700, 0, 0, 0]);
 
-/// What bundlers answer to `eth_estimateUserOperationGas`: for validation one of two names, or both.
+/// The answer of `eth_estimateUserOperationGas`, with one of two names for the validation limit, or both.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct BundlerEstimate {
@@ -68,7 +69,7 @@ impl BundlerEstimate {
     }
 }
 
-/// What `pimlico_getUserOperationGasPrice` answers.
+/// The answer of `pimlico_getUserOperationGasPrice`.
 #[derive(Debug, Deserialize)]
 struct Speeds {
     #[serde(default)]
@@ -88,13 +89,13 @@ struct BothFees {
     max_priority_fee_per_gas: u128,
 }
 
-/// What `rundler_maxPriorityFeePerGas` answers.
+/// The answer of `rundler_maxPriorityFeePerGas`.
 #[derive(Debug, Deserialize)]
 #[serde(transparent)]
 struct PriorityFee(#[serde(deserialize_with = "lenient::number")] u128);
 
 impl BundlerSubmitter {
-    /// A submitter through the bundler that this provider reaches.
+    /// Creates a submitter for this provider's bundler.
     pub fn new(bundler: impl Provider + 'static, entry_point: Address) -> Self {
         Self {
             bundler: Node::new(bundler),
@@ -104,21 +105,21 @@ impl BundlerSubmitter {
         }
     }
 
-    /// Lets refusals be explained by a node: bundlers pass on the EntryPoint's "AA23" only.
+    /// Uses a node to explain refusals: bundlers pass on only the EntryPoint's "AA23".
     #[must_use]
     pub fn with_node(mut self, node: impl Provider + 'static) -> Self {
         self.node = Some(Node::new(node));
         self
     }
 
-    /// Takes fees from the bundler instead of the node. The client's bounds hold for them as well.
+    /// Uses the bundler's fee suggestions instead of the node's. The client's bounds apply to them as well.
     #[must_use]
     pub const fn with_fees_from(mut self, fees: BundlerFees) -> Self {
         self.fees = Some(fees);
         self
     }
 
-    /// The bundler's answer about an operation that it may or may not know: `None` for null and its like.
+    /// Returns the bundler's answer about an operation that it may not know: `None` for null and equivalents.
     async fn lookup(&self, method: &'static str, user_op_hash: B256) -> Result<Option<Value>, RequestError> {
         let found: Value = self.bundler.request(method, (user_op_hash,)).await?;
         Ok(Some(found).filter(is_something))
@@ -134,7 +135,7 @@ impl BundlerSubmitter {
 const RECEIPT: &str = "eth_getUserOperationReceipt";
 const BY_HASH: &str = "eth_getUserOperationByHash";
 
-/// Whether an answer is more than a way to say "nothing".
+/// Whether an answer is more than a form of "nothing".
 fn is_something(answer: &Value) -> bool {
     match answer {
         Value::Null | Value::Bool(false) => false,
@@ -145,13 +146,13 @@ fn is_something(answer: &Value) -> bool {
     }
 }
 
-/// A hash in any form: with `0x` or without, padded with spaces. The zero hash is none.
+/// Parses a hash in any format: with `0x` or without, padded with spaces. The zero hash counts as none.
 fn hash_of(value: &Value) -> Option<B256> {
     let hash: B256 = value.as_str()?.trim().parse().ok()?;
     (!hash.is_zero()).then_some(hash)
 }
 
-/// The hash of the transaction that an answer about an operation names. An answer about another operation names none.
+/// Returns the transaction hash in an answer about an operation; `None` if it is about another operation.
 fn transaction_of(answer: &Value, user_op_hash: B256) -> Option<B256> {
     let told = answer
         .get("userOpHash")
@@ -171,7 +172,7 @@ fn transaction_of(answer: &Value, user_op_hash: B256) -> Option<B256> {
     .find_map(hash_of)
 }
 
-/// Whether an answer to `eth_sendUserOperation` names another operation than the one that was sent.
+/// Returns the hash in an answer to `eth_sendUserOperation`, if it is another operation's.
 fn names_another(answer: &Value, user_op_hash: B256) -> Option<B256> {
     let named: Vec<B256> = match answer {
         Value::Object(fields) => fields.values().filter_map(hash_of).collect(),
@@ -184,7 +185,7 @@ fn names_another(answer: &Value, user_op_hash: B256) -> Option<B256> {
     named.first().copied()
 }
 
-/// What an answer to `eth_sendUserOperation` that is not an error means.
+/// Interprets an answer to `eth_sendUserOperation` that is not an error.
 fn sent(answer: &Value, user_op_hash: B256) -> Sent {
     let unreadable = |found: String| Sent::NoAnswer {
         error: RequestError::Unreadable {
@@ -270,7 +271,7 @@ impl Submitter for BundlerSubmitter {
         if let Ok(Some(_)) = by_hash {
             return Ok(true);
         }
-        // Some know by one method what they do not by the other. Both have to say that they do not.
+        // Some know an operation by only one of the methods: both must say that they do not.
         if self.lookup(RECEIPT, user_op_hash).await?.is_some() {
             return Ok(true);
         }
@@ -334,7 +335,7 @@ mod tests {
         }
     }
 
-    /// A bundler that answers every method it is asked in this way, or else does not have it.
+    /// Returns a bundler with these answers, which lacks all other methods.
     fn answering(answers: impl Fn(&str) -> Option<Reply> + Send + Sync + 'static) -> BundlerSubmitter {
         let wire = Wire::scripted(move |method, _| answers(method));
         BundlerSubmitter::new(provider(wire), ENTRY_POINT)
@@ -345,7 +346,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_answer_of_any_form_that_is_not_another_hash_is_a_yes() {
+    async fn any_answer_without_another_hash_counts_as_accepted() {
         let hash = format!("{HASH:x}");
         for answer in [
             json!(HASH),
@@ -392,7 +393,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn only_a_request_that_was_not_written_never_left() {
+    async fn only_an_unwritten_request_never_left() {
         let sent = answering(|_| Some(Reply::NotReached)).send(&signed()).await;
         assert!(matches!(sent, Sent::NeverLeft { .. }), "{sent:?}");
         for reply in [Reply::Lost, Reply::Error(-32603, "internal error", Value::Null)] {
@@ -402,7 +403,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_the_account_says_is_asked_of_the_node() {
+    async fn the_node_explains_the_accounts_refusal() {
         let node = Wire::scripted(|method, _| {
             assert_eq!(method, "eth_call");
             Some(Reply::Error(3, "execution reverted", json!("0xb4d78304")))
@@ -438,7 +439,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn estimates_are_read_in_every_form() {
+    async fn estimates_are_read_in_every_format() {
         let estimate = async |more: Value| {
             let mut answer = json!({ "callGasLimit": "0x1", "preVerificationGas": 2, "maxFeePerGas": null });
             answer
@@ -504,7 +505,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_receipt_is_read_for_its_transaction_only() {
+    async fn only_the_transaction_of_a_receipt_is_used() {
         for receipt in [
             json!({ "userOpHash": HASH, "success": "true", "paymaster": "", "receipt": { "transactionHash": TRANSACTION } }),
             json!({ "success": 7, "logs": null, "actualGasCost": {}, "receipt": { "transactionHash": TRANSACTION, "status": "?" } }),
@@ -522,7 +523,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn where_the_receipt_names_no_transaction_the_operation_may() {
+    async fn the_transaction_may_come_from_the_operation() {
         let by_hash = json!({ "userOperation": {}, "transactionHash": TRANSACTION, "blockNumber": null });
         for receipt in [
             Reply::Result(Value::Null),
@@ -566,7 +567,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_operation_is_unknown_only_if_both_methods_say_so() {
+    async fn an_operation_is_unknown_only_if_both_methods_agree() {
         let knows = |by_hash: Reply, receipt: Reply| {
             answering(move |method| {
                 Some(if method == BY_HASH {
@@ -588,7 +589,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn fees_are_the_bundlers_where_it_is_asked() {
+    async fn fees_come_from_the_bundler_if_configured() {
         let head = |base_fee| Head {
             number: 1,
             hash: B256::ZERO,

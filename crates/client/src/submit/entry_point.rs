@@ -1,4 +1,4 @@
-//! Operations in transactions of an account of one's own.
+//! Submits operations in transactions of an ordinary account.
 
 use super::{
     EstimateError, Refusal, Sent, Submitter,
@@ -29,25 +29,27 @@ use std::{
 };
 use tokio::time::Instant;
 
-/// How long a node that does not know a transaction, or counts fewer of them than before, is taken to be behind. Afterwards the
-/// transaction counts as lost.
+/// How long a node that does not know a transaction, or counts fewer than before, is assumed to lag.
+/// Afterwards the transaction counts as lost.
 const LAG: Duration = Duration::from_secs(60);
-/// How many attempts, and how many transactions, are remembered.
+/// The maximum number of attempts, and of transactions, kept in memory.
 const REMEMBERED: usize = 4_096;
 
-/// Submits operations by a transaction of an ordinary account to `EntryPoint.handleOps`: no bundler needed. That account
-/// pays for the transaction, and the EntryPoint refunds it from what the operations pay.
+/// Submits operations in an ordinary account's transaction to `EntryPoint.handleOps`, without a bundler. That
+/// account pays for the transaction, and the EntryPoint refunds it from the operations' payments.
 ///
-/// Every bundle is tried by `eth_call` first, so that what the EntryPoint refuses then costs nothing. What changes before it is
-/// included can still make it fail, at that account's cost. The node sees the signed operations in that call.
+/// Every bundle is first tried with `eth_call`, so that operations which the EntryPoint would refuse cost
+/// nothing. Later changes can still make it fail, at that account's cost. The node sees the signed operations
+/// in that call.
 ///
-/// Its transactions are included in the order of their nonces. So an operation that waits in one with too low a fee is not
-/// overtaken by its replacement through the same submitter: the sender's own transaction must be sped up, which the submitter
-/// does not do.
+/// Its transactions are included in order of their nonces. So an operation in a transaction with too low a
+/// fee is not overtaken by its replacement through the same submitter: the sender's own transaction must be
+/// sped up, which the submitter does not do.
 ///
-/// What this submitter has sent, or may have, it does not put into a second transaction as long as the first can still be
-/// included. Another submitter, also one in a process that was started anew, does not know what waits, and sends it again;
-/// then the operation happens once, and the transaction that comes second fails, at that account's cost.
+/// An operation that this submitter has sent, or may have, is never put into a second transaction while the
+/// first can still be included. Another submitter, including one in a restarted process, does not know about
+/// pending ones and sends the operation again; then the operation happens once, and the second transaction
+/// fails, at that account's cost.
 #[derive(Debug)]
 pub struct EntryPointSubmitter {
     node: Node,
@@ -55,35 +57,36 @@ pub struct EntryPointSubmitter {
     from: Address,
     beneficiary: Address,
     bounds: Option<Bounds>,
-    /// As an operation's hash has confirmed it. Every transaction is for this chain.
+    /// Confirmed by an operation's hash. Every transaction is for this chain.
     chain_id: OnceLock<u64>,
     memory: Mutex<Memory>,
-    /// One bundle at a time: the nonces of transactions follow each other, and no operation goes out in two of them.
+    /// One bundle at a time: transaction nonces are consecutive, and no operation is sent in two
+    /// transactions.
     sending: tokio::sync::Mutex<()>,
 }
 
 /// What the submitter has done so far.
 #[derive(Debug, Default)]
 struct Memory {
-    /// What was handed over, or was about to be. Those with used nonces stay: a reorganization can free the nonces again. The
-    /// oldest comes first.
+    /// Transactions handed over, or about to be, oldest first. Those with used nonces stay: a reorganization
+    /// can free the nonces again.
     attempts: VecDeque<Attempt>,
-    /// Operations and the transactions that carry them. The oldest comes first.
+    /// Operations and the transactions that carry them, oldest first.
     carried: VecDeque<Carrier>,
-    /// The most transactions that the node has counted, and when it last did.
+    /// The maximum transaction count that the node returned, and when it last did.
     counted: Option<(u64, Instant)>,
 }
 
-/// Operations that a transaction with this nonce may carry. Another with the same nonce excludes it.
+/// Operations that a transaction with this nonce may carry. Another one with the same nonce excludes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Attempt {
     nonce: u64,
     user_op_hashes: Vec<B256>,
-    /// When it was made first.
+    /// The time of the first attempt.
     first: Instant,
-    /// When it was made last.
+    /// The time of the last attempt.
     at: Instant,
-    /// The transaction, if the node took it.
+    /// The transaction, if the node accepted it.
     taken: Option<B256>,
 }
 
@@ -95,76 +98,78 @@ struct Carrier {
     nonce: u64,
 }
 
-/// Where an operation is, as far as this submitter has to do with it.
+/// The state of an operation in this submitter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
-    /// A transaction that carries it waits to be included.
+    /// A transaction that carries it is pending.
     Waiting,
     /// A transaction with this nonce may carry it, and may still be included.
     Open(u64),
-    /// None can be included.
+    /// No transaction with it can be included.
     Nowhere,
 }
 
-/// What a transaction offers for a gas unit.
+/// The fees of a transaction.
 #[derive(Clone, Copy, Debug)]
 struct Fees {
     suggested: SuggestedFees,
-    /// Blocks have no base fee, and transactions a single price.
+    /// Blocks have no base fee, and transactions a single gas price.
     is_legacy: bool,
 }
 
-/// Operations that went out in one transaction. Each operation given is in one of the lists, by its hash.
+/// The operations sent in one transaction. Each given operation is in one of the lists, by its hash.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Bundle {
-    /// The transaction; `None` if no operation was left to send, or the node had it already and did not name it.
+    /// The transaction; `None` if no operation was left to send, or the node had it already without naming
+    /// it.
     pub transaction_hash: Option<B256>,
     /// Operations in it.
     pub sent: Vec<B256>,
-    /// Operations that were left out because they are on their way in an earlier transaction. One that only may be on its way is
-    /// sent once more with the nonce that its transaction had: of the two, one can be included.
+    /// Operations left out because an earlier transaction with them is pending. One that only may be pending
+    /// is sent again with its transaction's nonce: one of the two can be included.
     pub sent_before: Vec<B256>,
-    /// Operations that were left out because they were refused, and why.
+    /// Operations left out because they were refused, with the reasons.
     pub refused: Vec<(B256, Refusal)>,
 }
 
-/// A bundle did not go out, or may not have.
+/// A bundle was not sent, or may not have been.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BundleError {
     /// No byte of any of the operations left the process.
     #[error("the bundle was not sent: {error}")]
     NeverLeft {
-        /// Why.
+        /// The reason.
         error: RequestError,
     },
 
-    /// An operation was not taken, or the transaction was not. None of its operations went out in it; but the node has seen them.
+    /// An operation or the transaction was refused. None of the operations was sent in it, but the node has
+    /// seen them.
     #[error("{}{not_taken}", hash.map(|hash| format!("operation {hash}: ")).unwrap_or_default())]
     NotTaken {
         /// The operation; `None` if it is the transaction.
         hash: Option<B256>,
-        /// Why, and who says so.
+        /// The reason, and who gave it.
         not_taken: Box<NotTaken>,
     },
 
-    /// It is not known whether these operations are on their way.
-    #[error("nobody said whether the bundle was sent: {error}")]
+    /// It is unknown whether these operations are pending.
+    #[error("it is not known whether the bundle was sent: {error}")]
     NoAnswer {
         /// The operations.
         hashes: Vec<B256>,
-        /// How the request ended.
+        /// The request's error.
         error: RequestError,
     },
 }
 
 impl BundleError {
-    /// An error after the node has seen the operations: they may have left.
+    /// Creates an error after the node has seen the operations: they may have left.
     fn after_preflight(operations: &[SignedOperation], error: RequestError) -> Self {
         Self::after_sending(operations, refusal::sent_to_node(error.clone()), error)
     }
 
-    /// What an answer about a transaction comes to whose operations the node has seen.
+    /// Interprets an answer about a transaction whose operations the node has seen.
     fn after_sending(operations: &[SignedOperation], sent: Sent, error: RequestError) -> Self {
         match sent {
             Sent::NotTaken(not_taken) => Self::NotTaken {
@@ -190,14 +195,15 @@ impl From<BundleError> for Sent {
 }
 
 impl EntryPointSubmitter {
-    /// Sends transactions from `from`. The provider must be able to sign for it (a wallet, or a node that does it); all the rest
-    /// of a transaction is filled in here.
+    /// Creates a submitter that sends transactions from `from`. The provider must be able to sign for it
+    /// (with a wallet, or a node that signs); everything else in a transaction is filled in here.
     ///
-    /// The submitter takes the nonces of its transactions from the node and from what it remembers, so that one whose answer was
-    /// lost can be sent again with the same, and a node that is behind does not make one replace another. Nothing else should
-    /// send transactions from `from` meanwhile. Between bundles that is no matter, if it asks the node for the nonce, too: alloy's
-    /// default filler counts by itself from its first transaction on and does not see the submitter's; a provider built
-    /// `with_simple_nonce_management` instead of the recommended fillers' does.
+    /// The submitter takes transaction nonces from the node and from its memory, so that one whose answer was
+    /// lost can be sent again with the same nonce, and a lagging node does not make one replace another.
+    /// Nothing else should send transactions from `from` at the same time. Between bundles that is fine if it
+    /// asks the node for the nonce as well: alloy's default filler counts by itself after its first
+    /// transaction and does not see the submitter's; a provider built `with_simple_nonce_management` instead
+    /// of the recommended fillers does.
     pub fn new(provider: impl Provider + 'static, entry_point: Address, from: Address) -> Self {
         Self {
             node: Node::new(provider),
@@ -211,24 +217,26 @@ impl EntryPointSubmitter {
         }
     }
 
-    /// Lets another address receive the fees.
+    /// Sets another recipient of the fees.
     #[must_use]
     pub const fn with_beneficiary(mut self, beneficiary: Address) -> Self {
         self.beneficiary = beneficiary;
         self
     }
 
-    /// Bounds on what a transaction may cost; by default [`Bounds::on_chain`].
+    /// Sets bounds on a transaction's cost; by default [`Bounds::on_chain`].
     ///
-    /// Its fees are bounded as an operation's are. All its gas at its full fee may cost twice [`Bounds::max_cost`] for each
-    /// operation in it: what the EntryPoint must have in hand for an operation is up to about twice what it can use.
+    /// Its fees are bounded like an operation's. All its gas at its full fee may cost twice
+    /// [`Bounds::max_cost`] for each operation in it: the EntryPoint must have up to about twice the gas that
+    /// an operation can use.
     #[must_use]
     pub const fn with_bounds(mut self, bounds: Bounds) -> Self {
         self.bounds = Some(bounds);
         self
     }
 
-    /// Sends several operations in one transaction. If one is refused, none is sent, and [`BundleError::NotTaken`] names it.
+    /// Sends several operations in one transaction. If one is refused, none is sent, and
+    /// [`BundleError::NotTaken`] names it.
     pub async fn send_all(&self, operations: &[SignedOperation]) -> Result<Bundle, BundleError> {
         self.send_bundle(operations, false).await
     }
@@ -252,7 +260,8 @@ impl EntryPointSubmitter {
         if again.is_empty() && new.is_empty() {
             return Ok(bundle);
         }
-        // What may be on its way can only go out with the nonce that it had: then one of the two transactions is void.
+        // An operation that may be pending can only be sent with its earlier nonce: then one of the two
+        // transactions is void.
         let mut ready = BTreeMap::new();
         for (nonce, operations) in again {
             let operations = self.accepted(operations, drop_refused, &mut bundle).await?;
@@ -298,7 +307,7 @@ impl EntryPointSubmitter {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The chain's id. That the operations are of this chain and EntryPoint is computed: their hashes say so.
+    /// Returns the chain id. The operations' hashes prove that they are for this chain and EntryPoint.
     async fn check_chain(&self, operations: &[SignedOperation]) -> Result<u64, BundleError> {
         let known = self.chain_id.get().copied();
         let chain_id = match known {
@@ -326,8 +335,8 @@ impl EntryPointSubmitter {
         Ok(*self.chain_id.get_or_init(|| chain_id))
     }
 
-    /// Operations that may be on their way, by the nonce of their transaction, and new ones. Those that are known to be on
-    /// their way are noted in the bundle.
+    /// Returns operations that may be pending, by their transaction's nonce, and new ones. Those known to be
+    /// pending are noted in the bundle.
     async fn sort(
         &self,
         operations: &[SignedOperation],
@@ -337,7 +346,7 @@ impl EntryPointSubmitter {
         let mut new = Vec::with_capacity(operations.len());
         for operation in operations {
             let hash = operation.hash;
-            // Whether it left before is not for this call to say: no byte of it left in this one.
+            // This call cannot say whether it left before: no byte of it left in this one.
             let failed = |error| BundleError::NeverLeft { error };
             match self.place(hash).await.map_err(failed)? {
                 Place::Waiting => bundle.sent_before.push(hash),
@@ -374,8 +383,9 @@ impl EntryPointSubmitter {
         Ok(Place::Waiting)
     }
 
-    /// Whether a transaction with this nonce waits behind one that is not there: a reorganization or a node has lost it. Then its
-    /// operation takes that nonce, and the transaction that waits fails once it is included.
+    /// Whether a transaction with this nonce waits behind a missing one, lost by a reorganization or a node.
+    /// In that case its operation takes the missing nonce, and the waiting transaction fails once it is
+    /// included.
     async fn waits_for_ever(&self, user_op_hash: B256, nonce: u64) -> Result<bool, RequestError> {
         let first = self.memory().first_attempt(user_op_hash, nonce);
         if first.is_some_and(|first| first.elapsed() < LAG) {
@@ -384,14 +394,15 @@ impl EntryPointSubmitter {
         Ok(self.next_nonce().await? < nonce)
     }
 
-    /// How many transactions of the sender are included.
+    /// Returns the number of the sender's included transactions.
     async fn count_included(&self) -> Result<u64, RequestError> {
         let next = self.node.transaction_count(self.from, false).await?;
         self.memory().note_count(next);
         Ok(next)
     }
 
-    /// The nonce after those of the transactions that the node knows, and after the submitter's own that wait.
+    /// Returns the nonce after those of the transactions that the node knows, and after the submitter's own
+    /// pending ones.
     async fn next_nonce(&self) -> Result<u64, RequestError> {
         let (pending, _) = tokio::try_join!(
             self.node.transaction_count(self.from, true),
@@ -403,7 +414,7 @@ impl EntryPointSubmitter {
             let is_waiting = match taken {
                 None => false,
                 Some((_, at)) if at.elapsed() < LAG => true,
-                // A node that is no longer behind and does not know it has lost it.
+                // A node that is no longer lagging and does not know it has lost it.
                 Some((transaction_hash, _)) => self.status(transaction_hash).await? != Status::Unknown,
             };
             if !is_waiting {
@@ -416,7 +427,8 @@ impl EntryPointSubmitter {
         }
     }
 
-    /// Those of the operations that the EntryPoint takes. The others are noted in the bundle, or an error.
+    /// Returns the operations that the EntryPoint accepts. The others are noted in the bundle, or are an
+    /// error.
     async fn accepted(
         &self,
         mut operations: Vec<SignedOperation>,
@@ -445,7 +457,7 @@ impl EntryPointSubmitter {
         Ok(operations)
     }
 
-    /// How far the node says that a transaction is.
+    /// Returns a transaction's status from the node.
     async fn status(&self, transaction_hash: B256) -> Result<Status, RequestError> {
         let found: Value = self
             .node
@@ -454,13 +466,14 @@ impl EntryPointSubmitter {
         Ok(Status::of(&found))
     }
 
-    /// Transactions of this submitter that carry the operation, the latest first.
+    /// Returns this submitter's transactions that carry the operation, latest first.
     fn transactions(&self, user_op_hash: B256) -> Vec<B256> {
         let carriers = self.memory().carriers(user_op_hash);
         carriers.iter().map(|carrier| carrier.transaction_hash).collect()
     }
 
-    /// Tries the bundle without sending it. `Some`: the operation at this index is refused, with this error code.
+    /// Tries the bundle without sending it. `Some`: the operation at this index is refused, with this error
+    /// code.
     #[tracing::instrument(level = "debug", skip_all, fields(operations = operations.len()))]
     async fn preflight(
         &self,
@@ -491,7 +504,7 @@ impl EntryPointSubmitter {
                     simulate::refusal(&self.node, self.entry_point, &operation.operation, failed).await;
                 Ok(Some((index, code, refusal)))
             }
-            // Errors of the bundle as a whole ("AA9x") do not say which operation is meant.
+            // Errors of the bundle as a whole ("AA9x") do not identify an operation.
             Some(revert) => {
                 let reason = revert.to_string();
                 Err(BundleError::NotTaken {
@@ -517,8 +530,8 @@ impl EntryPointSubmitter {
         }
     }
 
-    /// Sends the operations in a transaction with this nonce. It is noted before that they may be on their way: the answer can
-    /// be lost, and the future dropped.
+    /// Sends the operations in a transaction with this nonce. It is noted in advance that they may be
+    /// pending: the answer can be lost, and the future dropped.
     #[tracing::instrument(level = "debug", skip_all, fields(operations = operations.len()))]
     async fn transact(
         &self,
@@ -538,9 +551,9 @@ impl EntryPointSubmitter {
             Err(error) => {
                 let error = RequestError::of("eth_sendRawTransaction", &error);
                 match refusal::sent_to_node(error.clone()) {
-                    // The node has it, but does not say under which hash.
+                    // The node has it, but does not return its hash.
                     Sent::Taken => Ok(None),
-                    // Only this is sure. Whatever else is said, it may have been passed on.
+                    // Only this is certain. In all other cases, it may have been passed on.
                     sent @ Sent::NeverLeft { .. } => {
                         if is_new {
                             self.memory().forget_attempt(operations, nonce);
@@ -553,7 +566,7 @@ impl EntryPointSubmitter {
         }
     }
 
-    /// Sends operations that a transaction with this nonce may carry already.
+    /// Sends operations that a transaction with this nonce may already carry.
     #[tracing::instrument(level = "debug", skip_all, fields(operations = operations.len()))]
     async fn transact_again(
         &self,
@@ -576,7 +589,7 @@ impl EntryPointSubmitter {
         }
         match self.transact(operations, nonce, chain_id, fees).await {
             Ok(_) => Ok(()),
-            // That this transaction was not taken says nothing about the one before.
+            // A refusal of this transaction says nothing about the earlier one.
             Err(BundleError::NotTaken { not_taken, .. }) => Err(no_answer(RequestError::NoAnswer {
                 message: format!("sent before, and not taken again: {not_taken}"),
                 status: None,
@@ -593,7 +606,7 @@ impl EntryPointSubmitter {
         })
     }
 
-    /// A bundle's transaction that only lacks its signature.
+    /// Builds a bundle's transaction, except for its signature.
     fn filled(
         &self,
         operations: &[SignedOperation],
@@ -609,7 +622,7 @@ impl EntryPointSubmitter {
         } = fees;
         let max_priority_fee = fees.max_priority_fee.min(fees.max_fee);
         let gas = U256::from(transaction.gas.unwrap_or(u64::MAX));
-        // What the EntryPoint must have in hand is up to about twice what the operations can use.
+        // The EntryPoint must have up to about twice the gas that the operations can use.
         let bundle_bounds = Bounds {
             max_cost: bounds
                 .max_cost
@@ -644,7 +657,7 @@ impl EntryPointSubmitter {
         Ok(transaction)
     }
 
-    /// A bundle's transaction without fees and nonce. All operations have the form of the first.
+    /// Builds a bundle's transaction without fees and nonce. All operations have the format of the first.
     fn handle_ops(&self, operations: &[SignedOperation]) -> Result<TransactionRequest, BundleError> {
         let unsigned = operations.iter().map(|signed| signed.operation.clone());
         let data =
@@ -666,7 +679,7 @@ impl EntryPointSubmitter {
 }
 
 impl Memory {
-    /// The transactions that carry the operation, the latest first.
+    /// Returns the transactions that carry the operation, latest first.
     fn carriers(&self, user_op_hash: B256) -> Vec<Carrier> {
         let carriers = self.carried.iter().rev();
         carriers
@@ -690,21 +703,21 @@ impl Memory {
                 .any(|carrier| carrier.user_op_hash == user_op_hash)
     }
 
-    /// The lowest nonce that is not used, by the node's count of included transactions, of a transaction that may carry the
-    /// operation.
+    /// Returns the lowest nonce, unused by the node's count of included transactions, of a transaction that
+    /// may carry the operation.
     fn open_nonce(&self, user_op_hash: B256, included: u64) -> Option<u64> {
         let nonces = self.attempts_with(user_op_hash).map(|attempt| attempt.nonce);
         nonces.filter(|nonce| *nonce >= included).min()
     }
 
-    /// When it was first tried to send the operation with this nonce.
+    /// Returns when sending the operation with this nonce was first attempted.
     fn first_attempt(&self, user_op_hash: B256, nonce: u64) -> Option<Instant> {
         let attempts = self.attempts_with(user_op_hash);
         let with_nonce = attempts.filter(|attempt| attempt.nonce == nonce);
         with_nonce.map(|attempt| attempt.first).min()
     }
 
-    /// Whether every transaction that went out with this nonce lately, or may have, carries the operations.
+    /// Whether every recent transaction with this nonce, sent or possibly sent, carries the operations.
     fn always_carried(&self, operations: &[SignedOperation], nonce: u64) -> bool {
         self.attempts
             .iter()
@@ -716,8 +729,8 @@ impl Memory {
             })
     }
 
-    /// Notes how many transactions the node says are included. Fewer than before are believed after a while: the node was
-    /// behind, or there was a reorganization.
+    /// Notes the node's count of included transactions. A lower count than before is believed after a while:
+    /// the node lagged, or there was a reorganization.
     fn note_count(&mut self, included: u64) {
         if self
             .counted
@@ -727,7 +740,7 @@ impl Memory {
         }
     }
 
-    /// A nonce that is not below what the node counted a short while ago.
+    /// Returns a nonce not below the node's recent count.
     fn at_least(&self, nonce: u64) -> u64 {
         match self.counted {
             Some((most, at)) if at.elapsed() < LAG => nonce.max(most),
@@ -735,7 +748,7 @@ impl Memory {
         }
     }
 
-    /// The latest transaction with this nonce that the node took, and when it did.
+    /// Returns the latest accepted transaction with this nonce, and the time.
     fn taken(&self, nonce: u64) -> Option<(B256, Instant)> {
         self.attempts
             .iter()
@@ -744,7 +757,7 @@ impl Memory {
             .find_map(|attempt| Some((attempt.taken?, attempt.at)))
     }
 
-    /// Notes that a transaction with this nonce may carry the operations. Answers whether that was not noted yet.
+    /// Notes that a transaction with this nonce may carry the operations. Returns whether that is new.
     fn note_attempt(&mut self, operations: &[SignedOperation], nonce: u64) -> bool {
         let user_op_hashes = hashes_of(operations);
         let noted = self
@@ -799,19 +812,19 @@ impl Memory {
     }
 }
 
-/// How far a transaction is.
+/// The status of a transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Status {
     /// The node does not know it.
     Unknown,
-    /// It waits.
+    /// It is pending.
     Pending,
     /// It is in a block.
     Included,
 }
 
 impl Status {
-    /// What a node's answer to `eth_getTransactionByHash` says.
+    /// Interprets a node's answer to `eth_getTransactionByHash`.
     fn of(found: &Value) -> Self {
         let Value::Object(fields) = found else {
             return Self::Unknown;
@@ -833,20 +846,20 @@ impl Status {
     }
 }
 
-/// Gas for a bundle: enough for the EntryPoint to give every operation its limits, which it insists on ("AA95"). What is not
-/// used is not paid for.
+/// Returns a bundle's gas: enough for the EntryPoint to give every operation its limits, which it enforces
+/// ("AA95"). Unused gas is not paid for.
 fn bundle_gas(operations: &[SignedOperation], data_length: usize) -> u64 {
     let limits = operations
         .iter()
         .fold(U256::ZERO, |sum, SignedOperation { operation, .. }| {
-            // Before execution the EntryPoint wants one verification gas limit in hand (a paymaster's `postOp` may need it), on
-            // top of what the validation of account and paymaster took.
+            // Before execution the EntryPoint requires one more verification gas limit (a paymaster's
+            // `postOp` may need it), on top of the validation of account and paymaster.
             let verifications = if operation.paymaster_and_data.is_empty() {
                 2
             } else {
                 3
             };
-            // From v0.7 on, the paymaster has gas of its own.
+            // From v0.7 on, the paymaster has its own gas limits.
             let paymaster = operation.paymaster_fields().map_or(U256::ZERO, |fields| {
                 U256::from(fields.verification_gas_limit) + U256::from(fields.post_op_gas_limit)
             });
@@ -859,7 +872,8 @@ fn bundle_gas(operations: &[SignedOperation], data_length: usize) -> u64 {
                 )
                 .saturating_add(operation.pre_verification_gas)
         });
-    // EIP-7623 prices a byte of data at up to 40 gas. A sixty-fourth of the gas stays behind at every level of calls.
+    // EIP-7623 prices a byte of data at up to 40 gas. A sixty-fourth of the gas is held back at every call
+    // level.
     let data = U256::from(data_length).saturating_mul(U256::from(40));
     let gas = limits
         .saturating_add(limits / U256::from(32))
@@ -868,7 +882,7 @@ fn bundle_gas(operations: &[SignedOperation], data_length: usize) -> u64 {
     gas.try_into().unwrap_or(u64::MAX)
 }
 
-/// The operations without those that come again.
+/// Returns the operations without duplicates.
 fn each_once(operations: &[SignedOperation]) -> Vec<SignedOperation> {
     let mut known = BTreeSet::new();
     let is_new = |operation: &&SignedOperation| known.insert(operation.hash);
@@ -897,7 +911,7 @@ impl Submitter for EntryPointSubmitter {
         }
     }
 
-    /// Of this submitter's own transactions that carry the operation, the latest that is in a block, or else the latest.
+    /// Of this submitter's transactions with the operation, returns the latest in a block, else the latest.
     #[tracing::instrument(level = "debug", skip_all, fields(%user_op_hash))]
     async fn transaction(&self, user_op_hash: B256) -> Result<Option<B256>, RequestError> {
         let transactions = self.transactions(user_op_hash);
@@ -906,7 +920,7 @@ impl Submitter for EntryPointSubmitter {
         };
         let mut in_block = None;
         for transaction_hash in &transactions {
-            // Of those in a block, some may have failed.
+            // Some of those in a block may have failed.
             let Ok(Some(receipt)) = self.node.receipt(*transaction_hash).await else {
                 continue;
             };
@@ -922,7 +936,7 @@ impl Submitter for EntryPointSubmitter {
         Ok(in_block.or(Some(*latest)))
     }
 
-    /// Whether this submitter has sent the operation, or may have. What others sent it does not know.
+    /// Whether this submitter has sent the operation, or may have. It does not know what others sent.
     async fn knows(&self, user_op_hash: B256) -> Result<bool, RequestError> {
         Ok(self.memory().knows(user_op_hash))
     }
@@ -939,7 +953,7 @@ mod tests {
     use session_key_testkit::{Fate, dev_accounts};
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    /// A submitter over a wire to the world's chain.
+    /// Returns a submitter over a wire to the world's chain.
     fn submitter(world: &World) -> (Wire, EntryPointSubmitter) {
         let wire = Wire::to_chain(&world.testkit);
         let signer = dev_accounts()[2].signer();
@@ -966,7 +980,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_transaction_is_filled_in_here_and_carries_the_operation() {
+    async fn the_submitter_fills_in_the_transaction() {
         let world = World::new();
         let (wire, submitter) = submitter(&world);
         let signed = world.payment(0).await;
@@ -975,7 +989,7 @@ mod tests {
         assert_eq!(submitter.send(&signed).await, Sent::Taken);
         assert_eq!(world.paid(), U256::ONE);
         let mut methods = wire.methods();
-        // What alloy fills in by itself is not asked for.
+        // What alloy would fill in is not requested.
         assert_eq!(methods.pop().unwrap(), "eth_sendRawTransaction");
         assert!(!methods.contains(&"eth_estimateGas".to_owned()), "{methods:?}");
         let ids = methods.iter().filter(|method| *method == "eth_chainId");
@@ -992,14 +1006,14 @@ mod tests {
             signed.hash
         );
         assert!(submitter.knows(signed.hash).await.unwrap());
-        // It is included: the chain decides what that means.
+        // It is included: the chain decides the outcome.
         let refusal = refused(submitter.send(&signed).await);
         assert_eq!(refusal.code, Some(AaCode::InvalidNonce));
         assert_eq!(world.paid(), U256::ONE);
     }
 
     #[tokio::test]
-    async fn what_waits_is_not_sent_again() {
+    async fn a_pending_operation_is_not_sent_again() {
         let world = World::new();
         let (wire, submitter) = submitter(&world);
         wire.hold();
@@ -1017,7 +1031,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_the_entry_point_refuses_is_not_sent() {
+    async fn an_operation_the_entry_point_refuses_is_not_sent() {
         let world = World::new();
         let (wire, submitter) = submitter(&world);
         wire.hold();
@@ -1039,7 +1053,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_bundle_names_or_drops_what_is_refused() {
+    async fn a_bundle_names_or_drops_refused_operations() {
         let world = World::new();
         let (_, submitter) = submitter(&world);
         let mut all = Vec::new();
@@ -1067,7 +1081,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_may_be_on_its_way_keeps_its_nonce() {
+    async fn a_possibly_pending_operation_keeps_its_nonce() {
         let world = World::new();
         let (wire, submitter) = submitter(&world);
         wire.hold();
@@ -1076,10 +1090,10 @@ mod tests {
         assert!(is_unanswered(&submitter.send(&signed).await));
         wire.repair();
         assert!(submitter.knows(signed.hash).await.unwrap());
-        // The very same transaction.
+        // The same transaction.
         assert_eq!(submitter.send(&signed).await, Sent::Taken);
         assert_eq!(wire.waiting().len(), 1);
-        // Another one with its nonce, if fees have changed by then and it is not known that the first was taken.
+        // Another one with its nonce, if fees have changed and it is not known that the first was accepted.
         submitter.memory().carried.clear();
         let before = wire.waiting()[0].max_fee_per_gas();
         let history = json!({ "baseFeePerGas": [format!("{:#x}", before / 2)], "reward": [["0x5"]] });
@@ -1087,7 +1101,7 @@ mod tests {
         assert!(is_unanswered(&submitter.send(&signed).await));
         wire.repair();
         assert_eq!(wire.waiting().len(), 1);
-        // Nor is it in the way of others.
+        // Nor does it block others.
         assert_eq!(submitter.send(&world.payment(1).await).await, Sent::Taken);
         wire.mine().await;
         assert_eq!(world.paid(), U256::from(2));
@@ -1098,7 +1112,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_got_lost_goes_out_again_unless_its_nonce_went_to_another() {
+    async fn a_lost_operation_is_sent_again_unless_its_nonce_was_used() {
         let world = World::new();
         let (wire, submitter) = submitter(&world);
         wire.hold();
@@ -1134,7 +1148,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_node_that_is_behind_does_not_make_one_transaction_replace_another() {
+    async fn a_lagging_node_does_not_cause_replacements() {
         let world = World::new();
         let (wire, submitter) = submitter(&world);
         wire.hold();
@@ -1149,14 +1163,14 @@ mod tests {
         assert_eq!(nonces, [0, 1]);
         wire.mine().await;
         assert_eq!(world.paid(), U256::from(2));
-        // Nor one that counts fewer than it did a moment ago.
+        // Nor one that counts fewer than a moment ago.
         wire.script(|method, _| (method == "eth_getTransactionCount").then(|| Reply::Result(json!("0x0"))));
         submitter.memory().note_count(2);
         assert_eq!(submitter.next_nonce().await, Ok(2));
     }
 
     #[tokio::test]
-    async fn a_transaction_that_the_node_has_lost_gives_its_nonce_back() {
+    async fn a_transaction_the_node_lost_frees_its_nonce() {
         let world = World::new();
         let (wire, submitter) = submitter(&world);
         wire.hold();
@@ -1172,12 +1186,13 @@ mod tests {
         assert_eq!(submitter.next_nonce().await, Ok(1));
         wire.forget();
         assert_eq!(submitter.next_nonce().await, Ok(0));
-        // It goes out again with the same.
+        // It is sent again with the same nonce.
         assert_eq!(submitter.send(&signed).await, Sent::Taken);
         assert_eq!(wire.waiting()[0].nonce(), 0);
     }
 
-    /// A chain that can be reorganized, and a submitter that has sent a payment in each of three transactions and blocks.
+    /// Returns a chain that can be reorganized, and a submitter that has sent a payment in each of three
+    /// transactions and blocks.
     async fn three_blocks() -> (World, EntryPointSubmitter, [SignedOperation; 3]) {
         let world = World::deep();
         let (_, submitter) = submitter(&world);
@@ -1214,7 +1229,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_operation_whose_block_was_undone_goes_out_with_the_nonce_that_it_had() {
+    async fn an_undone_operation_is_sent_with_its_earlier_nonce() {
         let (world, submitter, payments) = three_blocks().await;
         undo(
             &world,
@@ -1240,14 +1255,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_waits_behind_a_lost_transaction_takes_its_place_after_a_while() {
+    async fn an_operation_behind_a_lost_transaction_takes_its_place() {
         let (world, submitter, payments) = three_blocks().await;
         undo(
             &world,
             3,
             |nonce| if nonce == 2 { Fate::Pooled } else { Fate::Dropped },
         );
-        // Nobody asks for the first two again.
+        // No one asks for the first two again.
         assert_eq!(submitter.send(&payments[2]).await, Sent::Taken);
         world.testkit.chain().mine();
         assert_eq!(world.paid(), U256::ZERO);
@@ -1257,7 +1272,7 @@ mod tests {
         assert_eq!(world.paid(), U256::ONE);
         // Once: it is known to wait for nothing now.
         assert_eq!(world.testkit.chain().nonce(submitter.from), 1);
-        // The next one fills what is left, and the transaction that waited fails.
+        // The next one fills the remaining gap, and the waiting transaction fails.
         age(&submitter);
         assert_eq!(submitter.send(&payments[1]).await, Sent::Taken);
         world.testkit.chain().mine();
@@ -1268,7 +1283,7 @@ mod tests {
         assert_eq!(receipt.operations(submitter.entry_point).len(), 1);
     }
 
-    // Nor does it matter whether its own transaction was ever known to be taken.
+    // It does not matter whether its own transaction was ever known to be accepted.
     #[tokio::test]
     async fn what_had_no_answer_behind_a_lost_transaction_takes_its_place_too() {
         let world = World::deep();
@@ -1290,7 +1305,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn fees_and_costs_over_the_bounds_are_not_signed() {
+    async fn fees_and_costs_above_the_bounds_are_not_signed() {
         let world = World::new();
         let most = format!("{:#x}", u128::MAX);
         for (base_fee, priority_fee, setting) in [
@@ -1319,7 +1334,7 @@ mod tests {
             }
             assert_eq!(wire.waiting().len(), 0);
         }
-        // By a bound of one's own.
+        // By custom bounds.
         let (wire, submitter) = submitter(&world);
         wire.hold();
         let bounds = Bounds {
@@ -1335,7 +1350,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_operation_of_another_chain_does_not_leave() {
+    async fn an_operation_of_another_chain_is_not_sent() {
         let world = World::new();
         let (wire, submitter) = submitter(&world);
         wire.script(|method, _| (method == "eth_chainId").then(|| Reply::Result(json!("0x1"))));
@@ -1345,16 +1360,16 @@ mod tests {
         };
         assert!(error.to_string().contains("on chain 1"), "{error}");
         assert_eq!(wire.methods(), ["eth_chainId"]);
-        // What a node said once is not held against it.
+        // A wrong answer is not remembered.
         wire.repair();
         assert_eq!(submitter.send(&world.payment(0).await).await, Sent::Taken);
-        // But a chain that was confirmed stays.
+        // But a confirmed chain is.
         wire.script(|method, _| (method == "eth_chainId").then(|| Reply::Result(json!("0x1"))));
         assert_eq!(submitter.send(&world.payment(1).await).await, Sent::Taken);
     }
 
     #[tokio::test]
-    async fn a_future_that_is_dropped_leaves_it_open() {
+    async fn a_dropped_future_leaves_the_operation_open() {
         let world = World::new();
         let (wire, submitter) = submitter(&world);
         wire.hold();
@@ -1370,7 +1385,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_operation_that_the_node_has_seen_has_left() {
+    async fn an_operation_the_node_has_seen_has_left() {
         let world = World::new();
         let unreached = |which: &'static str| {
             move |method: &str, _: &Value| (method == which).then_some(Reply::NotReached)
@@ -1392,7 +1407,7 @@ mod tests {
                 Sent::NoAnswer { .. } => assert!(has_left, "{method}"),
                 sent => panic!("{method}: {sent:?}"),
             }
-            // Its transaction did not leave: nothing keeps the nonce.
+            // Its transaction did not leave: the nonce is free.
             assert!(!submitter.knows(signed.hash).await.unwrap(), "{method}");
             wire.repair();
             assert_eq!(submitter.send(&signed).await, Sent::Taken);
@@ -1422,7 +1437,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_nodes_words_about_a_transaction_are_not_over_interpreted() {
+    async fn a_nodes_ambiguous_answers_are_not_over_interpreted() {
         let world = World::new();
         for (message, is_open) in [
             ("already known", None),
@@ -1446,7 +1461,8 @@ mod tests {
                 sent => panic!("{message}: {sent:?}"),
             };
             assert_eq!(found, is_open, "{message}");
-            // Whatever was said, the transaction may have been passed on: the next one for it has its nonce.
+            // Whatever was answered, the transaction may have been passed on: the next one for it uses the
+            // same nonce.
             assert_eq!(
                 submitter.memory().open_nonce(signed.hash, 0),
                 Some(0),
@@ -1456,7 +1472,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn blocks_without_base_fee_get_transactions_with_one_price() {
+    async fn chains_without_base_fee_get_legacy_transactions() {
         let world = World::new();
         let (wire, submitter) = submitter(&world);
         wire.hold();
@@ -1474,7 +1490,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn of_several_transactions_the_one_in_a_block_is_named() {
+    async fn the_transaction_in_a_block_is_named() {
         let world = World::new();
         let (wire, submitter) = submitter(&world);
         let signed = world.payment(0).await;
@@ -1485,13 +1501,13 @@ mod tests {
             .memory()
             .note_taken(std::slice::from_ref(&signed), 1, later);
         assert_eq!(submitter.transaction(signed.hash).await.unwrap(), included);
-        // Where nobody can say, the latest.
+        // If no one can say, the latest.
         wire.script(|_, _| Some(Reply::NotReached));
         assert_eq!(submitter.transaction(signed.hash).await.unwrap(), Some(later));
     }
 
     #[tokio::test]
-    async fn what_is_remembered_has_an_end() {
+    async fn memory_is_bounded() {
         let world = World::new();
         let mut memory = Memory::default();
         let mut signed = world.payment(0).await;
@@ -1509,7 +1525,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn gas_limits_that_are_far_too_large_are_an_error() {
+    async fn absurd_gas_limits_are_an_error() {
         let world = World::new();
         let (wire, submitter) = submitter(&world);
         let mut operation = world.payment(0).await.operation;

@@ -1,10 +1,11 @@
-//! Ways to get user operations onto the chain: one trait, two of them here.
+//! Ways to submit user operations: a trait, with two implementations.
 //!
-//! - [`EntryPointSubmitter`]: an account of your own sends them to the EntryPoint in a transaction. No bundler needed.
+//! - [`EntryPointSubmitter`]: an ordinary account sends them to the EntryPoint in its transactions, without a
+//!   bundler.
 //! - [`BundlerSubmitter`]: a bundler's JSON-RPC.
 //!
-//! A submitter hands an operation over and reports what the other side said. It never says what became of the operation: that
-//! the [client](crate::operation) asks the chain.
+//! A submitter hands an operation over and reports the answer. It never decides the outcome: for that, the
+//! [client](crate::operation) asks the chain.
 
 mod bundler;
 mod entry_point;
@@ -34,20 +35,20 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// Why the EntryPoint does not take an operation.
+/// Why the EntryPoint refuses an operation.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, thiserror::Error)]
 #[serde(rename_all = "camelCase")]
 pub struct Refusal {
     /// The EntryPoint's code, if it gave one.
-    // A `NotTaken` around it has a code of its own.
+    // An outer `NotTaken` has its own `code`.
     #[serde(rename = "aaCode")]
     pub code: Option<AaCode>,
-    /// The reason in the words of the EntryPoint or the bundler, cleaned and cut.
+    /// The reason given by the EntryPoint or the bundler, cleaned and truncated.
     #[serde(rename = "said")]
     pub reason: String,
-    /// What the account or its plugin said, where that could be found out. The EntryPoint itself flattens it to
-    /// "AA23 reverted (or OOG)".
-    // A `Cause` around it is named by its `cause`.
+    /// The revert of the account or its plugin, if it could be determined. The EntryPoint itself reduces it
+    /// to "AA23 reverted (or OOG)".
+    // An outer `Cause` uses the name `cause`.
     #[serde(rename = "revert", alias = "cause")]
     pub cause: Option<Revert>,
 }
@@ -62,7 +63,7 @@ impl fmt::Display for Refusal {
     }
 }
 
-/// Gas limits could not be estimated. Nothing that was signed left the process.
+/// Gas limits could not be estimated. Nothing signed left the process.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[serde(tag = "failed", rename_all = "snake_case")]
 #[non_exhaustive]
@@ -75,81 +76,81 @@ pub enum EstimateError {
     #[error("the call would revert: {0}")]
     WouldRevert(Revert),
 
-    /// The bundler does not take it, for reasons of its own.
-    #[error("the operation was not taken: {0}")]
+    /// The bundler refuses it for its own reasons.
+    #[error("the operation was not accepted: {0}")]
     NotTaken(NotTaken),
 
-    /// The other side could not be asked.
+    /// The other side could not be reached, or its answer could not be parsed.
     #[error("the {by} could not be asked: {error}")]
     Request {
-        /// Who: `node` or `bundler`.
+        /// `node` or `bundler`.
         by: String,
-        /// How the request ended.
+        /// The request's error.
         error: RequestError,
     },
 
-    /// The operation is for an EntryPoint that has no simulations.
+    /// The operation is for an EntryPoint without simulation functions.
     #[error("{0}")]
     OtherForm(OtherForm),
 
-    /// The node answered a simulation with something else than an EntryPoint v0.6 does.
+    /// The node's answer to a simulation is not an EntryPoint v0.6's.
     #[error(
         "{0} did not answer as an EntryPoint of the operation's version; is this the right address and chain?"
     )]
     NotAnEntryPoint(Address),
 }
 
-/// How handing an operation over went. What became of the operation is another question.
+/// The result of handing an operation over. Its outcome is a separate question.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "sent", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Sent {
-    /// The other side says that it has the operation, or had it before.
+    /// The other side has accepted the operation, or had it before.
     Taken,
     /// No byte of it left the process.
     NeverLeft {
-        /// Why.
+        /// The reason.
         error: RequestError,
     },
-    /// There was no answer, or none that says whether it was taken.
+    /// There was no answer, or an ambiguous one.
     NoAnswer {
-        /// How the request ended.
+        /// The request's error.
         error: RequestError,
     },
-    /// The other side says that it does not take it.
+    /// The other side has refused it.
     NotTaken(NotTaken),
 }
 
-/// A way to get user operations onto the chain.
+/// A way to submit user operations.
 #[async_trait]
 pub trait Submitter: fmt::Debug + Send + Sync {
-    /// Gas limits for an operation that carries a dummy signature. What fails here would fail on chain.
+    /// Estimates gas limits for an operation with a dummy signature. An error here would also occur on chain.
     async fn estimate_gas(&self, operation: &UserOperation) -> Result<Gas, EstimateError>;
 
-    /// Whether [`estimate_gas`](Self::estimate_gas) asks the same node that the client asks, by simulating the operation there.
-    /// If not, the client compares the estimate with a simulation of its own.
+    /// Whether [`estimate_gas`](Self::estimate_gas) simulates on the client's own node. If not, the client
+    /// compares the estimate with its own simulation.
     fn estimates_by_node(&self) -> bool {
         false
     }
 
-    /// Hands an operation over, and reports what the other side said. Returns when the operation is on its way, not when it is
+    /// Hands an operation over, and reports the answer. Returns once it was handed over, not once it is
     /// included.
     ///
-    /// The operation's hash is its identity: handing one over again that is on its way already, or included, changes nothing for
+    /// An operation is identified by its hash: handing over a pending or included one again has no effect on
     /// the account.
     async fn send(&self, operation: &SignedOperation) -> Sent;
 
-    /// A transaction that may hold the operation, where the other side names one. The client reads the transaction's receipt
-    /// from the node and believes that alone.
+    /// Returns a transaction that may contain the operation, if the other side names one. The client trusts
+    /// only the transaction's receipt from the node.
     async fn transaction(&self, user_op_hash: B256) -> Result<Option<B256>, RequestError>;
 
-    /// Whether the other side has an operation with this hash, on its way or included. Asked before an operation is first sent whose
-    /// hash another process may have made, too.
+    /// Whether the other side has an operation with this hash, pending or included. Called before first
+    /// sending an operation whose hash another process may have produced, too.
     async fn knows(&self, user_op_hash: B256) -> Result<bool, RequestError> {
         Ok(self.transaction(user_op_hash).await?.is_some())
     }
 
-    /// Fees that the other side wants, if it has an answer of its own. `None`: the node's are taken.
+    /// Returns the other side's own fee suggestions. `None`: the node's are used.
     async fn fees(&self, head: &Head) -> Result<Option<SuggestedFees>, RequestError> {
         let _ = head;
         Ok(None)

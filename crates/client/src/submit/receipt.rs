@@ -1,4 +1,4 @@
-//! An operation in the receipt of the transaction that carried it.
+//! Finds an operation in the receipt of the transaction that included it.
 
 use crate::{
     abi::EntryPoint,
@@ -12,7 +12,7 @@ use alloy::{
 };
 use serde::{Deserialize, Serialize};
 
-/// An operation that is included in a block.
+/// An operation included in a block.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Receipt {
@@ -22,9 +22,9 @@ pub struct Receipt {
     pub sender: Address,
     /// The operation's nonce.
     pub nonce: U256,
-    /// Who paid, if not the account.
+    /// The paymaster, if the account did not pay.
     pub paymaster: Option<Address>,
-    /// What it cost, in wei.
+    /// Its cost, in wei.
     pub actual_gas_cost: U256,
     /// Gas units used, `preVerificationGas` included.
     pub actual_gas_used: U256,
@@ -34,13 +34,14 @@ pub struct Receipt {
     pub block_number: u64,
     /// The hash of that block.
     pub block_hash: B256,
-    /// Events that the operation's execution emitted.
+    /// Events emitted by the operation's execution.
     pub logs: Vec<Log>,
 }
 
 impl Receipt {
-    /// Finds an operation of an account in the receipt of the transaction that carried it, with whether its calls took effect and,
-    /// if not, why ([`Revert::Unknown`] without bytes if no reason was given). `None`: it is not in there.
+    /// Finds an account's operation in the receipt of the transaction that included it, with whether its
+    /// calls took effect and, if not, the reason ([`Revert::Unknown`] without bytes if there was none).
+    /// `None`: it is not in the receipt.
     pub fn find(
         transaction: &TransactionReceipt,
         entry_point: Address,
@@ -57,7 +58,7 @@ impl Receipt {
             Some((position, event_at(log)?))
                 .filter(|(_, event)| event.userOpHash == user_op_hash && event.sender == sender)
         })?;
-        // Events of its execution stand between the mark before it and its own.
+        // Events of its execution are between the preceding marker and its own event.
         let start = logs[..position]
             .iter()
             .rposition(|log| {

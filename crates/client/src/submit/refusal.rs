@@ -1,7 +1,8 @@
-//! Errors of bundlers and nodes, read for what they mean.
+//! Interprets errors of bundlers and nodes.
 //!
-//! They are judged by what was said: the EntryPoint's codes, revert data, the words that bundlers and nodes use, and the few error
-//! codes that ERC-4337 and JSON-RPC give a meaning. What is not understood is never taken for a refusal.
+//! They are judged by their content: the EntryPoint's codes, revert data, the words that bundlers and nodes
+//! use, and the few error codes defined by ERC-4337 and JSON-RPC. An error that is not understood never
+//! counts as a refusal.
 
 use super::{EstimateError, Refusal, Sent};
 use crate::{
@@ -12,40 +13,40 @@ use crate::{
 };
 use alloy::primitives::{B256, U256};
 
-/// Who said it: a bundler.
+/// The name of bundlers in errors.
 pub(super) const BUNDLER: &str = "bundler";
-/// Who said it: a node.
+/// The name of nodes in errors.
 pub(super) const NODE: &str = "node";
 
 /// ERC-4337: the operation's call reverted.
 const CALL_REVERTED: i64 = -32521;
-/// ERC-4337: it expired, will soon, or is not due.
+/// ERC-4337: it has expired, expires too soon, or is not due.
 const NOT_AT_THIS_TIME: i64 = -32503;
 /// ERC-4337: the account, the factory or the paymaster is throttled or banned.
 const THROTTLED: i64 = -32504;
-/// ERC-4337: one of them has too little at stake.
+/// ERC-4337: one of them has too little stake.
 const STAKE: i64 = -32505;
 /// ERC-4337: the account's or the paymaster's signature is wrong.
 const SIGNATURE: i64 = -32507;
 
-/// What an error says about what was handed over.
+/// The meaning of an error about a submission.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Said {
-    /// The other side has it already.
+    /// The other side already has it.
     Known,
-    /// The other side does not take it.
+    /// The other side refuses it.
     NotTaken(NotTakenReason),
-    /// Nothing: it may have been taken.
+    /// Unknown: it may have been accepted.
     Nothing,
 }
 
-/// How handing an operation to a bundler went that ended with this error.
+/// Interprets the error of handing an operation to a bundler.
 pub(super) fn sent_to_bundler(operation: &SignedOperation, error: RequestError) -> Sent {
     let said = |answer: &ErrorAnswer| bundler_said(answer, &operation.operation, Some(operation.hash));
     sent(BUNDLER, error, said)
 }
 
-/// How handing a transaction to a node went that ended with this error. That the transaction did not leave is
+/// Interprets the error of handing a transaction to a node. If the transaction did not leave, it is
 /// [`Sent::NeverLeft`].
 pub(crate) fn sent_to_node(error: RequestError) -> Sent {
     sent(NODE, error, node_said)
@@ -81,7 +82,8 @@ fn sent(by: &str, error: RequestError, said: impl Fn(&ErrorAnswer) -> Said) -> S
     }
 }
 
-/// A refusal as the reason why an operation was not taken: that the account cannot pay is no judgement on the operation.
+/// Converts a refusal to the reason for not accepting an operation: insufficient funds are not a verdict on
+/// the operation.
 pub(super) fn reason_of(refusal: Refusal) -> NotTakenReason {
     if refusal.code == Some(AaCode::PrefundNotPaid) {
         NotTakenReason::Funds
@@ -90,7 +92,7 @@ pub(super) fn reason_of(refusal: Refusal) -> NotTakenReason {
     }
 }
 
-/// Why a bundler estimates nothing.
+/// Interprets a bundler's error of an estimate.
 pub(super) fn not_estimated(operation: &UserOperation, error: RequestError) -> EstimateError {
     let said = error
         .answer()
@@ -115,7 +117,7 @@ pub(super) fn not_estimated(operation: &UserOperation, error: RequestError) -> E
 
 // ---- Bundlers
 
-/// What a bundler's error says of an operation.
+/// Interprets a bundler's error about an operation.
 fn bundler_said(answer: &ErrorAnswer, operation: &UserOperation, hash: Option<B256>) -> Said {
     let words = answer.message.to_ascii_lowercase();
     let words = words.as_str();
@@ -136,7 +138,7 @@ fn bundler_said(answer: &ErrorAnswer, operation: &UserOperation, hash: Option<B2
     if is_replacement(words, code) {
         return Said::NotTaken(NotTakenReason::ReplacementUnderpriced);
     }
-    // Some say "AA25" of that as well.
+    // Some use "AA25" for this as well.
     if any(words, &TOO_MANY) {
         return Said::NotTaken(NotTakenReason::Reputation);
     }
@@ -150,10 +152,10 @@ fn bundler_said(answer: &ErrorAnswer, operation: &UserOperation, hash: Option<B2
     if code.is_some() {
         return refused(code, revert);
     }
-    // ERC-4337's codes for what the validation of an operation finds.
+    // ERC-4337's codes for validation failures.
     let is_judgement = answer.code.is_some_and(|code| (-32599..=-32500).contains(&code));
     if answer.code == Some(CALL_REVERTED) || !is_judgement && answer.revert().is_some() {
-        // No bytes say less than the words.
+        // Empty data says less than the words.
         let tells = |revert: &Revert| !matches!(revert, Revert::Unknown(data) if data.is_empty());
         let revert = revert
             .or_else(|| answer.revert())
@@ -219,7 +221,7 @@ fn bundler_said(answer: &ErrorAnswer, operation: &UserOperation, hash: Option<B2
         return refused(Some(code), revert);
     }
     match answer.code {
-        // The EntryPoint, or the account; the paymaster.
+        // The EntryPoint, the account or the paymaster.
         Some(-32500 | -32501) => refused(None, revert),
         _ if is_judgement || is_of_request(answer.code) || any(words, &CHECKED_FIRST) => {
             Said::NotTaken(NotTakenReason::Other)
@@ -228,19 +230,20 @@ fn bundler_said(answer: &ErrorAnswer, operation: &UserOperation, hash: Option<B2
     }
 }
 
-/// What is said of operations that failed a bundler's own checks, before anything else was done with them.
+/// Words about operations that failed a bundler's own checks, before anything else.
 const CHECKED_FIRST: [&str; 3] = [
     "precheck failed",
     "invalid useroperation",
     "invalid user operation",
 ];
 
-/// JSON-RPC's codes for requests that nobody acts on: unreadable, invalid, unknown method, invalid parameters.
+/// JSON-RPC's codes for requests that are not processed: parse error, invalid request, unknown method,
+/// invalid parameters.
 const fn is_of_request(code: Option<i64>) -> bool {
     matches!(code, Some(-32700 | -32600 | -32601 | -32602))
 }
 
-/// Whether a bundler has this very operation already.
+/// Whether a bundler already has this operation.
 fn is_known(words: &str, code: Option<AaCode>, hash: Option<B256>) -> bool {
     let is_there = any(
         words,
@@ -289,7 +292,7 @@ fn is_known(words: &str, code: Option<AaCode>, hash: Option<B256>) -> bool {
     is_there && (names_it || code.is_none() && !is_another)
 }
 
-/// Whether another operation with the nonce stands in the way.
+/// Whether another operation with the nonce blocks it.
 fn is_replacement(words: &str, code: Option<AaCode>) -> bool {
     let is_in_pool = any(
         words,
@@ -330,7 +333,7 @@ fn is_replacement(words: &str, code: Option<AaCode>) -> bool {
     }
 }
 
-/// Whether something broke off before there was a judgement.
+/// Whether processing was interrupted before a verdict.
 fn is_interrupted(words: &str) -> bool {
     any(
         words,
@@ -452,7 +455,7 @@ const WRONG_SIGNATURE: [&str; 6] = [
 
 // ---- Nodes
 
-/// What a node's error says of a transaction.
+/// Interprets a node's error about a transaction.
 fn node_said(answer: &ErrorAnswer) -> Said {
     let words = answer.message.to_ascii_lowercase();
     let words = words.as_str();
@@ -478,7 +481,7 @@ fn node_said(answer: &ErrorAnswer) -> Said {
     {
         return Said::Known;
     }
-    // Whatever the transaction's own inclusion can be the cause of, and what says nothing of it.
+    // Errors that may result from the transaction's own inclusion, and ambiguous ones.
     if is_another || is_interrupted(words) {
         return Said::Nothing;
     }
@@ -520,15 +523,15 @@ fn any(words: &str, parts: &[&str]) -> bool {
     parts.iter().any(|part| words.contains(part))
 }
 
-/// Whether one of these is a word of the text.
+/// Whether the text contains one of these as a word.
 fn has_word(words: &str, looked_for: &[&str]) -> bool {
     words
         .split(|character: char| !character.is_alphanumeric())
         .any(|word| looked_for.contains(&word))
 }
 
-/// The least amount that a text asks for, in wei or gas units: the number after the words that announce one. The text is in
-/// lower case.
+/// Returns the minimum that a text names, in wei or gas units: the number after an announcing phrase. The
+/// text is in lower case.
 fn least(words: &str) -> Option<U256> {
     const MARKS: [&str; 11] = [
         "at least",
@@ -550,7 +553,7 @@ fn least(words: &str) -> Option<U256> {
     })
 }
 
-/// The number that a text starts with, a few words later.
+/// Returns the first number within the next few words.
 fn first_number(text: &str) -> Option<U256> {
     const FARTHEST: usize = 24;
     let at = text
@@ -558,7 +561,7 @@ fn first_number(text: &str) -> Option<U256> {
         .take(FARTHEST)
         .find(|(_, character)| character.is_ascii_digit())
         .map(|(at, _)| at)?;
-    // A digit within a word is not part of a number.
+    // A digit within a word does not start a number.
     let is_within_word = text[..at]
         .chars()
         .next_back()
@@ -571,7 +574,7 @@ fn first_number(text: &str) -> Option<U256> {
         let end = digits
             .find(|character: char| !character.is_ascii_hexdigit())
             .unwrap_or(digits.len());
-        // An address or a hash is longer than any amount.
+        // Addresses and hashes are longer than any amount.
         let digits = digits[..end].trim_start_matches('0');
         return match (end, digits.len()) {
             (0, _) | (40 | 64, _) | (_, 33..) => None,
@@ -582,7 +585,7 @@ fn first_number(text: &str) -> Option<U256> {
     decimal(text)
 }
 
-/// A decimal number with its unit: wei or gas units if none is named, else gwei.
+/// Parses a decimal number with its unit: wei or gas units by default, else gwei.
 fn decimal(text: &str) -> Option<U256> {
     const GWEI_DIGITS: usize = 9;
     const MOST_DIGITS: usize = 40;
@@ -594,7 +597,7 @@ fn decimal(text: &str) -> Option<U256> {
             .unwrap_or(rest.len());
         whole.push_str(&rest[..end]);
         rest = &rest[end..];
-        // Thousands: "1,500,000".
+        // With thousands separators: "1,500,000".
         let Some(after) = rest.strip_prefix([',', '_']) else {
             break;
         };
@@ -627,7 +630,7 @@ fn decimal(text: &str) -> Option<U256> {
         "gwei" => {
             let kept = fraction.get(..GWEI_DIGITS).unwrap_or(fraction);
             let part = U256::from_str_radix(&format!("{kept:0<GWEI_DIGITS$}"), 10).ok()?;
-            // What is below a wei is rounded up.
+            // Fractions of a wei are rounded up.
             let more = U256::from(u8::from(fraction.len() > GWEI_DIGITS));
             whole
                 .checked_mul(U256::from(1_000_000_000))?
@@ -662,7 +665,7 @@ mod tests {
         }
     }
 
-    /// As any transport reports a JSON-RPC error.
+    /// Formats a JSON-RPC error as transports report it.
     fn error(code: i64, message: &str, data: Value) -> RequestError {
         let payload = json!({ "code": code, "message": message, "data": data });
         RequestError::of(
@@ -698,7 +701,7 @@ mod tests {
     }
 
     #[test]
-    fn fees_that_are_too_low_are_named() {
+    fn too_low_fees_are_recognized() {
         let fee = |number: u64| Some(U256::from(number));
         for (code, message, least) in [
             (
@@ -760,7 +763,7 @@ mod tests {
     }
 
     #[test]
-    fn pre_verification_gas_that_is_too_low_is_named() {
+    fn too_low_pre_verification_gas_is_recognized() {
         for (code, message, least) in [
             (
                 -32000,
@@ -796,7 +799,7 @@ mod tests {
     }
 
     #[test]
-    fn an_operation_in_the_way_is_not_taken_for_this_one() {
+    fn a_blocking_operation_is_not_mistaken_for_this_one() {
         for message in [
             "Invalid UserOp. Replacement op must have higher fees",
             "replacement underpriced",
@@ -820,7 +823,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_known_there_is_taken() {
+    fn a_known_operation_counts_as_accepted() {
         let named = format!("AA25 nonce: user operation {HASH:#x} is already in the mempool");
         for message in [
             "Already known",
@@ -848,7 +851,7 @@ mod tests {
     }
 
     #[test]
-    fn codes_of_the_entry_point_are_read_wherever_they_stand() {
+    fn entry_point_codes_are_found_in_all_places() {
         for (code, message, aa_code) in [
             (
                 -32500,
@@ -904,13 +907,13 @@ mod tests {
         ] {
             assert_eq!(refused(bundler(code, message)).code, Some(aa_code), "{message}");
         }
-        // Letters of an address are no code.
+        // Letters in an address are not a code.
         let sent = bundler(
             -32000,
             "failed for sender 0x0000000000000000000000000000000078AA21ec",
         );
         assert!(matches!(sent, Sent::NoAnswer { .. }), "{sent:?}");
-        // Without a code of its own, in the body of an HTTP error.
+        // Without its own code, in the body of an HTTP error.
         let body = r#"{"jsonrpc":"2.0","id":1,"error":{"message":"AA20 account not deployed"}}"#;
         let error = RequestError::from(&TransportErrorKind::http_error(400, body.to_owned()));
         let refusal = refused(sent_to_bundler(&signed(), error));
@@ -959,14 +962,14 @@ mod tests {
                 EstimateError::WouldRevert(plugin.clone())
             );
         }
-        // Under "AA23", it is what the account said.
+        // Under "AA23", it is the account's revert.
         let error = error(-32500, "AA23 reverted", json!("0xb4d78304"));
         let refusal = refused(sent_to_bundler(&signed(), error));
         assert_eq!(
             (refusal.code, refusal.cause),
             (Some(AaCode::AccountReverted), Some(plugin))
         );
-        // The EntryPoint's own error in the data.
+        // The EntryPoint's own error is in the data.
         let failed = crate::abi::EntryPoint::FailedOp {
             opIndex: U256::ZERO,
             reason: "AA24 signature error".to_owned(),
@@ -986,7 +989,7 @@ mod tests {
     }
 
     #[test]
-    fn funds_reputation_nonces_and_the_rest_are_told_apart() {
+    fn funds_reputation_and_nonces_are_distinguished() {
         let other = NotTakenReason::Other;
         for (code, message, expected) in [
             (-32500, "AA21 didn't pay prefund", NotTakenReason::Funds),
@@ -1048,7 +1051,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_understood_may_have_been_taken() {
+    fn an_unknown_error_may_mean_accepted() {
         for (code, message) in [
             (-32603, "internal error"),
             (-32603, "Internal JSON-RPC error."),
@@ -1076,7 +1079,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_was_not_written_never_left() {
+    fn only_an_unwritten_request_never_left() {
         let not_reached = RequestError::NotReached {
             message: "refused".to_owned(),
         };
@@ -1095,7 +1098,7 @@ mod tests {
     }
 
     #[test]
-    fn nodes_are_believed_only_when_they_refuse_in_words() {
+    fn only_explicit_refusals_of_nodes_are_believed() {
         for message in [
             "already known",
             "AlreadyKnown",
@@ -1155,10 +1158,10 @@ mod tests {
     }
 
     #[test]
-    fn estimates_that_fail_say_what_is_wrong() {
+    fn failed_estimates_have_a_reason() {
         let operation = UserOperation::default();
         let failed = |code, message| not_estimated(&operation, error(code, message, Value::Null));
-        // Also where it is the account that cannot pay.
+        // Also if it is the account that cannot pay.
         let EstimateError::Refused(refusal) = failed(-32500, "AA21 didn't pay prefund") else {
             panic!()
         };
@@ -1177,7 +1180,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_read_in_every_form_or_not_at_all() {
+    fn numbers_are_read_in_every_format_or_rejected() {
         for (text, number) in [
             ("at least 5", Some(5)),
             ("at least: 5", Some(5)),
@@ -1213,7 +1216,7 @@ mod tests {
     }
 
     #[test]
-    fn no_text_is_too_odd_to_be_read() {
+    fn arbitrary_texts_can_be_interpreted() {
         for text in [
             "",
             "é",
@@ -1233,7 +1236,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_said_is_kept_as_json() {
+    fn refusals_round_trip_through_json() {
         for (code, message) in [
             (-32500, "AA23 reverted"),
             (-32521, "execution reverted: no"),

@@ -1,4 +1,4 @@
-//! Gas limits and reasons, found by simulating an operation on a node.
+//! Determines gas limits and reverts by simulating an operation on a node.
 
 use super::{EstimateError, Refusal, packed, refusal::NODE};
 use crate::{
@@ -20,24 +20,24 @@ use alloy::{
 };
 use serde::{Deserialize, Deserializer};
 
-/// What the validation of a simulated operation may use. Far above any real one, below the limits that nodes put on calls.
+/// Validation gas of a simulated operation: far above any real one's, and below nodes' call limits.
 pub(super) const SIMULATED_VERIFICATION_GAS: u64 = 5_000_000;
-/// What the call of a simulated operation of an account that does not exist yet may use: together with twice the above,
-/// less than the 30 million gas units that nodes give a call at the least.
+/// Call gas of a simulated operation of an account that does not exist yet: together with twice the above,
+/// below the 30 million gas units that nodes grant a call at least.
 pub(super) const SIMULATED_CALL_GAS: u64 = 15_000_000;
-/// Gas of a transaction that is not execution (EIP-2028): a part of what `eth_estimateGas` answers.
+/// A transaction's intrinsic gas (EIP-2028), included in the answer of `eth_estimateGas`.
 pub(super) const TRANSACTION_GAS: u64 = 21_000;
-/// Gas of a byte of a transaction's data that is zero (EIP-2028).
+/// Gas of a zero byte of a transaction's data (EIP-2028).
 const ZERO_BYTE_GAS: u64 = 4;
-/// Gas of a byte of a transaction's data that is not zero (EIP-2028).
+/// Gas of a nonzero byte of a transaction's data (EIP-2028).
 const BYTE_GAS: u64 = 16;
 
 /// Estimates an operation's gas limits by simulation on any node, without a bundler.
 ///
-/// The operation carries a dummy signature of valid form, so that the account and its plugin run their whole check. It is
-/// simulated at a fee of 1 wei, not 0: a key's gas limit is then counted as it is on chain, first use of storage included.
-/// Refusals in validation and reverts in execution are errors, and so is a call that does not succeed with the gas that the node
-/// estimates for it.
+/// The operation has a well-formed dummy signature, so that the account and its plugin run their whole check.
+/// It is simulated at a fee of 1 wei, not 0, so that a key's gas limit is charged as on chain, including the
+/// first use of storage. Refusals in validation and reverts in execution are errors, and so is a call that
+/// fails with the node's own gas estimate.
 #[tracing::instrument(level = "debug", skip_all, fields(sender = %operation.sender))]
 pub async fn simulate_gas(
     node: &Node,
@@ -49,7 +49,7 @@ pub async fn simulate_gas(
         validation_gas(node, entry_point, &simulated),
         call_gas(node, entry_point, &simulated),
     );
-    // Of two errors, the one that would come first on chain.
+    // Of two errors, the one that would occur first on chain.
     let (validation, call_gas_limit) = (validation?, with_room(call?));
     check_call_gas(node, entry_point, operation, call_gas_limit).await?;
     Ok(Gas {
@@ -59,8 +59,9 @@ pub async fn simulate_gas(
     })
 }
 
-/// Estimates the gas limit of an operation's call by simulation on any node: `eth_estimateGas` of the call from the EntryPoint to
-/// the account, with room. The call must succeed with that much; if it does not, the node's estimate is worth nothing.
+/// Estimates the gas limit of an operation's call by simulation on any node: `eth_estimateGas` of the
+/// EntryPoint's call to the account, with a margin. The call must succeed with that much; otherwise the
+/// node's estimate is useless.
 #[tracing::instrument(level = "debug", skip_all, fields(sender = %operation.sender))]
 pub async fn simulate_call_gas(
     node: &Node,
@@ -72,7 +73,8 @@ pub async fn simulate_call_gas(
     Ok(limit)
 }
 
-/// A node's estimate of the gas limit of an operation's call, with room. Whether it suffices is another question.
+/// Returns a node's estimate of the gas limit of an operation's call, with a margin. Whether it suffices is
+/// not checked.
 pub(crate) async fn estimate_call_gas(
     node: &Node,
     entry_point: Address,
@@ -83,7 +85,7 @@ pub(crate) async fn estimate_call_gas(
     ))
 }
 
-/// The operation with gas limits and fees to simulate it with.
+/// Sets gas limits and fees for simulation.
 fn to_simulate(operation: &UserOperation) -> UserOperation {
     let call_gas_limit = if operation.init_code.is_empty() {
         0
@@ -100,13 +102,13 @@ fn to_simulate(operation: &UserOperation) -> UserOperation {
     }
 }
 
-/// The form of operations that EntryPoint v0.6 takes, whose simulations are part of it.
+/// Converts an operation to EntryPoint v0.6's format, which has simulation functions.
 fn unpacked(operation: &UserOperation) -> Result<session_key_bindings::UserOperation, EstimateError> {
     operation.clone().try_into().map_err(EstimateError::OtherForm)
 }
 
-/// A gas limit for what used so much. A sixty-fourth stays behind at every level of calls, and refunds hide what is needed in
-/// between.
+/// Returns a gas limit for an amount used, with a margin: a sixty-fourth is held back at every call level,
+/// and refunds hide gas needed in between.
 pub(super) fn with_room(used: U256) -> U256 {
     used.saturating_add(used / U256::from(8))
         .saturating_add(U256::from(10_000))
@@ -119,7 +121,7 @@ pub(super) fn node_failed(error: RequestError) -> EstimateError {
     }
 }
 
-/// Gas used by the operation up to its execution, `preVerificationGas` left out.
+/// Returns the gas used by the operation up to its execution, without `preVerificationGas`.
 async fn validation_gas(
     node: &Node,
     entry_point: Address,
@@ -142,7 +144,7 @@ async fn validation_gas(
     Err(refusal_of(node, entry_point, operation, &data).await)
 }
 
-/// A node's estimate, in any form.
+/// A node's estimate, in any format.
 #[derive(Debug)]
 struct Estimated(U256);
 
@@ -152,18 +154,19 @@ impl<'de> Deserialize<'de> for Estimated {
     }
 }
 
-/// What the node estimates for a transaction, all of it.
+/// Returns the node's estimate for a whole transaction.
 pub(super) async fn estimated_gas(node: &Node, request: &TransactionRequest) -> Result<U256, RequestError> {
     let Estimated(gas) = node.request("eth_estimateGas", (request,)).await?;
     Ok(gas)
 }
 
-/// The operation's call, as the EntryPoint makes it: from v0.7 on, one that asks for it gets the operation, too.
+/// Returns the operation's call as the EntryPoint makes it: from v0.7 on, an operation can request to receive
+/// itself.
 pub(super) fn call_of(entry_point: Address, operation: &UserOperation) -> TransactionRequest {
     let call_data = &operation.call_data;
     let mut input = call_data.clone();
     if call_data.starts_with(v08::calldata::EXECUTE_USER_OP.as_slice())
-        // Accounts get the operation's hash, too, and do nothing with it. In v0.6 there is no such call.
+        // Accounts also get the operation's hash, and ignore it. v0.6 has no such call.
         && let Ok(whole) = calldata::execute_user_op(operation.clone(), B256::ZERO)
     {
         input = whole;
@@ -174,7 +177,7 @@ pub(super) fn call_of(entry_point: Address, operation: &UserOperation) -> Transa
         .with_input(input)
 }
 
-/// Gas used by the operation's call.
+/// Returns the gas used by the operation's call.
 async fn call_gas(
     node: &Node,
     entry_point: Address,
@@ -193,9 +196,9 @@ async fn call_gas(
     if operation.version.is_packed() {
         return packed::first_call_gas(node, entry_point, operation, deferred).await;
     }
-    // The account exists only within the simulation. A call that reverts is not told apart from one that succeeds there. So
-    // it is also made as the extra call that the EntryPoint offers after the operation, whose result it does report: from
-    // the EntryPoint to the new account, as in the operation.
+    // The account exists only within the simulation, where a reverting call is indistinguishable from a
+    // successful one. So it is also made as the extra call that the EntryPoint makes after the operation,
+    // whose result it reports: from the EntryPoint to the new account, as in the operation.
     let used = execution_result(
         node,
         entry_point,
@@ -204,7 +207,7 @@ async fn call_gas(
         Address::ZERO,
         Bytes::new(),
     );
-    // Only an owner can act for an account that is just being created, and an empty batch does nothing.
+    // Only an owner can act for an account under creation, and an empty batch does nothing.
     let creation = UserOperation {
         call_data: calldata::execute_batch(&[]),
         ..operation.clone()
@@ -222,12 +225,12 @@ async fn call_gas(
     if !tried.targetSuccess {
         return Err(EstimateError::WouldRevert(Revert::decode(&tried.targetResult)));
     }
-    // At 1 wei per gas unit, what was paid is what was used.
+    // At 1 wei per gas unit, the amount paid equals the gas used.
     Ok(used.paid.saturating_sub(used.preOpGas))
 }
 
-/// Makes the operation's call with exactly the gas that it is to have. Where the account is yet to be created, or the operation
-/// carries what it needs, its gas was measured, not estimated.
+/// Makes the operation's call with exactly its gas limit. If the account does not exist yet, or the operation
+/// carries what it needs, the gas was measured, not estimated.
 pub(crate) async fn check_call_gas(
     node: &Node,
     entry_point: Address,
@@ -277,12 +280,12 @@ async fn execution_result(
     }
 }
 
-/// Revert data of a call that is expected to revert.
+/// Returns the revert data of a call that must revert.
 async fn revert_of(node: &Node, to: Address, data: Vec<u8>) -> Result<Bytes, EstimateError> {
     let request = TransactionRequest::default().with_to(to).with_input(data);
     match node.call(&request, BlockId::latest()).await {
         Ok(_) => Err(EstimateError::NotAnEntryPoint(to)),
-        // An EntryPoint never reverts without data here: then the node kept them back.
+        // An EntryPoint never reverts without data here: the node omitted it.
         Err(error) => error
             .revert()
             .map(|revert| revert.to_bytes())
@@ -307,7 +310,7 @@ pub(super) async fn refusal_of(
     })
 }
 
-/// Makes the EntryPoint's flat answer a reason: what the account itself says, where it was the account that refused.
+/// Expands the EntryPoint's generic answer with the account's own revert, if the account refused.
 pub(super) async fn refusal(
     node: &Node,
     entry_point: Address,
@@ -326,7 +329,7 @@ pub(super) async fn refusal(
     refusal
 }
 
-/// Adds what the account itself says, where it was the account that refused and nobody has told yet.
+/// Adds the account's own revert, if the account refused and it is not known yet.
 pub(super) async fn explain(
     node: &Node,
     entry_point: Address,
@@ -334,22 +337,22 @@ pub(super) async fn explain(
     refusal: &mut Refusal,
 ) {
     if refusal.code == Some(AaCode::AccountReverted) && refusal.cause.is_none() {
-        // The cause is a help only: without it the refusal still stands.
+        // The cause is only informative: without it, the refusal still holds.
         refusal.cause = explain_validation(node, entry_point, operation)
             .await
             .unwrap_or(None);
     }
 }
 
-/// Asks the account itself, in the EntryPoint's place, to validate the operation. What it reverts with, the EntryPoint hides
-/// behind "AA23". `None`: it does not revert (then validation may have run out of gas).
+/// Calls the account's validation directly, as the EntryPoint would. The EntryPoint hides its revert behind
+/// "AA23". `None`: it does not revert (validation may have run out of gas).
 #[tracing::instrument(level = "debug", skip_all, fields(sender = %operation.sender))]
 pub async fn explain_validation(
     node: &Node,
     entry_point: Address,
     operation: &UserOperation,
 ) -> Result<Option<Revert>, RequestError> {
-    // A wrong hash makes a wrong signer, which is reported otherwise than by a revert.
+    // A wrong hash means a wrong signer, which is not reported by a revert.
     let validate = calldata::validate_user_op(operation.clone(), B256::ZERO, U256::ZERO);
     let request = TransactionRequest::default()
         .with_from(entry_point)
@@ -364,7 +367,7 @@ pub async fn explain_validation(
     }
 }
 
-/// What the validation's module said, where a v0.8 account passes it on.
+/// Returns the revert of the validation's module, if a v0.8 account passes it on.
 fn said_by_account(revert: Revert) -> Revert {
     match revert {
         Revert::AccountV08(AccountV08Error::UserOpValidationFunctionReverted { reason, .. }) => *reason,
@@ -377,13 +380,13 @@ fn zeros_and_others(data: &[u8]) -> (u64, u64) {
     (zeros as u64, (data.len() - zeros) as u64)
 }
 
-/// Gas of a transaction's data (EIP-2028).
+/// Returns the gas of a transaction's data (EIP-2028).
 pub(super) fn data_gas(data: &[u8]) -> u64 {
     let (zeros, others) = zeros_and_others(data);
     ZERO_BYTE_GAS * zeros + BYTE_GAS * others
 }
 
-/// The least gas limit of a transaction with this data (EIP-7623): less is not even tried.
+/// Returns the minimum gas limit of a transaction with this data (EIP-7623): less is refused outright.
 fn least_transaction_gas(data: &[u8]) -> u64 {
     const FLOOR_ZERO_BYTE_GAS: u64 = 10;
     const FLOOR_BYTE_GAS: u64 = 40;
@@ -391,18 +394,19 @@ fn least_transaction_gas(data: &[u8]) -> u64 {
     TRANSACTION_GAS + FLOOR_ZERO_BYTE_GAS * zeros + FLOOR_BYTE_GAS * others
 }
 
-/// The pre-verification gas at which a transaction that carries the operation alone makes no loss, in gas units: the transaction
-/// itself, the operation's bytes as call data (16 for each that is not zero, 4 for each that is; EIP-2028), and what the
-/// EntryPoint does for it and does not measure. What a chain takes for its data elsewhere comes on top.
+/// Returns the pre-verification gas that covers a transaction with only this operation, in gas units: the
+/// transaction itself, the operation's bytes as call data (16 per nonzero byte, 4 per zero byte; EIP-2028),
+/// and the EntryPoint's unmeasured work. A chain's separate data fee comes on top.
 ///
-/// Bytes count at most for their price as data (EIP-7623 raises the floor to 40 and 10), so a bundle of one does not make a
-/// loss.
+/// Bytes count at most at their data price (EIP-7623 raises the floor to 40 and 10), so a bundle of one makes
+/// no loss.
 pub fn minimum_pre_verification_gas(operation: &UserOperation) -> U256 {
-    /// Per operation, in EntryPoint v0.6: loop, copying, events, compensation. As measured by its authors' bundler.
+    /// Per operation, in EntryPoint v0.6: loop, copying, events, compensation. As measured by its authors'
+    /// bundler.
     const OPERATION_GAS: u64 = 18_300;
-    /// The same in v0.7 and later, as bundlers reckon it.
+    /// The same in v0.7 and later, as bundlers assume.
     const PACKED_OPERATION_GAS: u64 = 19_500;
-    /// Copying a word of the operation.
+    /// Gas for copying a word of the operation.
     const WORD_GAS: u64 = 4;
     let filled = UserOperation {
         call_gas_limit: U256::from(u32::MAX),
@@ -445,7 +449,7 @@ mod tests {
             .await
             .unwrap();
         let methods = wire.methods();
-        // The last one tries the call with what was estimated.
+        // The last one tries the call with the estimate.
         assert_eq!(methods.len(), 3, "{methods:?}");
         assert_eq!(methods[2], "eth_call");
         let alone = simulate_call_gas(&node, world.stack.entry_point, &operation).await;
@@ -464,7 +468,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_call_that_does_not_succeed_with_the_nodes_estimate_is_an_error() {
+    async fn a_call_that_fails_with_the_nodes_estimate_is_an_error() {
         let world = World::new();
         let (wire, node) = node(&world);
         let operation = world.payment(0).await.operation;
@@ -493,7 +497,7 @@ mod tests {
                 );
             }
         }
-        // In every form, and as large as it likes: the bounds are the client's.
+        // In every format, at any size: the client's bounds limit it.
         for gas in [
             json!("0x100000"),
             json!(1_048_576),
@@ -516,10 +520,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_call_that_reverts_says_why() {
+    async fn a_reverting_call_has_its_reason() {
         let world = World::new();
         let (_, node) = node(&world);
-        // More than it has.
+        // More than its balance.
         let operation = UserOperation {
             sender: world.account,
             call_data: calldata::execute(&Call::transfer(RECIPIENT, U256::MAX)),
@@ -530,7 +534,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_not_an_entry_point_is_told() {
+    async fn a_contract_that_is_not_an_entry_point_is_an_error() {
         let world = World::new();
         let (_, node) = node(&world);
         let operation = world.payment(0).await.operation;
@@ -539,7 +543,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn refusals_have_a_code_and_requests_an_end() {
+    async fn refusals_have_codes_and_request_errors_are_kept() {
         let world = World::new();
         let (wire, node) = node(&world);
         let operation = UserOperation {
@@ -597,7 +601,7 @@ mod tests {
     }
 
     #[test]
-    fn pre_verification_gas_grows_with_the_data_and_not_with_what_is_estimated() {
+    fn pre_verification_gas_grows_only_with_the_data() {
         let empty = UserOperation::default();
         let least = minimum_pre_verification_gas(&empty);
         assert!(least > U256::from(TRANSACTION_GAS + 18_300), "{least}");
@@ -618,7 +622,7 @@ mod tests {
     }
 
     #[test]
-    fn the_gas_to_try_a_call_with_is_never_too_little_to_be_tried() {
+    fn a_call_is_tried_with_at_least_its_intrinsic_gas() {
         let data = [1; 1_000];
         assert_eq!(data_gas(&data), 16_000);
         assert_eq!(least_transaction_gas(&data), 21_000 + 40_000);

@@ -1,4 +1,4 @@
-//! Transports for tests: the simulated chain behind a pool, and answers by a script in front of it.
+//! Transports for tests: the simulated chain behind a pool, with scripted answers.
 
 use crate::{
     calldata,
@@ -29,44 +29,45 @@ use std::{
 };
 use tower::Service as _;
 
-/// How a scripted request ends.
+/// The result of a scripted request.
 #[derive(Clone, Debug)]
 pub(super) enum Reply {
-    /// With this result.
+    /// This result.
     Result(Value),
-    /// With a JSON-RPC error.
+    /// A JSON-RPC error.
     Error(i64, &'static str, Value),
-    /// The request was not written, as a transport made from a URL says it.
+    /// The request was not written, as an HTTP transport reports it.
     NotReached,
-    /// The request arrives, but the answer does not: the connection breaks.
+    /// The request arrives, but the connection breaks before the answer.
     Lost,
-    /// The request arrives, and nothing more happens.
+    /// The request arrives, and there is no answer.
     Hangs,
 }
 
 type Script = dyn Fn(&str, &Value) -> Option<Reply> + Send + Sync;
 
-/// A transport that answers by a script and passes on what that leaves out: to a chain behind a pool, if there is one.
+/// A transport with scripted answers, which passes other requests on to a chain behind a pool, if there is
+/// one.
 #[derive(Clone)]
 pub(super) struct Wire {
     chain: Option<Transport>,
     script: Arc<Mutex<Arc<Script>>>,
     seen: Arc<Mutex<Vec<String>>>,
-    /// Transactions that wait for [`mine`](Self::mine); `None` while each gets a block at once.
+    /// Pending transactions for [`mine`](Self::mine); `None` while each is mined at once.
     pool: Arc<Mutex<Option<Vec<Bytes>>>>,
-    /// Whether the pool counts for nobody's next nonce: the node is behind.
+    /// Whether the pool is ignored for next nonces: the node lags.
     is_behind: Arc<Mutex<bool>>,
 }
 
 impl Wire {
-    /// Answers by a script only.
+    /// Creates a wire with scripted answers only.
     pub(super) fn scripted(script: impl Fn(&str, &Value) -> Option<Reply> + Send + Sync + 'static) -> Self {
         let wire = Self::new(None);
         wire.script(script);
         wire
     }
 
-    /// The chain behind a pool.
+    /// Creates a wire to the chain behind a pool.
     pub(super) fn to_chain(testkit: &Testkit) -> Self {
         Self::new(Some(testkit.transport()))
     }
@@ -89,7 +90,7 @@ impl Wire {
         self.script(|_, _| None);
     }
 
-    /// Transactions wait from now on.
+    /// Holds transactions in the pool from now on.
     pub(super) fn hold(&self) {
         self.pool.lock().unwrap().get_or_insert_default();
     }
@@ -98,18 +99,18 @@ impl Wire {
         *self.is_behind.lock().unwrap() = true;
     }
 
-    /// The transactions that wait.
+    /// Returns the pending transactions.
     pub(super) fn waiting(&self) -> Vec<TxEnvelope> {
         let pool = self.pool.lock().unwrap();
         pool.iter().flatten().map(|raw| envelope(raw)).collect()
     }
 
-    /// Forgets what waits, as nodes do.
+    /// Drops pending transactions, as nodes do.
     pub(super) fn forget(&self) {
         self.pool.lock().unwrap().as_mut().unwrap().clear();
     }
 
-    /// Includes what waits, by nonce.
+    /// Includes pending transactions, by nonce.
     pub(super) async fn mine(&self) {
         let mut waiting = std::mem::take(self.pool.lock().unwrap().as_mut().unwrap());
         waiting.sort_by_key(|raw| envelope(raw).nonce());
@@ -119,7 +120,7 @@ impl Wire {
         }
     }
 
-    /// The methods of all requests since this was last asked.
+    /// Returns the methods of all requests since the last call.
     pub(super) fn methods(&self) -> Vec<String> {
         std::mem::take(&mut self.seen.lock().unwrap())
     }
@@ -203,7 +204,7 @@ impl Wire {
     }
 }
 
-/// As geth's pool takes transactions: one for each nonce, and another for it at a tenth more in both fees.
+/// Adds a transaction by the rules of geth's pool: one per nonce, replaceable at a tenth more in both fees.
 fn add(pool: &mut Vec<Bytes>, raw: &Bytes) -> Result<(), &'static str> {
     if pool.contains(raw) {
         return Err("already known");
@@ -269,14 +270,14 @@ impl tower::Service<RequestPacket> for Wire {
     }
 }
 
-/// A provider over a wire.
+/// Returns a provider over a wire.
 pub(super) fn provider(wire: Wire) -> DynProvider {
     ProviderBuilder::new()
         .connect_client(RpcClient::new(wire, true))
         .erased()
 }
 
-/// A provider over a wire that signs what is sent through it.
+/// Returns a provider over a wire that signs the transactions sent through it.
 pub(super) fn wallet(wire: Wire, signer: PrivateKeySigner) -> DynProvider {
     ProviderBuilder::new()
         .wallet(EthereumWallet::from(signer))
@@ -284,7 +285,7 @@ pub(super) fn wallet(wire: Wire, signer: PrivateKeySigner) -> DynProvider {
         .erased()
 }
 
-/// Who receives something.
+/// A recipient.
 pub(super) const RECIPIENT: Address = Address::repeat_byte(0x77);
 
 /// A chain with an account that has an owner and ten ether.
@@ -300,7 +301,7 @@ impl World {
         Self::on(Testkit::default())
     }
 
-    /// On a chain whose blocks are not final at once.
+    /// Creates a world whose blocks are not final at once.
     pub(super) fn deep() -> Self {
         Self::on(Testkit::new(ChainConfig {
             finalized_distance: 64,
@@ -327,7 +328,7 @@ impl World {
         }
     }
 
-    /// An operation of the account, with gas and fees that suffice for a payment, and a signature of the owner.
+    /// Returns an operation of the account with sufficient gas and fees for a payment, signed by the owner.
     pub(super) async fn operation(&self, lane: u64, call_data: Bytes) -> SignedOperation {
         self.sign(UserOperation {
             sender: self.account,
@@ -350,7 +351,7 @@ impl World {
         SignedOperation { operation, hash }
     }
 
-    /// The first payment of 1 wei in a lane.
+    /// Returns the first payment of 1 wei in a lane.
     pub(super) async fn payment(&self, lane: u64) -> SignedOperation {
         self.operation(lane, calldata::execute(&Call::transfer(RECIPIENT, U256::ONE)))
             .await

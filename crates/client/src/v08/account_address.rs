@@ -1,25 +1,25 @@
-//! Addresses of accounts, computed: the factory creates each by CREATE2.
+//! Computed addresses of v0.8 accounts: the factory creates each with CREATE2.
 
 use super::{FALLBACK_VALIDATION, ModuleEntity, calldata, known};
 use crate::deployment::account_init_code;
 use alloy::primitives::{Address, Bytes, U256, hex, keccak256};
 use serde::{Deserialize, Serialize};
 
-/// What stands before the implementation's address in the init code of a proxy with 20 bytes of immutable arguments.
+/// The init code before the implementation's address, for a proxy with 20 bytes of immutable arguments.
 const HEAD_WITH_ARGUMENT: [u8; 10] = hex!("6100513d8160233d3973");
 
-/// The entity id that stands for a semi-modular account in the salt.
+/// The entity id of a semi-modular account in the salt.
 const SEMI_MODULAR: u32 = u32::MAX;
 
-/// The factory of v0.8 accounts, and what it makes them of. The default is the deployed one.
+/// The factory of v0.8 accounts, and its implementations. The default is the deployed one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AccountFactory {
     /// The factory.
     pub address: Address,
-    /// What proxies of accounts point to whose owner is a module's.
+    /// The implementation of accounts whose owner is a module's.
     pub modular_account: Address,
-    /// What proxies of semi-modular accounts point to.
+    /// The implementation of semi-modular accounts.
     pub semi_modular_account: Address,
     /// The module that validates the owner's signatures, for accounts that are not semi-modular.
     pub owner_module: Address,
@@ -36,7 +36,7 @@ impl Default for AccountFactory {
     }
 }
 
-/// An account that the factory makes, or has made.
+/// An account that the factory creates, or has created.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct FactoryAccount {
@@ -50,7 +50,7 @@ pub struct FactoryAccount {
 }
 
 impl FactoryAccount {
-    /// A semi-modular account.
+    /// Creates the description of a semi-modular account.
     #[must_use]
     pub const fn semi_modular(owner: Address, salt: U256) -> Self {
         Self {
@@ -60,7 +60,7 @@ impl FactoryAccount {
         }
     }
 
-    /// The account's address. Asks nobody.
+    /// Computes the account's address, without a node.
     #[must_use]
     pub fn address(&self, factory: &AccountFactory) -> Address {
         let Self { owner, salt, .. } = *self;
@@ -72,7 +72,8 @@ impl FactoryAccount {
         }
     }
 
-    /// The `initCode` of the account's first operation: the factory, and the call that makes the account.
+    /// Returns the `initCode` of the account's first operation: the factory, and the call that creates the
+    /// account.
     #[must_use]
     pub fn init_code(&self, factory: &AccountFactory) -> Bytes {
         let call = match self.owner_entity_id {
@@ -82,7 +83,7 @@ impl FactoryAccount {
         [factory.address.as_slice(), &call].concat().into()
     }
 
-    /// The validation of the owner's operations.
+    /// Returns the validation of the owner's operations.
     #[must_use]
     pub const fn owner_validation(&self, factory: &AccountFactory) -> ModuleEntity {
         match self.owner_entity_id {
@@ -103,8 +104,8 @@ fn salt(owner: Address, salt: U256, entity_id: u32) -> alloy::primitives::B256 {
     )
 }
 
-/// The address of the account that the factory makes, or has made, for an owner whose signatures a module validates under this
-/// entity id. Asks nobody.
+/// Computes the address of the account that the factory creates, or has created, for an owner whose
+/// signatures a module validates under this entity id. Needs no node.
 #[must_use]
 pub fn account_address(
     factory: Address,
@@ -119,7 +120,8 @@ pub fn account_address(
     )
 }
 
-/// The address of the semi-modular account that the factory makes, or has made, for an owner. Asks nobody.
+/// Computes the address of the semi-modular account that the factory creates, or has created, for an owner.
+/// Needs no node.
 #[must_use]
 pub fn semi_modular_account_address(
     factory: Address,
@@ -128,7 +130,7 @@ pub fn semi_modular_account_address(
     user_salt: U256,
 ) -> Address {
     let plain = account_init_code(implementation);
-    // The same proxy, which copies the owner behind its code, too.
+    // The same proxy, with the owner copied after its code.
     let init_code = [&HEAD_WITH_ARGUMENT, &plain[9..], owner.as_slice()].concat();
     factory.create2_from_code(salt(owner, user_salt, SEMI_MODULAR), init_code)
 }

@@ -16,13 +16,14 @@ use alloy::{
 };
 use session_key_bindings::{ExecutionManifest, ISessionKeyPlugin, ManifestExecutionFunction};
 
-/// Uninstall data that mean nothing, but make the account call the module: with empty data it would not.
+/// Meaningless uninstall data that makes the account call the module: with empty data it would not.
 const NOT_EMPTY: [u8; 1] = [1];
 
-/// `executeUserOp`, which wraps the call data of operations whose validation has execution hooks. Not ABI-encoded further.
+/// `executeUserOp`, which prefixes the call data of operations whose validation has execution hooks. The rest
+/// is not ABI-encoded.
 pub const EXECUTE_USER_OP: Selector = FixedBytes([0x8d, 0xd7, 0x71, 0x2f]);
 
-/// A hook to install with a validation, and data for its module. Empty: the module is not called.
+/// A hook to install with a validation, and data for its module. Empty data: the module is not called.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewHook {
     /// The hook.
@@ -31,7 +32,7 @@ pub struct NewHook {
     pub install_data: Bytes,
 }
 
-/// `installValidation`. With empty `install_data`, the account does not call the module.
+/// Encodes `installValidation`. With empty `install_data`, the account does not call the module.
 #[must_use]
 pub fn install_validation(
     config: ValidationConfig,
@@ -53,8 +54,9 @@ pub fn install_validation(
     .into()
 }
 
-/// `uninstallValidation`. With empty `uninstall_data`, the account does not call the module; hooks are called that have data in
-/// `hook_uninstall_data`, which is empty or has an entry for each: validation hooks, then execution hooks.
+/// Encodes `uninstallValidation`. With empty `uninstall_data`, the account does not call the module; it calls
+/// hooks that have data in `hook_uninstall_data`, which is empty or has one entry per hook: validation hooks,
+/// then execution hooks.
 #[must_use]
 pub fn uninstall_validation(
     validation: ModuleEntity,
@@ -70,7 +72,7 @@ pub fn uninstall_validation(
     .into()
 }
 
-/// `installExecution`.
+/// Encodes `installExecution`.
 #[must_use]
 pub fn install_execution(module: Address, manifest: ExecutionManifest, install_data: Bytes) -> Bytes {
     AccountV08::installExecutionCall {
@@ -82,7 +84,7 @@ pub fn install_execution(module: Address, manifest: ExecutionManifest, install_d
     .into()
 }
 
-/// `uninstallExecution`. The manifest must be the one that was installed.
+/// Encodes `uninstallExecution`. The manifest must be the installed one.
 #[must_use]
 pub fn uninstall_execution(module: Address, manifest: ExecutionManifest, uninstall_data: Bytes) -> Bytes {
     AccountV08::uninstallExecutionCall {
@@ -94,7 +96,8 @@ pub fn uninstall_execution(module: Address, manifest: ExecutionManifest, uninsta
     .into()
 }
 
-/// `executeWithRuntimeValidation`. For `authorization`, see [`signature::authorization`](super::signature::authorization).
+/// Encodes `executeWithRuntimeValidation`. For `authorization`, see
+/// [`signature::authorization`](super::signature::authorization).
 #[must_use]
 pub fn execute_with_runtime_validation(data: Bytes, authorization: Bytes) -> Bytes {
     AccountV08::executeWithRuntimeValidationCall { data, authorization }
@@ -102,13 +105,13 @@ pub fn execute_with_runtime_validation(data: Bytes, authorization: Bytes) -> Byt
         .into()
 }
 
-/// The call data wrapped in `executeUserOp`.
+/// Prefixes call data with `executeUserOp`.
 #[must_use]
 pub fn execute_user_op(call_data: &[u8]) -> Bytes {
     [EXECUTE_USER_OP.as_slice(), call_data].concat().into()
 }
 
-/// `updateFallbackSignerData` of semi-modular accounts.
+/// Encodes `updateFallbackSignerData` of semi-modular accounts.
 #[must_use]
 pub fn update_fallback_signer(fallback_signer: Address, is_disabled: bool) -> Bytes {
     SemiModularAccount::updateFallbackSignerDataCall {
@@ -119,7 +122,7 @@ pub fn update_fallback_signer(fallback_signer: Address, is_disabled: bool) -> By
     .into()
 }
 
-/// `createAccount` of the factory.
+/// Encodes the factory's `createAccount`.
 #[must_use]
 pub fn create_account(owner: Address, salt: U256, entity_id: u32) -> Bytes {
     FactoryV08::createAccountCall {
@@ -131,7 +134,7 @@ pub fn create_account(owner: Address, salt: U256, entity_id: u32) -> Bytes {
     .into()
 }
 
-/// `createSemiModularAccount` of the factory.
+/// Encodes the factory's `createSemiModularAccount`.
 #[must_use]
 pub fn create_semi_modular_account(owner: Address, salt: U256) -> Bytes {
     FactoryV08::createSemiModularAccountCall { owner, salt }
@@ -139,7 +142,7 @@ pub fn create_semi_modular_account(owner: Address, salt: U256) -> Bytes {
         .into()
 }
 
-/// The session key module's `executionManifest()`: the functions that an account gets with it.
+/// Returns the session key module's `executionManifest()`: the functions that it adds to an account.
 #[must_use]
 pub fn session_key_module_manifest() -> ExecutionManifest {
     let function = |selector: [u8; 4], is_global| ManifestExecutionFunction {
@@ -172,7 +175,7 @@ pub enum EntityIdError {
     DirectCall,
 }
 
-/// The module's validation of operations under an entity id, unless that stands for something else.
+/// Returns the module's validation of operations with an entity id, unless that is reserved.
 const fn operations_validation(module: Address, entity_id: u32) -> Result<ModuleEntity, EntityIdError> {
     match entity_id {
         0 => Err(EntityIdError::Owner),
@@ -181,11 +184,11 @@ const fn operations_validation(module: Address, entity_id: u32) -> Result<Module
     }
 }
 
-/// What installs the session key module with keys: three calls of the account to itself, for one batch. Its functions with the
-/// keys, the validation of session keys' operations under this entity id, and the direct calls by which it makes the account
-/// call.
+/// Returns the three self-calls that install the session key module with keys, for one batch: its functions
+/// with the keys, the validation of session keys' operations under this entity id, and the direct-call
+/// validation with which it makes the account call.
 ///
-/// An account that has any of it refuses: more keys are then added by
+/// An account that has any of it installed refuses: add more keys with
 /// [`add_session_key`](crate::calldata::add_session_key).
 pub fn install_session_key_module(
     account: Address,
@@ -214,7 +217,7 @@ pub fn install_session_key_module(
     Ok([install_functions(account, module, keys), operations, direct_calls])
 }
 
-/// The module's functions, with keys.
+/// Encodes the installation of the module's functions, with keys.
 pub(crate) fn install_functions(account: Address, module: Address, keys: &[NewSessionKey]) -> Call {
     let data = session_key_plugin_install_data(keys);
     Call::new(
@@ -223,14 +226,16 @@ pub(crate) fn install_functions(account: Address, module: Address, keys: &[NewSe
     )
 }
 
-/// Takes the session key module off: three calls of the account to itself, for one batch. Both validations go without telling the
-/// module; then, last, its functions, with the one callback that removes all keys. That callback emits events for as long as its
-/// gas lasts: earlier in the batch, it could leave too little for the rest.
+/// Returns the three self-calls that uninstall the session key module, for one batch. Both validations are
+/// removed without calling the module; then, last, its functions, with the one callback that removes all
+/// keys. That callback emits events while its gas lasts: earlier in the batch, it could leave too little for
+/// the rest.
 ///
-/// The account swallows a callback that reverts: read back that no key is left.
+/// The account swallows a reverting callback: check afterwards that no key is left.
 ///
-/// **Read the entity id from the account first** ([`Installation`](crate::installation::Installation)): Modular Account v2 does not
-/// compare the module, and removes whatever validation has this id, also the owner's.
+/// **Read the entity id from the account first** ([`Installation`](crate::installation::Installation)):
+/// Modular Account v2 does not compare the module, and removes whatever validation has this id, even the
+/// owner's.
 pub fn uninstall_session_key_module(
     account: Address,
     module: Address,
@@ -251,13 +256,13 @@ mod tests {
     use alloy::{primitives::keccak256, sol_types::SolValue};
 
     #[test]
-    fn the_manifest_is_the_modules() {
+    fn the_manifest_matches_the_modules() {
         let hash = keccak256(session_key_module_manifest().abi_encode());
         assert_eq!(hash, session_key_bindings::manifest_hash::SESSION_KEY_MODULE);
     }
 
     #[test]
-    fn entity_ids_of_others_are_refused() {
+    fn reserved_entity_ids_are_refused() {
         let [account, module] = [1, 2].map(Address::repeat_byte);
         for (entity_id, expected) in [
             (0, Err(EntityIdError::Owner)),

@@ -1,5 +1,5 @@
-//! An action that an owner signs and a later operation carries: it runs within that operation's validation, before the operation's
-//! own validation, which may be the one that the action installs.
+//! An action that an owner signs and a later operation carries: it runs in that operation's validation,
+//! before the operation's own validation, which may be the one that the action installs.
 
 use super::{DIRECT_CALL_ENTITY_ID, ModuleEntity, signature};
 use alloy::primitives::{Address, B256, Bytes, U256, b256, keccak256};
@@ -8,20 +8,20 @@ use serde::{Deserialize, Serialize};
 /// `DeferredAction(uint256 nonce,uint48 deadline,bytes call)`.
 const TYPE_HASH: B256 = b256!("9b23e06584efc6b65fc854cee55011d89f86485487b6db36aed7d23884711ea3");
 
-/// The largest deadline, `type(uint48).max`.
+/// The maximum deadline, `type(uint48).max`.
 const MAX_DEADLINE: u64 = (1 << 48) - 1;
 
-/// Bytes of locator and deadline, before the call.
+/// The length of locator and deadline, before the call.
 const HEAD_LENGTH: u32 = 27;
 
-/// A call of the account to itself that an owner signs ahead. It is bound to the nonce of one operation, and so to a lane, an
-/// entity id and a sequence number; not to what that operation does.
+/// A self-call of the account that an owner signs in advance. It is bound to the nonce of one operation, and
+/// so to a lane, an entity id and a sequence number, but not to what that operation does.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct DeferredAction {
     /// The validation that authorizes it: an owner's, without validation hooks.
     pub authorized_by: ModuleEntity,
-    /// Whether that is used as a global validation.
+    /// Whether it is used as a global validation.
     pub is_global: bool,
     /// The full nonce of the operation that carries it.
     pub nonce: U256,

@@ -1,4 +1,4 @@
-//! A session key whose grant rides along with its first operation.
+//! A grant to a session key that is carried by the key's first operation.
 
 use super::DeferredAction;
 use crate::{
@@ -12,11 +12,11 @@ use alloy::{
 };
 use serde::{Deserialize, Serialize};
 
-/// What an owner has signed, and the executing side hands over with the key's first operation: until then, nothing is on chain. It
-/// holds no secret, and is good for one operation of one key, which is bound to its nonce.
+/// A grant signed by an owner, which the executing side includes in the key's first operation: until then,
+/// nothing is on chain. It contains no secret, and works for one operation of one key, bound to its nonce.
 ///
-/// An unused one is ended by [`OwnerClient::end_deferred_grant`](crate::OwnerClient::end_deferred_grant). Removing the key does not
-/// end it.
+/// An unused one is ended by [`OwnerClient::end_deferred_grant`](crate::OwnerClient::end_deferred_grant).
+/// Removing the key does not end it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct DeferredGrant {
@@ -34,39 +34,39 @@ pub struct DeferredGrant {
     pub entity_id: u32,
     /// The key.
     pub session_key: Address,
-    /// What the owner has signed.
+    /// The action signed by the owner.
     pub action: DeferredAction,
-    /// The start of the operation's signature: the action, and the owner's signature of it.
+    /// The start of the operation's signature: the action, with the owner's signature.
     pub signature_prefix: Bytes,
 }
 
-/// A deferred grant is not what it should be.
+/// A deferred grant is invalid.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[serde(tag = "wrong", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum DeferredGrantError {
-    /// A member is not what the others or the client say.
+    /// A member contradicts the others, or the client.
     #[error("the deferred grant's {what} is {found}, not {expected}")]
     Differs {
-        /// Which.
+        /// The member.
         what: String,
-        /// What it should be.
+        /// The expected value.
         expected: String,
-        /// What it is.
+        /// The value found.
         found: String,
     },
-    /// The action does more or something else than granting to the key.
+    /// The action does anything other than granting to the key.
     #[error("the owner's action is not a grant to session key {session_key}: {reason}")]
     NotAGrant {
         /// The key.
         session_key: Address,
-        /// Why.
+        /// The reason.
         reason: String,
     },
-    /// The permissions are not ones that the module takes.
-    #[error("the deferred grant's permissions are not ones that the module takes: {reason}")]
+    /// The module would not accept the permissions.
+    #[error("the module does not accept the deferred grant's permissions: {reason}")]
     Permissions {
-        /// Why.
+        /// The reason.
         reason: String,
     },
 }
@@ -80,14 +80,14 @@ impl From<PermissionError> for DeferredGrantError {
 }
 
 impl DeferredGrant {
-    /// The nonce key of the operation that carries the grant.
+    /// Returns the nonce key of the operation that carries the grant.
     #[must_use]
     pub fn nonce_key(&self) -> U192 {
         nonce_key(self.session_key, self.entity_id)
     }
 
-    /// The key with its tag and permissions, as the owner's action has them. An error if the action does anything else, or if the
-    /// grant contradicts itself.
+    /// Returns the key with its tag and permissions from the owner's action. An error if the action does
+    /// anything else, or if the grant is inconsistent.
     pub fn granted(&self) -> Result<NewSessionKey, DeferredGrantError> {
         differs("nonce", self.nonce_key(), U192::from(self.action.nonce >> 64))?;
         let expected = self.action.head();
@@ -124,9 +124,9 @@ impl DeferredGrant {
             .map_err(|_| reason("it installs no module first"))?;
         type InstallData = (Vec<Address>, Vec<B256>, Vec<Vec<Bytes>>);
         let (keys, tags, permissions) = InstallData::abi_decode_params_validate(&install.installData)
-            .map_err(|_| reason("its install data are not the module's"))?;
+            .map_err(|_| reason("its install data is not the module's"))?;
         let ([key], [tag], [permissions]) = (&keys[..], &tags[..], &permissions[..]) else {
-            return Err(reason("it is for other than one key"));
+            return Err(reason("it is not for exactly one key"));
         };
         if *key != self.session_key {
             return Err(reason("it installs another key"));
@@ -136,7 +136,7 @@ impl DeferredGrant {
             tag: *tag,
             permissions: permissions.clone(),
         };
-        // The whole batch is what this crate makes for these permissions, or it is not trusted.
+        // Trust the batch only if it equals the one that this crate creates for these permissions.
         let expected = super::calldata::install_session_key_module(
             self.account,
             self.module,
@@ -145,18 +145,18 @@ impl DeferredGrant {
         )
         .map_err(|error| reason(&error.to_string()))?;
         if crate::calldata::execute_batch(&expected) != *call {
-            return Err(reason("it is another batch than an installation's"));
+            return Err(reason("its batch is not that of an installation"));
         }
         Ok(granted)
     }
 
-    /// The key as it will be when the operation executes.
+    /// Returns the key's state when the operation executes.
     pub fn key_state(&self) -> Result<KeyState, DeferredGrantError> {
         let granted = self.granted()?;
         let updates = PermissionUpdates::decode(&granted.permissions)?;
         let mut state = KeyState::fresh(self.account, self.session_key);
         state.rule_set = RuleSet::Module(self.module);
-        // On a module no interval begins before the key's first use, whatever the time.
+        // On a module, no interval begins before the key's first use, whatever the time.
         state.apply_at_addition(&updates, MAX_SECONDS)?;
         Ok(state)
     }
@@ -177,7 +177,7 @@ fn differs<T: PartialEq + std::fmt::Display>(
     })
 }
 
-/// The nonce key of a key's operation that carries a deferred action.
+/// Returns the nonce key of a key's operation that carries a deferred action.
 pub(crate) fn nonce_key(session_key: Address, entity_id: u32) -> U192 {
     ValidationNonceKey::of_session_key(session_key, entity_id)
         .with_deferred_action()

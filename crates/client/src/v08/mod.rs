@@ -1,4 +1,5 @@
-//! ERC-6900 v0.8 accounts: Modular Account v2, its semi-modular forms and its EIP-7702 form. Pure functions, no chain needed.
+//! ERC-6900 v0.8 accounts: Modular Account v2, its semi-modular variants and its EIP-7702 variant. Pure
+//! functions, no chain needed.
 //!
 //! | what | where |
 //! | --- | --- |
@@ -26,6 +27,6 @@ pub use packing::{
     ValidationFlags,
 };
 
-/// The entity id that this crate installs the session key module's validation under: far from those that the accounts' own
-/// client counts up from 1, and below `0xffffffff`, which stands for direct calls.
+/// The entity id under which this crate installs the session key module's validation: far from those that the
+/// accounts' own client counts up from 1, and below `0xffffffff`, which means direct calls.
 pub const SESSION_KEY_ENTITY_ID: u32 = 0x8000_0000;

@@ -16,17 +16,17 @@ pub const FALLBACK_VALIDATION: ModuleEntity = ModuleEntity::new(Address::ZERO, 0
 pub struct ModuleEntity {
     /// The module.
     pub module: Address,
-    /// Which of its entities. As a validation's, it is unique on a Modular Account v2, whatever the module.
+    /// The entity id. For a validation, it is unique on a Modular Account v2, whatever the module.
     pub entity_id: u32,
 }
 
 impl ModuleEntity {
-    /// A module's entity.
+    /// Creates a module's entity.
     pub const fn new(module: Address, entity_id: u32) -> Self {
         Self { module, entity_id }
     }
 
-    /// The module's direct calls.
+    /// Returns the entity of the module's direct calls.
     pub const fn direct_call(module: Address) -> Self {
         Self::new(module, DIRECT_CALL_ENTITY_ID)
     }
@@ -54,7 +54,7 @@ impl fmt::Display for ModuleEntity {
     }
 }
 
-/// What a validation may be used for. Unknown bits are kept, as accounts keep them.
+/// The permitted uses of a validation. Unknown bits are kept, as accounts keep them.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ValidationFlags(pub u8);
@@ -62,11 +62,11 @@ pub struct ValidationFlags(pub u8);
 impl ValidationFlags {
     /// Runtime calls only, which need no flag.
     pub const NONE: Self = Self(0);
-    /// It validates user operations.
+    /// Validates user operations.
     pub const USER_OPERATIONS: Self = Self(1);
-    /// It validates signatures (ERC-1271), and with them deferred actions.
+    /// Validates signatures (ERC-1271), and with them deferred actions.
     pub const SIGNATURES: Self = Self(2);
-    /// It may validate every function that allows global validations.
+    /// May validate every function that allows global validations.
     pub const GLOBAL: Self = Self(4);
 
     /// Whether all flags of the other are set.
@@ -81,7 +81,7 @@ impl ValidationFlags {
         self.0 & !(Self::USER_OPERATIONS.0 | Self::SIGNATURES.0 | Self::GLOBAL.0) != 0
     }
 
-    /// The flags of both.
+    /// Returns the union of both flags.
     #[must_use]
     pub const fn union(self, other: Self) -> Self {
         Self(self.0 | other.0)
@@ -107,7 +107,7 @@ impl fmt::Debug for ValidationFlags {
 pub struct ValidationConfig {
     /// The validation.
     pub validation: ModuleEntity,
-    /// What it may be used for.
+    /// Its permitted uses.
     pub flags: ValidationFlags,
 }
 
@@ -136,9 +136,9 @@ pub enum HookKind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct HookConfig {
-    /// The hook. Its entity id is independent of that of the validation that it belongs to.
+    /// The hook. Its entity id is independent of its validation's.
     pub hook: ModuleEntity,
-    /// Its byte of flags. Bits that mean nothing still tell hooks apart: [`kind`](Self::kind) says what it does.
+    /// Its flags. Meaningless bits still distinguish hooks: [`kind`](Self::kind) returns when it runs.
     pub flags: u8,
 }
 
@@ -147,7 +147,7 @@ impl HookConfig {
     const POST: u8 = 2;
     const PRE: u8 = 4;
 
-    /// A hook of this kind, with no other flags.
+    /// Creates a hook of this kind, with no other flags.
     pub const fn new(hook: ModuleEntity, kind: HookKind) -> Self {
         let flags = match kind {
             HookKind::Validation => Self::VALIDATION,
@@ -158,7 +158,7 @@ impl HookConfig {
         Self { hook, flags }
     }
 
-    /// When it runs.
+    /// Returns when it runs.
     #[must_use]
     pub const fn kind(&self) -> HookKind {
         if self.flags & Self::VALIDATION == 0 {
@@ -212,7 +212,7 @@ mod tests {
 
     const MODULE: Address = Address::repeat_byte(0xab);
 
-    /// As a deployed account returned them.
+    /// As returned by a deployed account.
     #[test]
     fn hooks_are_packed_as_accounts_store_them() {
         let execution = |is_pre, is_post| HookKind::Execution { is_pre, is_post };
@@ -228,7 +228,7 @@ mod tests {
             assert_eq!(HookConfig::from(packed), config);
             assert_eq!(config.kind(), kind);
         }
-        // The accounts' own client installs validation hooks with a bit that means nothing there.
+        // The accounts' own client installs validation hooks with a meaningless bit.
         let other_bits = HookConfig {
             hook: ModuleEntity::new(MODULE, 1),
             flags: 5,

@@ -1,18 +1,18 @@
-//! Signatures as Modular Account v2 takes them. What a module gets is always the end.
+//! Signature formats of Modular Account v2. A module always receives the last part.
 //!
 //! ```text
 //! operation      [ deferred action ]  segments of validation hooks  0xFF  the validation's part
 //! message        options  entity id   segments of validation hooks  0xFF  the validation's part
 //! ```
 //!
-//! The part of an owner, whether the fallback signer's or `SingleSignerValidationModule`'s, is a byte that says its kind, then the
-//! signature. That of a session key is the signature alone. No segments are written here: validations with hooks that want
-//! data are other modules' business.
+//! An owner's part, for the fallback signer or `SingleSignerValidationModule`, is a type byte followed by the
+//! signature. A session key's is the signature alone. No hook segments are written here: validations with
+//! hooks that need data belong to other modules.
 
 use super::ModuleEntity;
 use alloy::primitives::{Address, B256, Bytes, U256, b256, keccak256};
 
-/// What stands before the validation's part.
+/// The marker before the validation's part.
 const FINAL_SEGMENT: u8 = 0xff;
 
 /// An owner's signature by ECDSA: 65 bytes over the EIP-191 message of the hash.
@@ -20,9 +20,10 @@ const ECDSA: u8 = 0;
 /// An owner's signature by ERC-1271, of an owner that is a contract.
 const CONTRACT: u8 = 1;
 
-/// Options of a signature or an authorization: the validation is used as a global one.
+/// Option of a signature or an authorization: the validation is used as a global one.
 const GLOBAL: u8 = 1;
-/// Options: the validation is a module's direct calls, whose address stands in place of an entity id.
+/// Option: the validation is a module's direct-call validation, with the module's address instead of an
+/// entity id.
 const DIRECT_CALL: u8 = 4;
 
 /// `ReplaySafeHash(bytes32 hash)`.
@@ -34,37 +35,38 @@ const ACCOUNT_DOMAIN_TYPE_HASH: B256 =
 const MODULE_DOMAIN_TYPE_HASH: B256 =
     b256!("71062c282d40422f744945d587dbf4ecfd4f9cfad1d35d62c944373009d96162");
 
-/// The signature of a session key's operation: what the account hands to the session key module is these 65 bytes.
+/// Encodes a session key's signature of an operation: the account passes these 65 bytes to the session key
+/// module.
 #[must_use]
 pub fn session_key(signature: &[u8]) -> Bytes {
     [&[FINAL_SEGMENT], signature].concat().into()
 }
 
-/// The signature of an owner's operation, by an owner's key.
+/// Encodes an owner key's signature of an operation.
 #[must_use]
 pub fn owner(signature: &[u8]) -> Bytes {
     [&[FINAL_SEGMENT, ECDSA], signature].concat().into()
 }
 
-/// The signature of an owner's operation, by an owner that is a contract: what its `isValidSignature` takes.
+/// Encodes a contract owner's signature of an operation, which its `isValidSignature` accepts.
 #[must_use]
 pub fn contract_owner(signature: &[u8]) -> Bytes {
     [&[FINAL_SEGMENT, CONTRACT], signature].concat().into()
 }
 
-/// An owner's part alone, as it authorizes a deferred action.
+/// Encodes an owner's part alone, as it authorizes a deferred action.
 #[must_use]
 pub(super) fn owner_part(signature: &[u8]) -> Vec<u8> {
     [&[ECDSA], signature].concat()
 }
 
-/// The part of an owner that is a contract.
+/// Encodes a contract owner's part.
 #[must_use]
 pub(super) fn contract_owner_part(signature: &[u8]) -> Vec<u8> {
     [&[CONTRACT], signature].concat()
 }
 
-/// Which validation a message's signature or a runtime call's authorization is for.
+/// Encodes the validation of a message's signature or a runtime call's authorization.
 fn selector(validation: ModuleEntity, is_global: bool) -> Vec<u8> {
     let options = if is_global { GLOBAL } else { 0 };
     if validation.entity_id == super::DIRECT_CALL_ENTITY_ID {
@@ -74,7 +76,8 @@ fn selector(validation: ModuleEntity, is_global: bool) -> Vec<u8> {
     }
 }
 
-/// The authorization of a runtime call (`executeWithRuntimeValidation`) by a validation, which gets this part.
+/// Encodes the authorization of a runtime call (`executeWithRuntimeValidation`) by a validation, which
+/// receives this part.
 #[must_use]
 pub fn authorization(validation: ModuleEntity, is_global: bool, part: &[u8]) -> Bytes {
     [&selector(validation, is_global), &[FINAL_SEGMENT][..], part]
@@ -82,22 +85,24 @@ pub fn authorization(validation: ModuleEntity, is_global: bool, part: &[u8]) -> 
         .into()
 }
 
-/// The signature of a message (ERC-1271) by an owner's key, over [`message_hash`].
+/// Encodes an owner key's signature of a message (ERC-1271), over [`message_hash`].
 #[must_use]
 pub fn message(validation: ModuleEntity, signature: &[u8]) -> Bytes {
     authorization(validation, false, &owner_part(signature))
 }
 
-/// The signature of a message (ERC-1271) by an owner that is a contract: what its `isValidSignature` takes for [`message_hash`].
+/// Encodes a contract owner's signature of a message (ERC-1271), which its `isValidSignature` accepts for
+/// [`message_hash`].
 #[must_use]
 pub fn contract_owners_message(validation: ModuleEntity, signature: &[u8]) -> Bytes {
     authorization(validation, false, &[&[CONTRACT], signature].concat())
 }
 
-/// What an owner signs for a message: a hash that is good for this account alone.
+/// Returns the hash that an owner signs for a message, valid for this account only.
 ///
-/// The validation's module makes it: the domain of the fallback signer of a semi-modular account (whose validation has no module)
-/// is the account; that of `SingleSignerValidationModule` is the module, with the account as salt.
+/// The domain depends on the validation: for a semi-modular account's fallback signer (whose validation has
+/// no module), it is the account; for `SingleSignerValidationModule`, it is the module, with the account as
+/// salt.
 #[must_use]
 pub fn message_hash(validation: ModuleEntity, account: Address, chain_id: u64, hash: B256) -> B256 {
     let domain = if validation.module.is_zero() {
@@ -113,7 +118,7 @@ pub fn message_hash(validation: ModuleEntity, account: Address, chain_id: u64, h
     typed_data_hash(domain, hash_words(&[REPLAY_SAFE_TYPE_HASH, hash]))
 }
 
-/// The domain separator of typed data whose contract is the account.
+/// Returns the domain separator of typed data whose contract is the account.
 pub(super) fn account_domain(account: Address, chain_id: u64) -> B256 {
     hash_words(&[
         ACCOUNT_DOMAIN_TYPE_HASH,
@@ -126,7 +131,7 @@ pub(super) fn hash_words(words: &[B256]) -> B256 {
     keccak256(words.concat())
 }
 
-/// EIP-712.
+/// Returns the EIP-712 hash.
 pub(super) fn typed_data_hash(domain: B256, data: B256) -> B256 {
     keccak256([&[0x19, 0x01], domain.as_slice(), data.as_slice()].concat())
 }

@@ -611,7 +611,7 @@ async fn the_chain_is_pinned_and_compared() {
     {
         ConnectError::Read(error) => {
             assert!(is_wrong(&error), "{error:?}");
-            assert_eq!(error.to_string(), "the node is of chain 31337, not of chain 1");
+            assert_eq!(error.to_string(), "the node is on chain 31337, not on chain 1");
         }
         error => panic!("{error:?}"),
     }

@@ -1285,7 +1285,7 @@ async fn a_faster_deployer_is_not_a_failure() {
 
 /// Two who deploy at the same time, in turns that the chain decides: each creates what the other has not.
 #[tokio::test]
-async fn two_deployers_at_once_both_end_well() {
+async fn two_concurrent_deployers_both_succeed() {
     // Each with an account of its own; both with the same.
     for accounts in [[0, 1], [0, 0]] {
         let testkit = chain();

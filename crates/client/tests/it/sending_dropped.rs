@@ -6,7 +6,7 @@ use crate::{
     wire::{Fault, Wire},
 };
 use session_key_client::{
-    Call, OperationError,
+    Call, OperationError, SessionKeyClient,
     alloy::primitives::U256,
     operation::{Happened, Included, Operation},
 };
@@ -84,6 +84,14 @@ impl Told {
     }
 }
 
+/// An account with a key. These tests send thousands of operations whose validations are all alike, so the bundler does not
+/// trace them.
+async fn spender() -> (Fixture, SessionKeyClient) {
+    let (fixture, key) = Fixture::with_spender().await;
+    fixture.bundler.change(|options| options.rules = None);
+    (fixture, key)
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_name_is_paid_once_wherever_its_future_is_dropped() {
     for way in Way::BOTH {
@@ -91,7 +99,7 @@ async fn a_name_is_paid_once_wherever_its_future_is_dropped() {
             let step = if arrives { 1 } else { 3 };
             let mut position = 0;
             loop {
-                let (fixture, _) = Fixture::with_spender().await;
+                let (fixture, _) = spender().await;
                 let process = Process::new(&fixture, way);
                 let is_dropped = drop_at(&process, pay(&process).id("rent"), position, arrives).await;
                 let included = pay(&process).id("rent").await.unwrap();
@@ -121,7 +129,7 @@ async fn nobody_is_told_twice_or_pays_in_vain_wherever_a_future_is_dropped() {
         for arrives in [false, true] {
             // What a request does that does not arrive, it does at every third one.
             for position in (0..).step_by(if arrives { 1 } else { 3 }) {
-                let (fixture, _) = Fixture::with_spender().await;
+                let (fixture, _) = spender().await;
                 let process = Process::new(&fixture, way);
                 let is_dropped = drop_at(&process, pay(&process), position, arrives).await;
                 if !is_dropped {
@@ -152,7 +160,7 @@ async fn nobody_is_told_twice_or_pays_in_vain_wherever_a_future_is_dropped() {
 async fn what_was_told_is_true_wherever_the_time_ends() {
     for way in Way::BOTH {
         for limit in (0..1_500).step_by(50) {
-            let (fixture, _) = Fixture::with_spender().await;
+            let (fixture, _) = spender().await;
             let process = Process::new(&fixture, way);
             let slow = |wire: &Wire| wire.rule(|_| Some(Fault::Late(Duration::from_millis(70))));
             slow(&process.node);
@@ -205,7 +213,7 @@ async fn what_was_told_is_true_wherever_the_time_ends() {
 #[tokio::test(start_paused = true)]
 async fn what_was_handed_over_and_not_awaited_is_not_lost() {
     for way in Way::BOTH {
-        let (fixture, _) = Fixture::with_spender().await;
+        let (fixture, _) = spender().await;
         let process = Process::new(&fixture, way);
         let pending = pay(&process).send().await.unwrap();
         let (hash, id) = (pending.user_op_hash().unwrap(), pending.intent().unwrap().id);
@@ -233,7 +241,7 @@ async fn what_was_handed_over_and_not_awaited_is_not_lost() {
 async fn tasks_that_are_dropped_leave_the_lane_to_the_others() {
     for way in Way::BOTH {
         for seed in 0..4_u64 {
-            let (fixture, _) = Fixture::with_spender().await;
+            let (fixture, _) = spender().await;
             let process = Process::new(&fixture, way);
             fixture.mine_every(seconds(1));
             let slow = |wire: &Wire| wire.rule(|_| Some(Fault::Late(Duration::from_millis(30))));
@@ -297,7 +305,7 @@ async fn tasks_that_are_dropped_leave_the_lane_to_the_others() {
 // The process goes on; only what it was asked for is given up.
 #[tokio::test(start_paused = true)]
 async fn a_dropped_wait_for_a_turn_is_no_intent() {
-    let (fixture, _) = Fixture::with_spender().await;
+    let (fixture, _) = spender().await;
     let journal = journal();
     let process = Process::on(&fixture, Way::EntryPoint, &journal);
     fixture.pool();

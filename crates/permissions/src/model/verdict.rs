@@ -223,7 +223,7 @@ pub enum Rule {
     TargetIsAccount,
     /// A key may call the EntryPoint only if an allowlist names it.
     TargetIsEntryPoint,
-    /// A key may not call an ERC-6900 module, which takes orders from the account's calls
+    /// A key may not call an ERC-6900 module: the account's calls could control it
     /// ([`RuleSet::Module`](super::RuleSet::Module)).
     TargetIsModule {
         /// The module.

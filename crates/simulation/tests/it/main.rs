@@ -1,10 +1,10 @@
-//! Histories in which something did not hold once, and what every history is.
+//! Regressions, and properties of all histories.
 
 use session_key_simulation::{Plan, keep_panics, run};
 use std::{fs, path::Path};
 
 #[test]
-fn what_went_wrong_once_does_not_go_wrong_again() {
+fn histories_that_failed_once_pass() {
     keep_panics();
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("regressions");
     let mut found = Vec::new();
@@ -22,7 +22,7 @@ fn what_went_wrong_once_does_not_go_wrong_again() {
 }
 
 #[test]
-fn a_history_is_the_same_every_time() {
+fn a_history_is_reproducible() {
     for seed in 0..6 {
         let plan = Plan::new(seed, false);
         let (first, second) = (run(&plan, false), run(&plan, true));
@@ -33,7 +33,7 @@ fn a_history_is_the_same_every_time() {
 }
 
 #[test]
-fn a_plan_is_read_back_as_it_was_written() {
+fn a_plan_survives_json() {
     for seed in 0..50 {
         let plan = Plan::new(seed, seed % 2 == 1);
         let text = serde_json::to_string(&plan).unwrap();
@@ -42,7 +42,7 @@ fn a_plan_is_read_back_as_it_was_written() {
 }
 
 #[test]
-fn a_history_has_three_intents_two_processes_and_two_faults() {
+fn a_history_has_at_least_three_wishes_two_processes_and_two_faults() {
     for seed in 0..300 {
         let plan = Plan::new(seed, false);
         assert!(plan.wishes.len() >= 3 && plan.processes.len() >= 2, "seed {seed}");

@@ -1,4 +1,4 @@
-//! Makes bundles and sends them.
+//! Builds and sends bundles.
 
 use super::{
     Bundle, BundlerOptions, State,
@@ -6,8 +6,10 @@ use super::{
     operation::{
         EntryPointVersion, GAS_OF_AUTHORIZATION, VersionedOperation, handle_ops, next_sequence, sequence,
     },
+    reputation::{Entity, ReputationStatus},
     simulation::failed_operation,
     validation::validate,
+    words::Refusal,
 };
 use crate::{CallOptions, Chain, ChainError, call::request, transaction::Candidate, vantage::Vantage};
 use alloy::{
@@ -17,13 +19,14 @@ use alloy::{
     rpc::types::state::StateOverride,
     signers::SignerSync,
 };
-use std::cmp::Reverse;
+use erc7562::Report;
+use std::{cmp::Reverse, collections::BTreeSet};
 
-/// Gas units for the transaction itself, and for what the EntryPoint does around each operation.
+/// Gas units for the transaction itself, and for the EntryPoint's work around each operation.
 const GAS_OF_BUNDLE: u64 = 100_000;
 const GAS_OF_OPERATION: u64 = 60_000;
 
-/// Gas units that EntryPoint v0.7 wants to be left beside an operation's limits when it calls the account.
+/// Gas units that EntryPoint v0.7 requires in addition to an operation's limits when it calls the account.
 const GAS_OF_INNER_CALL: u64 = 10_000;
 
 /// Sends a bundle for the EntryPoint of the best operation that can be bundled.
@@ -43,7 +46,7 @@ pub(super) fn send_best(state: &mut State, chain: &mut Chain) -> Result<Option<B
     Ok(None)
 }
 
-/// Sends a bundle of what can be bundled for an EntryPoint; drops what fails.
+/// Sends a bundle of all operations that can be bundled for an EntryPoint, and drops those that fail.
 pub(super) fn send(
     state: &mut State,
     chain: &mut Chain,
@@ -51,15 +54,21 @@ pub(super) fn send(
 ) -> Result<Option<Bundle>, ChainError> {
     let options = state.options.clone();
     let seen = chain.vantage_behind(options.lag, true);
-    let (mut chosen, failed) = choose(state, &seen, version);
-    for hash in failed {
-        state.mempool.remove(hash);
+    let Draft {
+        mut chosen, failed, ..
+    } = choose(state, &seen, version);
+    for (hash, refusal) in failed {
+        if let Some(entry) = state.mempool.remove(hash) {
+            state.failed_alone(&seen, &entry.operation, &entry.counted, &refusal);
+        }
     }
     while !chosen.is_empty() {
         match preflight(&seen, &options, version, &chosen) {
             Ok(()) => break,
-            Err(Preflight::Operation(index)) => {
-                state.mempool.remove(chosen.remove(index).0);
+            Err(Preflight::Operation(index, refusal)) => {
+                let (hash, operation) = chosen.remove(index);
+                state.mempool.remove(hash);
+                state.failed_in_bundle(&seen, &operation, &refusal);
             }
             Err(Preflight::Bundle(error)) => return Err(error),
         }
@@ -80,7 +89,7 @@ pub(super) fn send(
     }))
 }
 
-/// The operations that no transaction carries, best first, of the EntryPoints that are served.
+/// Returns the unbundled operations of the served EntryPoints, best first.
 fn waiting(state: &State) -> Vec<&Entry> {
     let served = &state.options.entry_points;
     let mut waiting: Vec<&Entry> = state
@@ -93,53 +102,134 @@ fn waiting(state: &State) -> Vec<&Entry> {
     waiting
 }
 
-/// Chooses the operations of the next bundle, in its order; also returns the hashes of those that fail.
-fn choose(
-    state: &State,
-    seen: &Vantage<'_>,
-    version: EntryPointVersion,
-) -> (Vec<(B256, VersionedOperation)>, Vec<B256>) {
+/// A bundle in the making.
+#[derive(Default)]
+struct Draft {
+    /// In its order.
+    chosen: Vec<(B256, VersionedOperation)>,
+    /// Those that failed, by their hashes, and why.
+    failed: Vec<(B256, Refusal)>,
+    gas: u64,
+    of_sender: HashMap<Address, usize>,
+    of_throttled: HashMap<Entity, usize>,
+    /// The contracts whose storage the validations use, each beside its own account's.
+    used: BTreeSet<Address>,
+}
+
+impl Draft {
+    /// Whether there is room for an operation, as far as can be said without a validation.
+    fn has_room_for(&self, options: &BundlerOptions, operation: &VersionedOperation, most_gas: u64) -> bool {
+        let in_bundle = self
+            .of_sender
+            .get(&operation.sender())
+            .copied()
+            .unwrap_or_default();
+        self.chosen.len() < options.max_bundle
+            && in_bundle < options.max_per_sender_in_bundle
+            && self.gas.saturating_add(gas_limit(operation)) <= most_gas
+    }
+
+    fn has_room_for_throttled(&self, options: &BundlerOptions, throttled: &[Entity]) -> bool {
+        let Some(rules) = &options.reputation else {
+            return true;
+        };
+        throttled.iter().all(|entity| {
+            let count = self.of_throttled.get(entity).copied().unwrap_or_default();
+            count < rules.throttled_in_bundle
+        })
+    }
+
+    /// Adds an operation whose validation uses the storage of these contracts, unless it is entangled with another one: what one
+    /// validation reads in another one's account may change with that one's operation. Source: STO-041.
+    fn add(&mut self, entry: &Entry, throttled: Vec<Entity>, contracts: BTreeSet<Address>) {
+        let sender = entry.operation.sender();
+        let is_read = self.used.contains(&sender);
+        let reads = contracts
+            .iter()
+            .any(|contract| self.of_sender.contains_key(contract));
+        if is_read || reads {
+            return;
+        }
+        *self.of_sender.entry(sender).or_default() += 1;
+        for entity in throttled {
+            *self.of_throttled.entry(entity).or_default() += 1;
+        }
+        self.used.extend(contracts);
+        self.gas = self.gas.saturating_add(gas_limit(&entry.operation));
+        self.chosen.push((entry.hash, entry.operation.clone()));
+    }
+}
+
+/// Chooses the operations of the next bundle.
+fn choose(state: &State, seen: &Vantage<'_>, version: EntryPointVersion) -> Draft {
     let options = &state.options;
     let mut waiting = waiting(state);
     waiting.retain(|entry| entry.operation.version() == version);
     let base_fee = U256::from(seen.next_base_fee());
-    let mut gas_left = seen.head_block().header.gas_limit.saturating_sub(GAS_OF_BUNDLE);
-    let mut of_sender: HashMap<Address, usize> = HashMap::default();
-    let (mut chosen, mut failed) = (Vec::new(), Vec::new());
+    let most_gas = seen.head_block().header.gas_limit.saturating_sub(GAS_OF_BUNDLE);
+    let mut draft = Draft::default();
     for entry in waiting {
         let operation = &entry.operation;
-        let in_bundle = of_sender.entry(operation.sender()).or_default();
-        let gas = gas_limit(operation);
-        let is_next = sequence(operation.nonce()) == next_sequence(seen, operation);
-        if chosen.len() >= options.max_bundle
-            || *in_bundle >= options.max_per_sender_in_bundle
-            || gas > gas_left
-            || !is_next
+        let throttled = throttled(state, entry);
+        if sequence(operation.nonce()) != next_sequence(seen, operation)
             || operation.numbers().max_fee < base_fee
+            || !draft.has_room_for(options, operation, most_gas)
+            || !draft.has_room_for_throttled(options, &throttled)
         {
             continue;
         }
-        match validate(seen, operation, StateOverride::default(), 0) {
-            Ok(()) => {
-                *in_bundle += 1;
-                gas_left -= gas;
-                chosen.push((entry.hash, operation.clone()));
+        match validate_again(seen, options, entry) {
+            Ok(report) => {
+                let storage = report.iter().flat_map(|report| &report.storage);
+                let contracts = storage
+                    .map(|(key, ..)| key.contract)
+                    .filter(|contract| *contract != operation.sender())
+                    .collect();
+                draft.add(entry, throttled, contracts);
             }
-            Err(_) => failed.push(entry.hash),
+            Err(refusal) => draft.failed.push((entry.hash, refusal)),
         }
     }
-    (chosen, failed)
+    draft
+}
+
+/// The entities of an operation that are throttled.
+fn throttled(state: &State, entry: &Entry) -> Vec<Entity> {
+    let Some(rules) = &state.options.reputation else {
+        return Vec::new();
+    };
+    let is_throttled =
+        |entity: &&Entity| state.reputations.get(**entity).status(rules) == ReputationStatus::Throttled;
+    entry.counted.iter().filter(is_throttled).copied().collect()
+}
+
+/// Validates an operation once more. The code that it rests on has to be the same as before. Source: COD-010.
+fn validate_again(
+    seen: &Vantage<'_>,
+    options: &BundlerOptions,
+    entry: &Entry,
+) -> Result<Option<Report>, Refusal> {
+    let report = validate(seen, options, &entry.operation, StateOverride::default(), 0)?;
+    if let (Some(earlier), Some(now)) = (&entry.report, &report)
+        && let Some(changed) = now
+            .changed_code(earlier, &entry.operation.parties())
+            .into_iter()
+            .next()
+    {
+        return Err(Refusal::Rule(changed));
+    }
+    Ok(report)
 }
 
 /// Why a bundle would revert.
 enum Preflight {
-    /// The operation with this index fails; there is such a one.
-    Operation(usize),
+    /// The operation with this index fails, for this reason; there is such a one.
+    Operation(usize, Refusal),
     /// It fails as a whole.
     Bundle(ChainError),
 }
 
-/// Whether the bundle would pass now.
+/// Checks whether the bundle would succeed now.
 fn preflight(
     seen: &Vantage<'_>,
     options: &BundlerOptions,
@@ -162,14 +252,16 @@ fn preflight(
     match seen.call(&request, &CallOptions::pending()) {
         Ok(_) => Ok(()),
         Err(ChainError::Reverted { output }) => match failed_operation(version, &output) {
-            Some((index, _)) if index < U256::from(count) => Err(Preflight::Operation(index.saturating_to())),
+            Some((index, refusal)) if index < U256::from(count) => {
+                Err(Preflight::Operation(index.saturating_to(), refusal))
+            }
             _ => Err(Preflight::Bundle(ChainError::Reverted { output })),
         },
         Err(error) => Err(Preflight::Bundle(error)),
     }
 }
 
-/// The delegations that a bundle carries.
+/// Returns the delegations that a bundle carries.
 fn authorizations(operations: &[VersionedOperation]) -> Vec<SignedAuthorization> {
     operations
         .iter()
@@ -177,12 +269,12 @@ fn authorizations(operations: &[VersionedOperation]) -> Vec<SignedAuthorization>
         .collect()
 }
 
-/// Gas units that an operation can use in a bundle.
+/// Returns the maximum gas that an operation can use in a bundle.
 fn gas_limit(operation: &VersionedOperation) -> u64 {
     let numbers = operation.numbers();
     let limits = match operation.version() {
-        // The EntryPoint wants the gas for validation once more before the call; with a paymaster, it also counts for the
-        // paymaster's validation.
+        // The EntryPoint requires the validation gas again before the call; with a paymaster, that also
+        // counts for the paymaster's validation.
         EntryPointVersion::V06 => {
             let validation = if operation.paymaster().is_none() { 2 } else { 3 };
             numbers
@@ -190,8 +282,8 @@ fn gas_limit(operation: &VersionedOperation) -> u64 {
                 .saturating_mul(U256::from(validation))
                 .saturating_add(numbers.call_gas)
         }
-        // Each limit has to be there behind two calls, of which each leaves a 64th of the gas behind: the EntryPoint's to itself
-        // and its own of the account.
+        // Each limit must be available behind two calls, each of which keeps a 64th of the gas: the
+        // EntryPoint's call to itself, and its call to the account.
         EntryPointVersion::V07 => {
             let limits = [
                 numbers.verification_gas,
@@ -221,7 +313,7 @@ fn bundle_gas(operations: &[VersionedOperation]) -> u64 {
         .fold(GAS_OF_BUNDLE, u64::saturating_add)
 }
 
-/// The transaction that carries a bundle.
+/// Builds the transaction that carries a bundle.
 fn transaction(
     chain: &Chain,
     options: &BundlerOptions,

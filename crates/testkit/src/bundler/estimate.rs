@@ -1,4 +1,4 @@
-//! How much gas an operation needs.
+//! Estimates the gas of an operation.
 
 use super::{
     State,
@@ -26,14 +26,14 @@ use functions::postOpCall;
 /// Gas units that a transaction costs before its call.
 const GAS_OF_TRANSACTION: u64 = 21_000;
 
-/// Gas units for paying the EntryPoint in validation, which an account need not do where nothing is to be paid.
+/// Gas units for the account's payment to the EntryPoint, which may be skipped if nothing is due.
 const GAS_OF_PREFUND: u64 = 30_000;
 
-/// Gas units for taking the cost from a paymaster's deposit, which changes nothing where nothing is to be paid. Beside the writing
-/// itself, which is there anyway.
+/// Gas units for charging a paymaster's deposit, which leaves the slot unchanged if nothing is due. The write
+/// itself is measured.
 const GAS_OF_DEPOSIT: u64 = 5_000;
 
-/// How exactly gas limits are found, in gas units.
+/// Precision of the gas limits, in gas units.
 const PRECISION: u64 = 128;
 
 /// Gas units.
@@ -42,7 +42,7 @@ pub(super) struct Estimate {
     pub(super) call_gas_limit: U256,
     pub(super) verification_gas_limit: U256,
     pub(super) pre_verification_gas: U256,
-    /// Where there is a paymaster, with EntryPoint v0.7.
+    /// Set with a paymaster and EntryPoint v0.7.
     pub(super) paymaster: Option<PaymasterEstimate>,
 }
 
@@ -53,7 +53,7 @@ pub(super) struct PaymasterEstimate {
     pub(super) post_op_gas_limit: U256,
 }
 
-/// Estimates an operation whose signature may be any of the right form, on a state with some changes.
+/// Estimates an operation with any well-formed signature, under state overrides.
 pub(super) fn estimate(
     state: &State,
     chain: &Chain,
@@ -144,7 +144,7 @@ pub(super) fn estimate(
     })
 }
 
-/// The least gas that passes, where `most` does; a little more, as far as [`PRECISION`] goes.
+/// Finds the least gas that passes, up to [`PRECISION`] above it. `most` must pass.
 fn least(most: u64, passes: impl Fn(u64) -> bool) -> u64 {
     let (mut too_little, mut enough) = (0, most);
     while enough - too_little > PRECISION {
@@ -158,14 +158,14 @@ fn least(most: u64, passes: impl Fn(u64) -> bool) -> u64 {
     enough
 }
 
-/// Gas units of the operation's call by EntryPoint v0.7, after its validation: what that leaves behind counts.
+/// Measures the operation's call by EntryPoint v0.7, after its validation, whose state changes apply.
 fn call_gas_in_simulation(
     seen: &Vantage<'_>,
     operation: &VersionedOperation,
     numbers: Numbers,
     changes: StateOverride,
 ) -> Result<u64, Refusal> {
-    // Nothing, if the call succeeds; else what it reverted with.
+    // `None` if the call succeeds, else its revert.
     let outcome = |gas: u64| {
         let probe = operation.with_numbers(Numbers {
             call_gas: U256::from(gas),
@@ -191,7 +191,7 @@ fn call_gas_in_simulation(
     }
 }
 
-/// Gas units of the paymaster's `postOp`, for an operation that succeeds and costs nothing.
+/// Measures the paymaster's `postOp`, for an operation that succeeds at no cost.
 fn post_op_gas(
     seen: &Vantage<'_>,
     operation: &VersionedOperation,
@@ -216,7 +216,7 @@ fn post_op_gas(
     called(seen.estimate_gas(&request, &options))
 }
 
-/// Gas units of a call, without those of a transaction.
+/// Subtracts a transaction's intrinsic gas from a call's.
 fn called(gas: Result<u64, ChainError>) -> Result<u64, Refusal> {
     match gas {
         Ok(gas) => Ok(gas.saturating_sub(GAS_OF_TRANSACTION)),
@@ -225,7 +225,7 @@ fn called(gas: Result<u64, ChainError>) -> Result<u64, Refusal> {
     }
 }
 
-/// Gas units of the operation's call by EntryPoint v0.6.
+/// Measures the operation's call by EntryPoint v0.6.
 fn call_gas(
     chain: &Chain,
     seen: &Vantage<'_>,
@@ -244,7 +244,7 @@ fn call_gas(
     let init_code = operation.init_code();
     called(match (init_code.get(..20), init_code.get(20..)) {
         (Some(factory), Some(data)) => {
-            // The account has to be there first.
+            // The account must exist first.
             let mut later = chain.clone();
             let create = request(Address::ZERO, Address::from_slice(factory), data.to_vec());
             later.send(create)?;
@@ -254,7 +254,7 @@ fn call_gas(
     })
 }
 
-/// Adds changes to others, those of single slots only.
+/// Merges overrides of single slots into others.
 fn merge(changes: &mut StateOverride, more: StateOverride) {
     for (address, account) in more {
         let known = changes.entry(address).or_default();

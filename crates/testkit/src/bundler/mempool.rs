@@ -1,8 +1,9 @@
-//! The operations that a bundler keeps: those that wait, and those in blocks that may be undone.
+//! A bundler's operations: pending ones, and those in blocks that may be undone.
 
 use super::{
     BundlerOptions, PooledOperation,
     operation::{Place, VersionedOperation, next_sequence, sequence},
+    reputation::Entity,
     words::Refusal,
 };
 use crate::{Chain, Fate};
@@ -10,13 +11,14 @@ use alloy::{
     primitives::{Address, B256, U256, map::B256Map},
     sol_types::SolEvent,
 };
+use erc7562::Report;
 use session_key_bindings::IEntryPoint::UserOperationEvent;
 use std::collections::BTreeMap;
 
-/// By how much each of the two fees must rise for an operation to take another one's place, in percent.
+/// The minimum increase of both fees for a replacement, in percent.
 const PRICE_BUMP: u64 = 10;
 
-/// An operation that waits, or that did.
+/// A pending operation, or a former one.
 #[derive(Clone, Debug)]
 pub(super) struct Entry {
     pub(super) hash: B256,
@@ -24,8 +26,33 @@ pub(super) struct Entry {
     /// The transaction that it was sent in.
     pub(super) transaction: Option<B256>,
     pub(super) held: bool,
-    /// Which came first, where two pay the same.
+    /// Breaks ties between equal payments: the earlier one wins.
     pub(super) arrival: u64,
+    /// The block at which it came, by number.
+    pub(super) block: u64,
+    /// The entities that it was counted for.
+    pub(super) counted: Vec<Entity>,
+    /// What was found out about its validation, where that is traced.
+    pub(super) report: Option<Box<Report>>,
+}
+
+/// What the chain did with an operation.
+#[derive(Clone, Debug)]
+pub(super) enum Observed {
+    /// It came into a block; these entities had been counted for it.
+    Included(Vec<Entity>),
+    /// Its block is undone.
+    Undone(Vec<Entity>),
+}
+
+/// An operation that is taken in.
+#[derive(Clone, Debug)]
+pub(super) struct Arrival {
+    pub(super) hash: B256,
+    pub(super) operation: VersionedOperation,
+    pub(super) block: u64,
+    pub(super) counted: Vec<Entity>,
+    pub(super) report: Option<Box<Report>>,
 }
 
 /// An operation in a block that may be undone.
@@ -35,7 +62,7 @@ struct Included {
     block: B256,
 }
 
-/// The operations that wait: at most one for a nonce of a sender with an EntryPoint.
+/// The pending operations: at most one per EntryPoint, sender and nonce.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Mempool {
     entries: BTreeMap<Place, Entry>,
@@ -57,12 +84,6 @@ impl Mempool {
         self.entries.values()
     }
 
-    pub(super) fn of_sender(&self, operation: &VersionedOperation) -> u64 {
-        let (version, sender, _) = operation.place();
-        let places = (version, sender, U256::ZERO)..=(version, sender, U256::MAX);
-        self.entries.range(places).count() as u64
-    }
-
     pub(super) fn pooled(&self) -> Vec<PooledOperation> {
         self.iter()
             .map(|entry| PooledOperation {
@@ -74,25 +95,41 @@ impl Mempool {
             .collect()
     }
 
-    /// Takes an operation in, in place of the one with its nonce.
-    pub(super) fn insert(&mut self, hash: B256, operation: VersionedOperation) {
+    /// Takes an operation in, in place of the one with its nonce, which is returned.
+    pub(super) fn insert(&mut self, arrival: Arrival) -> Option<Entry> {
+        let Arrival {
+            hash,
+            operation,
+            block,
+            counted,
+            report,
+        } = arrival;
         let entry = Entry {
             hash,
             operation,
             transaction: None,
             held: false,
             arrival: self.arrivals,
+            block,
+            counted,
+            report,
         };
         self.arrivals += 1;
-        self.put(entry);
+        self.put(entry)
     }
 
-    fn put(&mut self, entry: Entry) {
+    fn put(&mut self, entry: Entry) -> Option<Entry> {
         let place = entry.operation.place();
         self.places.insert(entry.hash, place);
-        if let Some(replaced) = self.entries.insert(place, entry) {
-            self.places.remove(&replaced.hash);
-        }
+        let replaced = self.entries.insert(place, entry)?;
+        self.places.remove(&replaced.hash);
+        Some(replaced)
+    }
+
+    /// Forgets all operations that wait.
+    pub(super) fn clear(&mut self) {
+        self.entries.clear();
+        self.places.clear();
     }
 
     pub(super) fn remove(&mut self, hash: B256) -> Option<Entry> {
@@ -104,7 +141,7 @@ impl Mempool {
         self.entries.get_mut(self.places.get(&hash)?)
     }
 
-    /// Whether it has the operation.
+    /// Holds or releases an operation. Returns whether it is pending.
     pub(super) fn set_held(&mut self, hash: B256, held: bool) -> bool {
         let entry = self.find_mut(hash);
         entry.map(|entry| entry.held = held).is_some()
@@ -116,7 +153,7 @@ impl Mempool {
         }
     }
 
-    /// Whether an operation pays enough more than the one with its nonce, if there is one.
+    /// Checks that an operation pays enough more than the pending one with its nonce, if any.
     pub(super) fn check_replacement(
         &self,
         operation: &VersionedOperation,
@@ -143,7 +180,8 @@ impl Mempool {
 
     /// Takes note of what happened on the chain: what came into a block waits no longer; what was in a block that is undone, or
     /// in a transaction that is lost or waits for one that is, waits again; what can no longer come into a block is gone.
-    pub(super) fn observe(&mut self, chain: &Chain, options: &BundlerOptions) {
+    pub(super) fn observe(&mut self, chain: &Chain, options: &BundlerOptions) -> Vec<Observed> {
+        let mut observed = Vec::new();
         let seen = chain.vantage_behind(options.lag, true);
         let finalized = chain.finality().finalized;
         let (kept, undone): (Vec<_>, Vec<_>) = std::mem::take(&mut self.included)
@@ -155,7 +193,8 @@ impl Mempool {
             number.is_some_and(|number| number > finalized)
         });
         for Included { entry, .. } in undone {
-            // Whatever has taken its place since was sent later.
+            observed.push(Observed::Undone(entry.counted.clone()));
+            // An operation that replaced it was sent later.
             if options.after_reorganization == Fate::Pooled && self.at(entry.operation.place()).is_none() {
                 self.put(entry);
             }
@@ -179,6 +218,7 @@ impl Mempool {
                     });
                     if happened {
                         if let Some(entry) = self.remove(hash) {
+                            observed.push(Observed::Included(entry.counted.clone()));
                             self.included.push(Included {
                                 entry,
                                 block: block.hash,
@@ -189,7 +229,7 @@ impl Mempool {
                     }
                 }
                 None => {
-                    // Behind a nonce that no transaction has any more, it would wait for ever.
+                    // Behind a missing nonce, it would never be included.
                     let mut ready = chain
                         .pool
                         .of(executor)
@@ -209,7 +249,20 @@ impl Mempool {
             .map(|entry| entry.hash)
             .collect();
         for hash in stale {
-            self.remove(hash);
+            let Some(entry) = self.remove(hash) else {
+                continue;
+            };
+            // Somebody else may have included it.
+            let topics = [UserOperationEvent::SIGNATURE_HASH, hash];
+            let entry_point = entry.operation.entry_point();
+            if !entry.counted.is_empty()
+                && seen
+                    .find_log(entry_point, &topics, options.searched_blocks)
+                    .is_some()
+            {
+                observed.push(Observed::Included(entry.counted));
+            }
         }
+        observed
     }
 }

@@ -1,9 +1,12 @@
 //! A bundler for EntryPoints v0.6 and v0.7.
 
 mod bundle;
+mod debug;
+mod entities;
 mod estimate;
 mod mempool;
 mod operation;
+mod reputation;
 mod rpc;
 mod simulation;
 mod style;
@@ -11,6 +14,7 @@ mod validation;
 mod words;
 
 pub use operation::{EntryPointVersion, VersionedOperation};
+pub use reputation::{Reputation, ReputationRules, ReputationStatus};
 pub use style::{
     AbsentForm, BundlerStyle, NumberForm, ReasonForm, RevertDataForm, SuccessForm, VerificationGasName,
 };
@@ -21,8 +25,14 @@ use crate::{
     rpc::ErrorAnswer,
     transport::{Endpoint, Request, Transport},
 };
-use alloy::{primitives::B256, providers::DynProvider, rpc::client::RpcClient};
-use mempool::Mempool;
+use alloy::{
+    primitives::{Address, B256},
+    providers::DynProvider,
+    rpc::client::RpcClient,
+};
+use erc7562::Report;
+use mempool::{Arrival, Mempool, Observed};
+use reputation::Reputations;
 use serde_json::value::RawValue;
 use std::{
     collections::BTreeSet,
@@ -31,9 +41,9 @@ use std::{
 
 /// A bundler (ERC-4337, EntryPoints v0.6 and v0.7) on the chain of a [`Testkit`]. Clones are handles on the same bundler.
 ///
-/// It judges operations as bundlers on live chains do: by simulating their validation, by their nonce, fees and gas. It keeps
-/// them in a mempool of its own, and sends them in transactions of its own account when it is told to
-/// ([`bundle_now`](Self::bundle_now), or [`BundlerOptions::auto`]). It looks at no clock and rolls no dice.
+/// It checks operations as live bundlers do: it simulates validation, and checks nonce, fees and gas. It has
+/// its own mempool, and its own account sends the bundles when told to ([`bundle_now`](Self::bundle_now), or
+/// [`BundlerOptions::auto`]). It is deterministic, and uses no clock.
 ///
 /// Snapshots of the chain do not include its mempool. Do not call it while holding [`Testkit::chain`].
 ///
@@ -57,57 +67,67 @@ pub struct Bundler {
     state: Arc<Mutex<State>>,
 }
 
-/// How a [`Bundler`] behaves. By default: as it should, strictly.
+/// The behaviour of a [`Bundler`]. The default is correct and strict.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BundlerOptions {
-    /// Who sends its transactions, pays for them, and is paid by the operations; by default the last of the
-    /// [`dev_accounts`].
+    /// The account that sends and pays for its transactions, and receives the operations' payments; by
+    /// default the last of the [`dev_accounts`].
     pub executor: DevAccount,
-    /// The EntryPoints that it serves, as far as they are on the chain; by default all. The parameter `entryPoint` of a request
-    /// selects one. A bundle is for one of them.
+    /// The EntryPoints that it serves, if they are on the chain; by default all. The request's parameter
+    /// `entryPoint` selects one. A bundle is for one EntryPoint.
     pub entry_points: BTreeSet<EntryPointVersion>,
-    /// The forms of its answers.
+    /// The format of its answers.
     pub style: BundlerStyle,
-    /// Whether it bundles right after each operation that it takes. Else it waits for [`Bundler::bundle_now`].
+    /// Whether it bundles right after each accepted operation. Otherwise it waits for
+    /// [`Bundler::bundle_now`].
     pub auto: bool,
-    /// The fate of operations that clients send. One that it would not take is refused all the same.
+    /// What happens to submitted operations. Invalid ones are refused in any case.
     pub submission: Submission,
-    /// The answer to an operation that is in its mempool already.
+    /// The answer to an operation that is already in its mempool.
     pub duplicates: Duplicates,
-    /// The fate of operations whose block is undone.
+    /// What happens to operations whose block is undone.
     pub after_reorganization: Fate,
-    /// How many blocks it sees the chain late.
+    /// How many blocks its view of the chain lags behind.
     pub lag: u64,
-    /// How far a nonce may be ahead of the chain's. Zero: it takes the next one only.
+    /// How far a nonce may be ahead of the chain's. Zero: only the next one is accepted.
     pub nonces_ahead: u64,
-    /// The most operations of one sender in its mempool (ERC-7562 has 4 for a sender without stake).
+    /// The maximum number of one sender's operations in its mempool (4 for unstaked senders in ERC-7562).
     pub max_per_sender: Option<u64>,
-    /// Whether an operation that was sent in a bundle, and is in no block yet, can be replaced.
+    /// Whether an operation in a pending bundle can be replaced.
     pub replaces_bundled: bool,
-    /// The least priority fee that it takes, in wei per gas unit.
+    /// The minimum priority fee, in wei per gas unit.
     pub min_priority_fee: u128,
-    /// How much of the next block's base fee the maximum fee must cover, beside the priority fee, in percent.
+    /// The part of the next block's base fee that the maximum fee must cover in addition to the priority fee,
+    /// in percent.
     pub base_fee_percent: u64,
-    /// The highest gas limit for validation, in gas units.
+    /// The maximum `verificationGasLimit`, in gas units.
     pub max_verification_gas: u64,
-    /// The price of publishing a byte of the operation, beside gas, in wei, as on rollups: `preVerificationGas` has to pay for it at
-    /// the operation's own fees.
+    /// The data fee per byte of the operation, in wei, as on rollups: `preVerificationGas` must cover it at
+    /// the operation's fees.
     pub data_fee: u128,
-    /// How many seconds an operation must stay valid.
+    /// How many more seconds an operation must stay valid.
     pub min_seconds_valid: u64,
-    /// The margin of its estimates over the gas that is needed, in percent.
+    /// The rules of ERC-7562 that it enforces when it validates; by default all that [`erc7562`] knows, for staked entities from
+    /// one ether and a day on. `None`: it lets validations do anything, which no bundler of a public mempool does.
+    pub rules: Option<erc7562::Policy>,
+    /// How it judges entities from what became of their operations. `None`: it remembers nothing.
+    pub reputation: Option<ReputationRules>,
+    /// Whether it has the methods `debug_bundler_…` of ERC-7769, with which tests rule over it.
+    pub debug_methods: bool,
+    /// The margin added to estimates, in percent.
     pub gas_margin_percent: u64,
-    /// Whether it estimates at the operation's fees. Else it estimates at none, where nobody has to pay.
+    /// Whether estimates simulate with the operation's fees. Otherwise they use zero fees, so that no payment
+    /// is due.
     pub estimates_with_fees: bool,
-    /// The most operations in a bundle.
+    /// The maximum number of operations in a bundle.
     pub max_bundle: usize,
-    /// The most operations of one sender in a bundle.
+    /// The maximum number of one sender's operations in a bundle.
     pub max_per_sender_in_bundle: usize,
-    /// Priority fee of its transactions, in wei per gas unit. Their maximum fee is twice the base fee more.
+    /// The priority fee of its transactions, in wei per gas unit. Their maximum fee adds twice the base fee.
     pub bundle_priority_fee: u128,
-    /// How far back it looks for operations in blocks. `None`: to block 0.
+    /// How many blocks back it searches for operations. `None`: to block 0.
     pub searched_blocks: Option<u64>,
-    /// Methods that it does not have: -32601.
+    /// Methods that answer with -32601.
     pub missing_methods: BTreeSet<String>,
 }
 
@@ -130,6 +150,9 @@ impl Default for BundlerOptions {
             max_verification_gas: 5_000_000,
             data_fee: 0,
             min_seconds_valid: 0,
+            rules: Some(erc7562::Policy::default()),
+            reputation: Some(ReputationRules::default()),
+            debug_methods: false,
             gas_margin_percent: 10,
             estimates_with_fees: false,
             max_bundle: 10,
@@ -141,16 +164,16 @@ impl Default for BundlerOptions {
     }
 }
 
-/// The answer of a [`Bundler`] to an operation that is in its mempool already.
+/// The answer of a [`Bundler`] to an operation that is already in its mempool.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Duplicates {
     /// -32602 "already known".
     #[default]
     AlreadyKnown,
-    /// Its hash, as the first time.
+    /// The hash, as the first time.
     Accepted,
-    /// The same as to a replacement that pays too little.
+    /// The error of an underpriced replacement.
     Underpriced,
 }
 
@@ -161,9 +184,9 @@ pub struct PooledOperation {
     pub hash: B256,
     /// The operation.
     pub operation: VersionedOperation,
-    /// The transaction that it was sent in, and that is in no block yet.
+    /// The pending transaction that it was sent in.
     pub transaction: Option<B256>,
-    /// Whether no bundle takes it; see [`Bundler::hold`].
+    /// Whether bundles skip it; see [`Bundler::hold`].
     pub held: bool,
 }
 
@@ -180,6 +203,50 @@ pub struct Bundle {
 struct State {
     options: BundlerOptions,
     mempool: Mempool,
+    reputations: Reputations,
+}
+
+impl State {
+    /// Takes note of what happened on the chain.
+    fn observe(&mut self, chain: &Chain) {
+        let head = chain
+            .vantage_behind(self.options.lag, true)
+            .head_block()
+            .header
+            .clone();
+        self.reputations.decay(head.timestamp);
+        for observed in self.mempool.observe(chain, &self.options) {
+            match observed {
+                Observed::Included(entities) => self.reputations.included(&entities),
+                Observed::Undone(entities) => self.reputations.undone(&entities),
+            }
+        }
+        self.drop_disreputable(head.number);
+    }
+
+    /// Takes an operation into the mempool.
+    fn take(&mut self, chain: &Chain, operation: VersionedOperation, report: Option<Box<Report>>) -> B256 {
+        let seen = chain.vantage_behind(self.options.lag, true);
+        let hash = operation.hash(chain.chain_id());
+        let counted: Vec<_> = if self.options.reputation.is_some() {
+            let concerned = entities::of_reputation(&seen, &self.options, &operation);
+            concerned.into_iter().map(|(_, entity)| entity).collect()
+        } else {
+            Vec::new()
+        };
+        self.reputations.seen(&counted);
+        let replaced = self.mempool.insert(Arrival {
+            hash,
+            operation,
+            block: seen.head(),
+            counted,
+            report,
+        });
+        if let Some(replaced) = replaced {
+            self.reputations.unseen(&replaced.counted);
+        }
+        hash
+    }
 }
 
 impl Bundler {
@@ -187,6 +254,7 @@ impl Bundler {
         let state = State {
             options,
             mempool: Mempool::default(),
+            reputations: Reputations::default(),
         };
         Self {
             testkit,
@@ -195,77 +263,91 @@ impl Bundler {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // A panic elsewhere leaves the mempool whole.
+        // The mempool is consistent even after a panic elsewhere.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How it behaves now.
+    /// Returns the current options.
     #[must_use]
     pub fn options(&self) -> BundlerOptions {
         self.state().options.clone()
     }
 
-    /// Changes how it behaves, from the next request on.
+    /// Changes the options, from the next request on.
     pub fn change(&self, change: impl FnOnce(&mut BundlerOptions)) {
         change(&mut self.state().options);
     }
 
-    /// With its state, and the chain as it is now; the mempool has taken note of what happened there.
+    /// Locks state and chain, and updates the mempool from the chain.
     fn with_chain<T>(&self, act: impl FnOnce(&mut State, &mut Chain) -> T) -> T {
         let mut state = self.state();
         let mut chain = self.testkit.chain();
-        let State { options, mempool } = &mut *state;
-        mempool.observe(&chain, options);
+        state.observe(&chain);
         act(&mut state, &mut chain)
     }
 
-    /// Sends a bundle of what waits, the highest priority fees first: into the pool, or into a block with
-    /// [`automine`](Chain::automine). `None` if nothing can be bundled now. Where operations wait for two EntryPoints, the bundle
-    /// is for that of the best one; another call makes one for the other.
+    /// Sends a bundle of pending operations, highest priority fees first: to the pool, or into a block with
+    /// [`automine`](Chain::automine). Returns `None` if nothing can be bundled now. If operations for two
+    /// EntryPoints are pending, the bundle is for the EntryPoint of the best one; call it again for the
+    /// other.
     ///
-    /// Each operation is simulated again, alone and then with the others. Those that fail are dropped silently.
+    /// Each operation is simulated again, alone and then together with the others. Failing ones are dropped
+    /// silently.
     ///
     /// # Errors
     ///
-    /// The chain's refusal of the transaction, for lack of the executor's funds for example. The operations go on waiting.
+    /// If the chain refuses the transaction, for example because the executor lacks funds. The operations
+    /// stay pending.
     pub fn bundle_now(&self) -> Result<Option<Bundle>, ChainError> {
         self.with_chain(|state, chain| {
             let bundle = bundle::send_best(state, chain);
             // With automine it is in a block already.
-            state.mempool.observe(chain, &state.options);
+            state.observe(chain);
             bundle
         })
     }
 
-    /// The operations in its mempool, by EntryPoint, sender and nonce.
+    /// What it remembers of an entity: a factory, a paymaster, or a sender with a stake.
+    #[must_use]
+    pub fn reputation(&self, version: EntryPointVersion, entity: Address) -> Reputation {
+        self.with_chain(|state, _| state.reputations.get((version, entity)))
+    }
+
+    /// Makes it remember something else of an entity.
+    pub fn set_reputation(&self, version: EntryPointVersion, entity: Address, reputation: Reputation) {
+        self.with_chain(|state, _| state.reputations.set((version, entity), reputation));
+    }
+
+    /// Returns the operations in its mempool, by EntryPoint, sender and nonce.
     #[must_use]
     pub fn pool(&self) -> Vec<PooledOperation> {
         self.with_chain(|state, _| state.mempool.pooled())
     }
 
-    /// Forgets an operation, without a word. Whether it had it: if it was sent in a bundle, it can come into a block all the
-    /// same.
+    /// Drops an operation silently. Returns whether it was there. If it was sent in a bundle, it can still be
+    /// included.
     pub fn drop_operation(&self, hash: B256) -> bool {
         self.with_chain(|state, _| state.mempool.remove(hash).is_some())
     }
 
-    /// Keeps an operation in the mempool and out of bundles, until it is [released](Self::release). Whether it has it.
+    /// Keeps an operation in the mempool but out of bundles, until it is [released](Self::release). Returns
+    /// whether it is there.
     pub fn hold(&self, hash: B256) -> bool {
         self.with_chain(|state, _| state.mempool.set_held(hash, true))
     }
 
-    /// Ends [`hold`](Self::hold). Whether it has the operation.
+    /// Ends [`hold`](Self::hold). Returns whether the operation is there.
     pub fn release(&self, hash: B256) -> bool {
         self.with_chain(|state, _| state.mempool.set_held(hash, false))
     }
 
-    /// The JSON-RPC transport, for `alloy`'s [`RpcClient`]: the bundler's methods only.
+    /// Returns the JSON-RPC transport for `alloy`'s [`RpcClient`], with the bundler's methods only.
     #[must_use]
     pub fn transport(&self) -> Transport {
         Transport::new(self.clone())
     }
 
-    /// The bundler and a node at one place: what the bundler has no method for is the node's.
+    /// Returns a transport for bundler and node together: methods that the bundler lacks go to the node.
     #[must_use]
     pub fn transport_with_node(&self, node: Transport) -> Transport {
         Transport::new(WithNode {
@@ -274,19 +356,19 @@ impl Bundler {
         })
     }
 
-    /// A JSON-RPC client. It polls every millisecond.
+    /// Returns a JSON-RPC client that polls every millisecond.
     #[must_use]
     pub fn client(&self) -> RpcClient {
         self.transport().client()
     }
 
-    /// A provider.
+    /// Returns a provider.
     #[must_use]
     pub fn provider(&self) -> DynProvider {
         self.transport().provider()
     }
 
-    /// Answers over HTTP, on a port of the loopback interface; see [`Transport::serve`].
+    /// Serves HTTP on a port of the loopback interface; see [`Transport::serve`].
     ///
     /// # Errors
     ///
@@ -321,7 +403,7 @@ impl Endpoint for WithNode {
             .iter()
             .flat_map(|request| {
                 let request = std::slice::from_ref(request);
-                if rpc::METHODS.contains(&request[0].method) {
+                if rpc::is_bundlers(request[0].method) {
                     self.bundler.answer(request)
                 } else {
                     self.node.answer(request)

@@ -1,4 +1,4 @@
-//! User operations as they come over the wire, of each EntryPoint that a bundler serves.
+//! User operations on the wire, for each EntryPoint that a bundler serves.
 
 use super::words::Refusal;
 use crate::vantage::Vantage;
@@ -7,17 +7,18 @@ use alloy::{
     primitives::{Address, B256, Bytes, U256, hex, keccak256},
     sol_types::{SolCall, SolValue},
 };
+use erc7562::Parties;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 use session_key_bindings::{
     ENTRY_POINT, ENTRY_POINT_V07, IEntryPoint, IEntryPointV07, PackedUserOperation, UserOperation,
 };
 
-/// Slot of `nonceSequenceNumber` in the storage of both EntryPoints: the deposits come before it.
+/// The slot of `nonceSequenceNumber` in both EntryPoints, after the deposits.
 const NONCES_SLOT: U256 = U256::from_limbs([1, 0, 0, 0]);
 
-/// Gas units that a bundle costs beside its operations, and that each of its operations costs beside what the EntryPoint
-/// measures: what bundlers reckon with.
+/// Gas units that bundlers add for a bundle as a whole, and for each of its operations in addition to what
+/// the EntryPoint measures.
 const GAS_OF_BUNDLE: u64 = 21_000;
 const GAS_OF_OPERATION: u64 = 18_300;
 const GAS_OF_OPERATION_V07: u64 = 19_500;
@@ -38,10 +39,10 @@ pub enum EntryPointVersion {
 }
 
 impl EntryPointVersion {
-    /// All that there are, oldest first.
+    /// All versions, oldest first.
     pub const ALL: [Self; 2] = [Self::V06, Self::V07];
 
-    /// Where it is, on every chain that has it.
+    /// Returns its address, the same on every chain.
     #[must_use]
     pub const fn address(self) -> Address {
         match self {
@@ -61,7 +62,7 @@ pub enum VersionedOperation {
     V07 {
         /// The operation.
         operation: PackedUserOperation,
-        /// The sender's delegation that the bundle has to carry (EIP-7702), not part of the operation's hash.
+        /// The sender's delegation that the bundle carries (EIP-7702); not part of the operation's hash.
         authorization: Option<SignedAuthorization>,
     },
 }
@@ -81,7 +82,7 @@ impl From<PackedUserOperation> for VersionedOperation {
     }
 }
 
-/// The numbers of an operation: gas units, and wei per gas unit.
+/// An operation's gas limits, in gas units, and fees, in wei per gas unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Numbers {
     pub(super) call_gas: U256,
@@ -89,14 +90,14 @@ pub(super) struct Numbers {
     pub(super) pre_verification_gas: U256,
     pub(super) max_fee: U256,
     pub(super) tip: U256,
-    /// Of the paymaster's validation; zero without one, and with EntryPoint v0.6.
+    /// The paymaster's validation limit; zero without a paymaster, and with EntryPoint v0.6.
     pub(super) paymaster_verification_gas: U256,
-    /// Of the paymaster's `postOp`; the same.
+    /// The paymaster's `postOp` limit; zero in the same cases.
     pub(super) post_op_gas: U256,
 }
 
 impl VersionedOperation {
-    /// The EntryPoint that it is for.
+    /// Returns its EntryPoint's version.
     #[must_use]
     pub const fn version(&self) -> EntryPointVersion {
         match self {
@@ -109,7 +110,7 @@ impl VersionedOperation {
         self.version().address()
     }
 
-    /// Who sends it.
+    /// Returns its sender.
     #[must_use]
     pub const fn sender(&self) -> Address {
         match self {
@@ -118,7 +119,7 @@ impl VersionedOperation {
         }
     }
 
-    /// Its lane (192 bits), then its place in that lane (64 bits).
+    /// Returns its nonce: the lane in the upper 192 bits, the sequence number in the lower 64.
     #[must_use]
     pub const fn nonce(&self) -> U256 {
         match self {
@@ -127,7 +128,7 @@ impl VersionedOperation {
         }
     }
 
-    /// Its maximum fee, in wei per gas unit.
+    /// Returns its maximum fee, in wei per gas unit.
     #[must_use]
     pub fn max_fee_per_gas(&self) -> U256 {
         self.numbers().max_fee
@@ -161,7 +162,36 @@ impl VersionedOperation {
         }
     }
 
-    /// Who is to pay instead of the account.
+    /// Who takes part.
+    pub(super) fn parties(&self) -> Parties {
+        Parties::new(
+            self.entry_point(),
+            self.sender(),
+            self.init_code(),
+            self.paymaster_and_data(),
+        )
+    }
+
+    /// The most that it can cost who pays for it, in wei.
+    pub(super) fn max_cost(&self) -> U256 {
+        let numbers = self.numbers();
+        // EntryPoint v0.6 lets the paymaster use the gas for validation twice more.
+        let validations = match self {
+            Self::V06(_) if self.paymaster().is_some() => 3,
+            _ => 1,
+        };
+        let gas = [
+            numbers.verification_gas.saturating_mul(U256::from(validations)),
+            numbers.call_gas,
+            numbers.pre_verification_gas,
+            numbers.paymaster_verification_gas,
+            numbers.post_op_gas,
+        ];
+        let gas = gas.into_iter().fold(U256::ZERO, U256::saturating_add);
+        gas.saturating_mul(numbers.max_fee)
+    }
+
+    /// Returns its paymaster.
     pub(super) fn paymaster(&self) -> Option<Address> {
         self.paymaster_and_data().get(..20).map(Address::from_slice)
     }
@@ -197,7 +227,7 @@ impl VersionedOperation {
         }
     }
 
-    /// The same operation with other numbers; those of a paymaster count if there is one.
+    /// Returns the operation with other numbers; a paymaster's apply only if there is one.
     pub(super) fn with_numbers(&self, numbers: Numbers) -> Self {
         match self {
             Self::V06(operation) => Self::V06(UserOperation {
@@ -241,7 +271,7 @@ impl VersionedOperation {
         }
     }
 
-    /// The hash that identifies it: the EntryPoint's `getUserOpHash`.
+    /// Returns its hash, as the EntryPoint's `getUserOpHash` computes it.
     pub(super) fn hash(&self, chain_id: u64) -> B256 {
         let inner = match self {
             Self::V06(operation) => keccak256(
@@ -276,13 +306,13 @@ impl VersionedOperation {
         keccak256((inner, self.entry_point(), U256::from(chain_id)).abi_encode())
     }
 
-    /// Where it is in the mempool: only one operation can be included there.
+    /// Returns its place in the mempool, of which at most one operation can be included.
     pub(super) const fn place(&self) -> Place {
         (self.version(), self.sender(), self.nonce())
     }
 }
 
-/// Two numbers in one word; what does not fit is cut down to the most that does.
+/// Packs two numbers into one word, capped at 128 bits each.
 fn packed(high: U256, low: U256) -> B256 {
     let [high, low] = [high, low].map(|number| number.saturating_to::<u128>());
     ((U256::from(high) << 128_usize) | U256::from(low)).into()
@@ -293,10 +323,11 @@ fn unpacked(word: B256) -> (U256, U256) {
     (word >> 128, word & U256::from(u128::MAX))
 }
 
-/// For which EntryPoint, who sends, and in which place.
+/// EntryPoint, sender and nonce.
 pub(super) type Place = (EntryPointVersion, Address, U256);
 
-/// The data of the transaction that includes operations. They must all be for this EntryPoint: others are left out.
+/// Returns the data of a transaction that includes these operations; operations for another EntryPoint are
+/// left out.
 pub(super) fn handle_ops<'a>(
     version: EntryPointVersion,
     operations: impl IntoIterator<Item = &'a VersionedOperation>,
@@ -330,7 +361,7 @@ pub(super) fn handle_ops<'a>(
     .into()
 }
 
-/// The operations that a transaction of [`handle_ops`] includes. None if it is another.
+/// Returns the operations in a transaction built by [`handle_ops`], or `None` for other transactions.
 pub(super) fn operations_of(version: EntryPointVersion, input: &[u8]) -> Vec<VersionedOperation> {
     match version {
         EntryPointVersion::V06 => IEntryPoint::handleOpsCall::abi_decode(input)
@@ -342,23 +373,23 @@ pub(super) fn operations_of(version: EntryPointVersion, input: &[u8]) -> Vec<Ver
     }
 }
 
-/// The lane of a nonce.
+/// Returns the lane of a nonce.
 pub(super) fn lane(nonce: U256) -> U256 {
     nonce >> 64
 }
 
-/// The place of a nonce in its lane.
+/// Returns the sequence number of a nonce.
 pub(super) const fn sequence(nonce: U256) -> u64 {
     nonce.as_limbs()[0]
 }
 
-/// The slot that holds the next sequence number of a lane.
+/// Returns the slot of a lane's next sequence number.
 pub(super) fn nonce_slot(sender: Address, lane: U256) -> U256 {
     let lanes = keccak256((sender, NONCES_SLOT).abi_encode());
     keccak256((lane, lanes).abi_encode()).into()
 }
 
-/// The next sequence number of the operation's lane.
+/// Returns the next sequence number of the operation's lane.
 pub(super) fn next_sequence(seen: &Vantage<'_>, operation: &VersionedOperation) -> u64 {
     let slot = nonce_slot(operation.sender(), lane(operation.nonce()));
     seen.storage_at(operation.entry_point(), slot, BlockId::latest())
@@ -366,7 +397,7 @@ pub(super) fn next_sequence(seen: &Vantage<'_>, operation: &VersionedOperation) 
         .unwrap_or_default()
 }
 
-/// Gas units that the operation costs beside what the EntryPoint measures.
+/// Returns the gas that the operation costs in addition to what the EntryPoint measures.
 pub(super) fn overhead(operation: &VersionedOperation) -> u64 {
     let encoded = operation.encoded();
     let zeros = encoded.iter().filter(|byte| **byte == 0).count() as u64;
@@ -388,10 +419,10 @@ pub(super) fn overhead(operation: &VersionedOperation) -> u64 {
         + GAS_OF_BYTE * (length - zeros)
 }
 
-/// The most that [`overhead`] can come to once gas, fees, paymaster data and signature are filled in, as long as their lengths
-/// stay.
+/// Returns the maximum of [`overhead`] once gas, fees, paymaster data and signature are filled in with the
+/// same lengths.
 pub(super) fn highest_overhead(operation: &VersionedOperation) -> u64 {
-    // As many bytes as a number can have that pays for gas.
+    // The longest encoding of a gas number.
     let number = U256::from(u128::MAX);
     let numbers = Numbers {
         call_gas: number,
@@ -417,7 +448,7 @@ pub(super) fn highest_overhead(operation: &VersionedOperation) -> u64 {
     overhead(&operation)
 }
 
-/// Members of operations for EntryPoint v0.6 that those for v0.7 do not have, and the other way round.
+/// Members that only operations for EntryPoint v0.6 have, and those that only v0.7 has.
 const OF_V06: [&str; 2] = ["initCode", "paymasterAndData"];
 const OF_V07: [&str; 7] = [
     "factory",
@@ -429,8 +460,8 @@ const OF_V07: [&str; 7] = [
     "eip7702Auth",
 ];
 
-/// Reads an operation strictly: quantities and data are hex with `0x`; no member of another version is there; and nothing is
-/// missing, but, where `estimated` says so, gas limits and fees, which are then zero.
+/// Parses an operation strictly: quantities and data are hex with `0x`, and members of another version are
+/// errors, as are missing ones. With `estimated`, gas limits and fees may be missing, and are then zero.
 pub(super) fn read(
     operation: &Value,
     version: EntryPointVersion,
@@ -492,7 +523,7 @@ fn read_v07(members: &Map<String, Value>, estimated: bool) -> Result<VersionedOp
         }
         Ok(amount)
     };
-    // The members that need another one.
+    // Members that require another one.
     let with = |owner: &str, names: &[&str]| match names.iter().find(|name| is_there(members, name)) {
         Some(name) => Err(Refusal::InvalidFields(format!("{name} without {owner}"))),
         None => Ok(()),
@@ -574,7 +605,7 @@ fn member<T: DeserializeOwned>(members: &Map<String, Value>, name: &str) -> Resu
         .map_err(|error| Refusal::InvalidFields(format!("{name}: {error}")))
 }
 
-/// The operation as `eth_getUserOperationByHash` shows it. Members that it can do without are left out.
+/// Formats the operation as `eth_getUserOperationByHash` shows it, without optional members that are empty.
 pub(super) fn show(operation: &VersionedOperation, quantity: impl Fn(U256) -> Value) -> Value {
     let numbers = operation.numbers();
     let mut shown = json!({
@@ -639,7 +670,7 @@ mod tests {
     }
 
     #[test]
-    fn the_hash_is_the_entry_points() {
+    fn the_hash_matches_the_entry_points() {
         let mut chain = Chain::default();
         Stack::deploy(&mut chain).unwrap();
         let call = IEntryPoint::getUserOpHashCall { userOp: operation() };
@@ -670,7 +701,7 @@ mod tests {
     }
 
     #[test]
-    fn an_operation_is_read_as_it_is_shown() {
+    fn an_operation_round_trips_through_json() {
         let shown = |number: U256| json!(number);
         for operation in [
             VersionedOperation::from(operation()),
@@ -700,12 +731,12 @@ mod tests {
     }
 
     #[test]
-    fn nonces_are_read_from_the_entry_points_storage() {
+    fn nonces_are_read_from_storage_of_both_entry_points() {
         let mut chain = Chain::default();
         Stack::deploy(&mut chain).unwrap();
         StackV08::deploy(&mut chain).unwrap();
         let sender = Address::repeat_byte(0x11);
-        // The functions are the same in both.
+        // The function is the same in both.
         for (version, lane, times) in [
             (EntryPointVersion::V06, 0u64, 2),
             (EntryPointVersion::V06, 0x2233, 3),
@@ -751,8 +782,8 @@ mod tests {
             paymasterAndData: Bytes::new(),
             signature: Bytes::new(),
         };
-        // Sixteen words: the offset of the operation, eleven members, four lengths. Not zero are 0x20, and two bytes of each of
-        // four offsets.
+        // Sixteen words: the operation's offset, eleven members, four lengths. Nonzero bytes: 0x20, and two
+        // of each of the four offsets.
         assert_eq!(
             overhead(&empty.into()),
             21_000 + 18_300 + 16 * 4 + (512 - 9) * 4 + 9 * 16
@@ -760,7 +791,7 @@ mod tests {
     }
 
     #[test]
-    fn an_operation_that_is_filled_in_costs_no_more_than_was_reckoned() {
+    fn a_filled_in_operation_stays_within_the_highest_overhead() {
         let cases = [
             (
                 VersionedOperation::from(operation()),

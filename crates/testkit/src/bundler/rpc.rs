@@ -1,7 +1,7 @@
 //! The methods of a bundler.
 
 use super::{
-    BundlerStyle, State, bundle,
+    BundlerStyle, State, bundle, debug,
     estimate::estimate,
     operation::{self, EntryPointVersion, VersionedOperation},
     style::VerificationGasName,
@@ -23,7 +23,7 @@ use alloy::{
 };
 use serde::Serialize;
 use serde_json::{Map, Value, json, value::RawValue};
-// The events are the same in both EntryPoints.
+// Both EntryPoints emit the same events.
 use session_key_bindings::IEntryPoint::{BeforeExecution, UserOperationEvent, UserOperationRevertReason};
 
 mod events {
@@ -34,7 +34,7 @@ mod events {
 
 use events::PostOpRevertReason;
 
-/// The bundler's methods; all others are for nodes.
+/// The bundler's methods; all others belong to nodes.
 pub(super) const METHODS: [&str; 8] = [
     "eth_chainId",
     "eth_supportedEntryPoints",
@@ -46,14 +46,19 @@ pub(super) const METHODS: [&str; 8] = [
     "rundler_maxPriorityFeePerGas",
 ];
 
+/// Whether a method is a bundler's.
+pub(super) fn is_bundlers(method: &str) -> bool {
+    METHODS.contains(&method) || method.starts_with(debug::PREFIX)
+}
+
 /// Why a request has no result.
 #[derive(Debug)]
-enum Unanswered {
+pub(super) enum Unanswered {
     Failure(Failure),
     Refused(Refusal),
 }
 
-type Answer = Result<Box<RawValue>, Unanswered>;
+pub(super) type Answer = Result<Box<RawValue>, Unanswered>;
 
 impl From<Failure> for Unanswered {
     fn from(failure: Failure) -> Self {
@@ -67,7 +72,7 @@ impl From<Refusal> for Unanswered {
     }
 }
 
-fn ok(result: impl Serialize) -> Answer {
+pub(super) fn ok(result: impl Serialize) -> Answer {
     Ok(rpc::ok(result)?)
 }
 
@@ -93,11 +98,14 @@ fn dispatch(state: &mut State, chain: &mut Chain, method: &str, params: &Params)
         return Err(Failure::NoMethod(method.to_owned()).into());
     }
     match method {
+        debug if debug.starts_with(debug::PREFIX) && state.options.debug_methods => {
+            debug::dispatch(state, chain, debug, params)
+        }
         "eth_chainId" => ok(U64::from(chain.chain_id())),
         "eth_supportedEntryPoints" => ok(addresses(&served(state, chain))),
         "eth_sendUserOperation" => submit(state, chain, params),
         "eth_estimateUserOperationGas" => {
-            let version = entry_point(state, chain, params)?;
+            let version = entry_point(state, chain, params, 1)?;
             let operation = operation::read(&params.required::<Value>(0)?, version, true)?;
             let changes = params.optional(2)?.unwrap_or_default();
             let estimate = estimate(state, chain, &operation, changes)?;
@@ -120,8 +128,8 @@ fn dispatch(state: &mut State, chain: &mut Chain, method: &str, params: &Params)
             }
             ok(answer)
         }
-        "eth_getUserOperationReceipt" => ok(receipt(state, chain, params.required(0)?)),
-        "eth_getUserOperationByHash" => ok(by_hash(state, chain, params.required(0)?)),
+        "eth_getUserOperationReceipt" => ok(receipt(state, chain, operation_hash(params)?)),
+        "eth_getUserOperationByHash" => ok(by_hash(state, chain, operation_hash(params)?)),
         "pimlico_getUserOperationGasPrice" if state.options.style.words == BundlerWords::Alto => {
             let style = &state.options.style;
             let tip = state.options.min_priority_fee.max(1);
@@ -142,7 +150,7 @@ fn dispatch(state: &mut State, chain: &mut Chain, method: &str, params: &Params)
     }
 }
 
-/// The EntryPoints that it serves and that are on the chain.
+/// Returns the served EntryPoints that are on the chain.
 fn served(state: &State, chain: &Chain) -> Vec<EntryPointVersion> {
     let seen = chain.vantage_behind(state.options.lag, true);
     let is_there = |version: &EntryPointVersion| {
@@ -162,9 +170,20 @@ fn addresses(versions: &[EntryPointVersion]) -> Vec<Address> {
     versions.iter().map(|version| version.address()).collect()
 }
 
+/// The hash of an operation that a request names.
+fn operation_hash(params: &Params) -> Result<B256, Failure> {
+    let problem = |_| rpc::failure(rpc::code::INVALID_PARAMS, "Missing/invalid userOpHash");
+    params.required(0).map_err(problem)
+}
+
 /// The EntryPoint that a request names.
-fn entry_point(state: &State, chain: &Chain, params: &Params) -> Result<EntryPointVersion, Unanswered> {
-    let asked = params.required::<Address>(1)?;
+pub(super) fn entry_point(
+    state: &State,
+    chain: &Chain,
+    params: &Params,
+    index: usize,
+) -> Result<EntryPointVersion, Unanswered> {
+    let asked = params.required::<Address>(index)?;
     let served = served(state, chain);
     let found = served.iter().find(|version| version.address() == asked);
     found.copied().ok_or_else(|| {
@@ -174,23 +193,24 @@ fn entry_point(state: &State, chain: &Chain, params: &Params) -> Result<EntryPoi
 }
 
 fn submit(state: &mut State, chain: &mut Chain, params: &Params) -> Answer {
-    let version = entry_point(state, chain, params)?;
+    let version = entry_point(state, chain, params, 1)?;
     let operation = operation::read(&params.required::<Value>(0)?, version, false)?;
     let hash = operation.hash(chain.chain_id());
     if let Submission::Refused(error) = &state.options.submission {
         return Err(Failure::from(error.clone()).into());
     }
-    if let Checked::Known = check(state, chain, &operation)? {
+    let Checked::New(report) = check(state, chain, &operation)? else {
         return ok(hash);
-    }
+    };
     match state.options.submission.clone() {
         Submission::Lost => ok(hash),
         submission => {
-            state.mempool.insert(hash, operation);
+            state.take(chain, operation, report);
             if state.options.auto {
-                // If the bundle cannot be sent now, the operation goes on waiting: its sender is not concerned.
+                // If the bundle cannot be sent now, the operation stays pending; that is not its sender's
+                // error.
                 let _ = bundle::send(state, chain, version);
-                state.mempool.observe(chain, &state.options);
+                state.observe(chain);
             }
             match submission {
                 Submission::PassedOn(error) => Err(Failure::from(error).into()),
@@ -200,7 +220,8 @@ fn submit(state: &mut State, chain: &mut Chain, params: &Params) -> Answer {
     }
 }
 
-/// Where an operation is on the chain: EntryPoint, block, index of the transaction there, and the EntryPoint's event.
+/// The location of an included operation: EntryPoint, block, the transaction's index, and the EntryPoint's
+/// event.
 struct Found<'a> {
     version: EntryPointVersion,
     block: &'a Block,
@@ -223,7 +244,7 @@ fn find<'a>(state: &State, chain: &'a Chain, hash: B256) -> Option<Found<'a>> {
     })
 }
 
-/// `eth_getUserOperationReceipt`: null for what is in no block.
+/// Answers `eth_getUserOperationReceipt`: null unless it is in a block.
 fn receipt(state: &State, chain: &Chain, hash: B256) -> Option<Value> {
     let Found {
         version,
@@ -264,7 +285,7 @@ fn receipt(state: &State, chain: &Chain, hash: B256) -> Option<Value> {
     Some(receipt.into())
 }
 
-/// The logs of an operation's execution: those between the event before and its own.
+/// Returns the logs of an operation's execution: those between the preceding event and its own.
 fn logs_of(entry_point: Address, hash: B256, logs: &[Log]) -> Vec<Log> {
     let is_event = |log: &Log, topic: B256| log.address() == entry_point && log.topic0() == Some(&topic);
     let ends = |log: &Log| is_event(log, UserOperationEvent::SIGNATURE_HASH);
@@ -279,7 +300,7 @@ fn logs_of(entry_point: Address, hash: B256, logs: &[Log]) -> Vec<Log> {
     logs[start..end].to_vec()
 }
 
-/// `eth_getUserOperationByHash`: null for what is unknown.
+/// Answers `eth_getUserOperationByHash`: null if it is unknown.
 fn by_hash(state: &State, chain: &Chain, hash: B256) -> Option<Value> {
     let style = &state.options.style;
     if let Some(found) = find(state, chain, hash) {

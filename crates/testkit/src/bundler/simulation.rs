@@ -1,6 +1,6 @@
-//! What the EntryPoints say of an operation without including it.
+//! Simulates operations on the EntryPoints.
 //!
-//! EntryPoint v0.6 has functions for it. For v0.7, a contract that has them, made for this, takes the place of its code.
+//! EntryPoint v0.6 has functions for it. For v0.7, a simulation contract replaces its code.
 
 use super::{
     operation::{EntryPointVersion, VersionedOperation},
@@ -17,10 +17,10 @@ use session_key_bindings::{
 };
 use std::sync::LazyLock;
 
-/// Gas units for a simulation: more than any operation may use.
+/// Gas limit of a simulation, above that of any operation.
 const SIMULATION_GAS: u64 = 100_000_000;
 
-/// Deployed code: EntryPoint v0.7 with functions that simulate.
+/// Deployed bytecode: EntryPoint v0.7 with simulation functions.
 static SIMULATIONS: LazyLock<Bytes> = LazyLock::new(|| {
     CreationCode::new(
         "EntryPointSimulations",
@@ -72,22 +72,22 @@ mod contracts {
 
 use contracts::{simulateHandleOpCall, simulateValidationCall};
 
-/// What came of a validation that did not revert.
+/// The result of a validation that did not revert.
 #[derive(Clone, Debug)]
 pub(super) struct Validation {
-    /// What the account answered; with EntryPoint v0.6, what account and paymaster answered together.
+    /// The account's result; with EntryPoint v0.6, combined with the paymaster's.
     pub(super) account: Answer,
-    /// What the paymaster answered, with EntryPoint v0.7.
+    /// The paymaster's result, with EntryPoint v0.7.
     pub(super) paymaster: Answer,
-    /// What the paymaster wants to be told in its `postOp`, with EntryPoint v0.7. Empty if it wants none.
+    /// The context for the paymaster's `postOp`, with EntryPoint v0.7. Empty: no `postOp` call.
     pub(super) paymaster_context: Bytes,
 }
 
-/// An answer of an account or a paymaster.
+/// The validation result of an account or a paymaster.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Answer {
     pub(super) signature_failed: bool,
-    /// Unix seconds; the highest number if there is no end.
+    /// Unix seconds; `u64::MAX` if there is no end.
     pub(super) valid_until: u64,
     /// Unix seconds.
     pub(super) valid_after: u64,
@@ -100,7 +100,8 @@ impl Answer {
         valid_after: 0,
     };
 
-    /// From the number that packs it: whether the signature failed, or an aggregator (20 bytes); until (6 bytes), after (6 bytes).
+    /// Unpacks validation data: the signature flag or aggregator (20 bytes), valid until (6 bytes), valid
+    /// after (6 bytes).
     fn unpack(data: U256) -> Result<Self, Refusal> {
         let bytes = data.to_be_bytes::<32>();
         let time = |bytes: &[u8]| bytes.iter().fold(0, |time, byte| time << 8 | u64::from(*byte));
@@ -119,7 +120,7 @@ impl Answer {
     }
 }
 
-/// Asks the EntryPoint how the operation's validation ends. Signature and times are the caller's to judge.
+/// Simulates the operation's validation. The caller judges signature and times.
 pub(super) fn simulate(
     seen: &Vantage<'_>,
     operation: &VersionedOperation,
@@ -154,7 +155,7 @@ pub(super) fn simulate(
             let paymaster = if operation.paymasterAndData.is_empty() {
                 Answer::GOOD
             } else {
-                // Whatever is not zero is a signature that failed.
+                // Any nonzero value means that the signature failed.
                 let data = result.validation.paymasterValidationData;
                 let authorizer: U256 = data & (U256::MAX >> 96_usize);
                 let times = Answer::unpack(data ^ authorizer)?;
@@ -195,7 +196,7 @@ fn judged_v06(output: Bytes) -> Result<Validation, Refusal> {
     Err(ChainError::Reverted { output }.into())
 }
 
-/// Runs validation and execution with EntryPoint v0.7, whatever the signatures; the logs that it leaves.
+/// Runs validation and execution with EntryPoint v0.7, ignoring signatures, and returns the logs.
 pub(super) fn simulate_execution(
     seen: &Vantage<'_>,
     operation: &VersionedOperation,
@@ -214,7 +215,7 @@ pub(super) fn simulate_execution(
     seen.logs_of_call(&request, &options).map_err(refusal_v07)
 }
 
-/// A call of the contract that stands in for EntryPoint v0.7.
+/// Calls the contract that replaces EntryPoint v0.7.
 fn in_simulation(
     data: Vec<u8>,
     mut state: StateOverride,
@@ -235,7 +236,7 @@ fn refusal_v07(error: ChainError) -> Refusal {
     };
     failed_operation(EntryPointVersion::V07, &output)
         .map(|(_, refusal)| refusal)
-        // What concerns no operation in particular, "AA94 gas values overflow" for example.
+        // Errors not about a particular operation, such as "AA94 gas values overflow".
         .or_else(|| {
             reason(&output)
                 .filter(|text| text.starts_with("AA"))
@@ -244,7 +245,7 @@ fn refusal_v07(error: ChainError) -> Refusal {
         .unwrap_or_else(|| ChainError::Reverted { output }.into())
 }
 
-/// The operation of a bundle that an EntryPoint says has failed, by its index, and why.
+/// Returns the index of the failed operation of a bundle, and the reason, from the EntryPoint's error.
 pub(super) fn failed_operation(version: EntryPointVersion, output: &[u8]) -> Option<(U256, Refusal)> {
     if let Ok(IEntryPoint::FailedOp { opIndex, reason }) = IEntryPoint::FailedOp::abi_decode(output) {
         return Some((opIndex, Refusal::Failed(reason)));

@@ -1,37 +1,37 @@
-//! The forms in which bundlers answer.
+//! The formats of bundlers' answers.
 
 use super::words::BundlerWords;
 use crate::error::reason;
 use alloy::primitives::{Address, Bytes, U256};
 use serde_json::{Map, Value};
 
-/// The forms of a [`Bundler`](crate::Bundler)'s answers. Clients meet all of them.
+/// The format of a [`Bundler`](crate::Bundler)'s answers. All of these occur in practice.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct BundlerStyle {
-    /// How it words its refusals.
+    /// The wording of its refusals.
     pub words: BundlerWords,
-    /// Numbers in estimates, receipts and operations. The transaction's receipt within a receipt is the node's.
+    /// Numbers in estimates, receipts and operations. The nested transaction receipt is the node's.
     pub numbers: NumberForm,
     /// The member `success` of a receipt.
     pub success: SuccessForm,
-    /// The member `paymaster` of a receipt, where the account paid.
+    /// The member `paymaster` of a receipt, if the account paid.
     pub no_paymaster: AbsentForm,
-    /// The member `reason` of a receipt, where there is none.
+    /// The member `reason` of a receipt without a reason.
     pub no_reason: AbsentForm,
-    /// The member `reason` of a receipt, where there is one.
+    /// The member `reason` of a receipt with a reason.
     pub reason: ReasonForm,
-    /// The name of the gas limit for validation in estimates.
+    /// The name of the validation gas limit in estimates.
     pub verification_gas: VerificationGasName,
-    /// The data of -32521, for a call that reverts while it is estimated.
+    /// The data of error -32521, for a call that reverts during estimation.
     pub revert_data: RevertDataForm,
-    /// Whether a receipt lacks what it can lack: `entryPoint`, `nonce`, `logs`, and all of the transaction's receipt but its
-    /// hash.
+    /// Whether a receipt lacks optional members: `entryPoint`, `nonce`, `logs`, and everything of the
+    /// transaction's receipt except its hash.
     pub sparse_receipts: bool,
-    /// Whether `eth_getUserOperationByHash` answers null to operations that are in no block yet.
+    /// Whether `eth_getUserOperationByHash` returns null for pending operations.
     pub hides_pending: bool,
 }
 
-/// How a number is written.
+/// The format of a number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum NumberForm {
@@ -42,11 +42,11 @@ pub enum NumberForm {
     PaddedHex,
     /// `"21000"`
     DecimalText,
-    /// `21000`, where a JSON number can hold it; else as text.
+    /// `21000` if it fits a JSON number; else as text.
     Number,
 }
 
-/// How success is written.
+/// The format of success.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum SuccessForm {
@@ -61,7 +61,7 @@ pub enum SuccessForm {
     Number,
 }
 
-/// How it is written that there is nothing.
+/// The format of an absent value.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum AbsentForm {
@@ -70,39 +70,39 @@ pub enum AbsentForm {
     Null,
     /// `""`
     Empty,
-    /// `"0x"`; for an address, the zero address.
+    /// `"0x"`; the zero address for an address.
     Zero,
-    /// Not written at all.
+    /// Omitted.
     Absent,
 }
 
-/// How the reason of a revert is written.
+/// The format of a revert reason.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ReasonForm {
-    /// The revert data, in hex.
+    /// The revert data in hex.
     #[default]
     Hex,
-    /// The text of an `Error(string)` or `Panic(uint256)`; the revert data in hex, where there is no text.
+    /// The text of an `Error(string)` or `Panic(uint256)`; other revert data in hex.
     Text,
-    /// As if there were none.
+    /// As if there were no reason.
     Unknown,
 }
 
-/// The name of the gas limit for validation in an estimate.
+/// The name of the validation gas limit in an estimate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum VerificationGasName {
     /// `verificationGasLimit`
     #[default]
     VerificationGasLimit,
-    /// `verificationGas`, as ERC-4337 once had it.
+    /// `verificationGas`, from an early version of ERC-4337.
     VerificationGas,
     /// Both.
     Both,
 }
 
-/// Where the revert data of a call is, when it reverts in an estimate.
+/// The location of the revert data of a call that reverts during estimation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum RevertDataForm {
@@ -111,7 +111,7 @@ pub enum RevertDataForm {
     Data,
     /// `"data": {"revertData": "0x…"}`
     Object,
-    /// Nowhere.
+    /// Omitted.
     Absent,
 }
 

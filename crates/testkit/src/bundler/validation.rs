@@ -1,30 +1,38 @@
-//! Whether an operation can be taken.
+//! Checks whether an operation can be accepted.
 
 use super::{
     State,
-    operation::{EntryPointVersion, VersionedOperation, lane, next_sequence, nonce_slot, overhead, sequence},
+    entities::{check_deposit, check_entities},
+    operation::{
+        EntryPointVersion, VersionedOperation, handle_ops, lane, next_sequence, nonce_slot, overhead,
+        sequence,
+    },
     simulation::simulate,
     words::{BundlerWords, Party, Refusal},
 };
-use crate::{Chain, Duplicates, chain::code_of, vantage::Vantage};
+use crate::{BundlerOptions, CallOptions, Chain, Duplicates, chain::code_of, vantage::Vantage};
 use alloy::{
     eips::{
         BlockId,
         eip7702::{SignedAuthorization, constants::EIP7702_DELEGATION_DESIGNATOR},
     },
-    primitives::{B256, Bytes, U256},
+    primitives::{Address, B256, Bytes, U256},
     rpc::types::state::{StateOverride, StateOverridesBuilder},
 };
+use erc7562::{Policy, Report};
 
-/// The outcome of a check that passed.
+/// Of a bundle that is only traced: nobody is paid.
+const BENEFICIARY: Address = Address::repeat_byte(0xbe);
+
+/// The result of a successful check.
 pub(super) enum Checked {
-    /// It can be taken in.
-    New,
+    /// It can be taken in; with what was found out about its validation, where that is traced.
+    New(Option<Box<Report>>),
     /// It is there already, which is not an error.
     Known,
 }
 
-/// Checks an operation from its fees to its simulation.
+/// Checks an operation: fees, nonce, gas, replacement and simulation.
 pub(super) fn check(
     state: &State,
     chain: &Chain,
@@ -47,7 +55,7 @@ pub(super) fn check(
     }
     check_numbers(state, &seen, operation)?;
     let nonce = match check_nonce(state, &seen, operation) {
-        // The EntryPoint looks at the creation first, and most bundlers go by what it says.
+        // The EntryPoint checks the creation first, and most bundlers report its error.
         Err(Refusal::NonceUsed)
             if !operation.init_code().is_empty() && options.style.words != BundlerWords::Alto =>
         {
@@ -59,18 +67,10 @@ pub(super) fn check(
     state
         .mempool
         .check_replacement(operation, options.replaces_bundled)?;
-    let is_replacement = state.mempool.at(operation.place()).is_some();
-    if let Some(most) = options.max_per_sender
-        && !is_replacement
-        && state.mempool.of_sender(operation) >= most
-    {
-        return Err(Refusal::TooMany {
-            most,
-            sender: operation.sender(),
-        });
-    }
-    validate(&seen, operation, nonce, options.min_seconds_valid)?;
-    Ok(Checked::New)
+    check_entities(state, &seen, operation)?;
+    let report = validate(&seen, options, operation, nonce, options.min_seconds_valid)?;
+    check_deposit(state, &seen, operation)?;
+    Ok(Checked::New(report.map(Box::new)))
 }
 
 fn check_numbers(state: &State, seen: &Vantage<'_>, operation: &VersionedOperation) -> Result<(), Refusal> {
@@ -98,7 +98,7 @@ fn check_numbers(state: &State, seen: &Vantage<'_>, operation: &VersionedOperati
         });
     }
     let for_validation = U256::from(options.max_verification_gas);
-    // No block is large enough for more.
+    // No block can fit more.
     let for_calls = U256::from(seen.head_block().header.gas_limit);
     for (what, is, most) in [
         ("verificationGasLimit", numbers.verification_gas, for_validation),
@@ -124,7 +124,8 @@ fn check_numbers(state: &State, seen: &Vantage<'_>, operation: &VersionedOperati
     Ok(())
 }
 
-/// The gas that pays for what the EntryPoint does not measure, and for the data's own fee at the operation's fees.
+/// Returns the minimum `preVerificationGas`: for what the EntryPoint does not measure, and for the data fee
+/// at the operation's fees.
 pub(super) fn required_pre_verification_gas(
     data_fee: u128,
     base_fee: U256,
@@ -141,7 +142,7 @@ pub(super) fn required_pre_verification_gas(
     U256::from(overhead).saturating_add(data_gas)
 }
 
-/// The changes of the state that make the operation's nonce the next one.
+/// Returns the state overrides that make the operation's nonce the next one.
 pub(super) fn check_nonce(
     state: &State,
     seen: &Vantage<'_>,
@@ -163,7 +164,7 @@ pub(super) fn check_nonce(
         .build())
 }
 
-/// Whether the sender's delegation that comes with an operation will hold.
+/// Checks that the operation's delegation of its sender is valid.
 fn check_authorization(
     seen: &Vantage<'_>,
     operation: &VersionedOperation,
@@ -174,7 +175,7 @@ fn check_authorization(
     match authorization.recover_authority() {
         Ok(signer) if signer == sender => (),
         Ok(signer) => return invalid(format!("it is signed by {signer}, not by the sender {sender}")),
-        Err(_) => return invalid("nobody can have signed it".into()),
+        Err(_) => return invalid("its signature is not valid".into()),
     }
     let chain_id = U256::from(seen.chain().chain_id());
     if !authorization.chain_id.is_zero() && authorization.chain_id != chain_id {
@@ -201,7 +202,7 @@ fn check_authorization(
     Ok(())
 }
 
-/// Makes the state look as if the sender had delegated already.
+/// Overrides the state as if the sender had delegated already.
 pub(super) fn with_delegation(mut state: StateOverride, operation: &VersionedOperation) -> StateOverride {
     if let Some(authorization) = operation.authorization() {
         let code: Bytes = if authorization.address.is_zero() {
@@ -219,17 +220,20 @@ pub(super) fn with_delegation(mut state: StateOverride, operation: &VersionedOpe
     state
 }
 
-/// Simulates the validation of an operation. It must pass, also in the next block, and stay valid for so many seconds.
+/// Simulates the validation of an operation. It must succeed, in the next block too, and stay valid for the
+/// configured time.
 pub(super) fn validate(
     seen: &Vantage<'_>,
+    options: &BundlerOptions,
     operation: &VersionedOperation,
     state: StateOverride,
     min_seconds_valid: u64,
-) -> Result<(), Refusal> {
+) -> Result<Option<Report>, Refusal> {
     if let Some(authorization) = operation.authorization() {
         check_authorization(seen, operation, authorization)?;
     }
-    let validation = simulate(seen, operation, with_delegation(state, operation))?;
+    let state = with_delegation(state, operation);
+    let validation = simulate(seen, operation, state.clone())?;
     let account = match operation.version() {
         EntryPointVersion::V06 => Party::Either {
             with_paymaster: operation.paymaster().is_some(),
@@ -256,5 +260,44 @@ pub(super) fn validate(
             });
         }
     }
-    Ok(())
+    match &options.rules {
+        Some(policy) => check_rules(seen, policy, operation, state).map(Some),
+        None => Ok(None),
+    }
+}
+
+/// Whether the validation keeps to ERC-7562.
+fn check_rules(
+    seen: &Vantage<'_>,
+    policy: &Policy,
+    operation: &VersionedOperation,
+    state: StateOverride,
+) -> Result<Report, Refusal> {
+    let (env, overlay) = seen.environment(&CallOptions {
+        state,
+        ..Default::default()
+    })?;
+    let traced = erc7562::Operation {
+        parties: operation.parties(),
+        call: handle_ops(operation.version(), [operation], BENEFICIARY),
+        // The state has it already.
+        authorization: None,
+    };
+    // As EntryPoint v0.6 pays paymasters twice for what they do after an operation, they need stake for it.
+    let policy = Policy {
+        refuses_context_without_stake: operation.version() == EntryPointVersion::V06,
+        ..policy.clone()
+    };
+    let report = erc7562::validate(
+        &mut seen.view(&overlay),
+        &seen.chain().cfg,
+        &env,
+        &traced,
+        &policy,
+    )
+    .map_err(|error| Refusal::Unexplained(error.to_string()))?;
+    match report.violations.first() {
+        Some(violation) => Err(Refusal::Rule(violation.clone())),
+        None => Ok(report),
+    }
 }

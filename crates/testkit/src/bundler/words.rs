@@ -1,38 +1,39 @@
-//! Why a bundler does not take an operation, and how different bundlers say so.
+//! A bundler's refusals, and the words of different bundlers for them.
 
-use super::style::RevertDataForm;
+use super::{reputation::ReputationStatus, style::RevertDataForm};
 use crate::{ChainError, ErrorAnswer, error::reason, rpc::code};
 use alloy::primitives::{Address, Bytes, U256, hex};
+use erc7562::{Role, Rule, Violation};
 use serde_json::json;
 
-/// How a bundler words its refusals. The words, and the error codes, are those that clients meet in the field.
+/// The wording of a bundler's refusals, with the words and error codes of real bundlers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum BundlerWords {
-    /// The EntryPoint's own words, and ERC-4337's error codes.
+    /// The EntryPoint's own words, with ERC-4337's error codes.
     #[default]
     Plain,
-    /// Pimlico's bundler. A replacement that pays too little is an "AA25 invalid account nonce: …" (-32602); refusals in
-    /// validation begin with "UserOperation reverted during simulation with reason: ".
+    /// Pimlico's bundler. An underpriced replacement is an "AA25 invalid account nonce: …" (-32602);
+    /// validation refusals begin with "UserOperation reverted during simulation with reason: ".
     Alto,
-    /// Alchemy's bundler. Its checks before simulation are -32000 "precheck failed: …".
+    /// Alchemy's bundler. Its checks before simulation answer -32000 "precheck failed: …".
     Rundler,
-    /// The reference bundler of ERC-4337. It takes the same operation again for a replacement that pays too little (-32602).
+    /// ERC-4337's reference bundler. It treats a duplicate as an underpriced replacement (-32602).
     Reference,
 }
 
-/// Whose answer it is that keeps an operation out.
+/// The party whose validation refuses an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Party {
     Account,
     Paymaster,
-    /// The account's or the paymaster's, if there is one: EntryPoint v0.6 does not say.
+    /// The account, or the paymaster if there is one: EntryPoint v0.6 does not distinguish them.
     Either {
         with_paymaster: bool,
     },
 }
 
-/// Why an operation is not taken, or not estimated.
+/// Why an operation is not accepted or estimated.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Refusal {
     InvalidFields(String),
@@ -50,7 +51,7 @@ pub(super) enum Refusal {
     },
     /// A signature.
     Signature(Party),
-    /// Its time is over, or has not come.
+    /// It has expired, or is not valid yet.
     OutOfTime {
         party: Party,
         now: u64,
@@ -58,11 +59,11 @@ pub(super) enum Refusal {
         valid_until: u64,
     },
     Aggregator(Address),
-    /// Validation failed without a word of the EntryPoint.
+    /// Validation failed without the EntryPoint's error.
     Unexplained(String),
     NonceUsed,
     NonceTooFar,
-    /// A nonce that is used up, or too far ahead, has the EntryPoint's words.
+    /// A nonce that is used, or too far ahead, gets the EntryPoint's words.
     AlreadyKnown,
     ReplacementUnderpriced {
         max_fee: U256,
@@ -72,13 +73,13 @@ pub(super) enum Refusal {
         most: u64,
         sender: Address,
     },
-    /// A number that is too low for the bundler.
+    /// A number below the bundler's minimum.
     TooLow {
         what: &'static str,
         is: U256,
         least: U256,
     },
-    /// A number that is too high for the bundler.
+    /// A number above the bundler's maximum.
     TooHigh {
         what: &'static str,
         is: U256,
@@ -89,22 +90,99 @@ pub(super) enum Refusal {
         is: U256,
         required: U256,
     },
-    /// The call of the operation reverted while it was estimated.
+    /// Its validation breaks a rule of ERC-7562.
+    Rule(Violation),
+    /// An entity has too bad a standing.
+    Reputation {
+        role: Role,
+        address: Address,
+        status: ReputationStatus,
+    },
+    /// An entity without stake has as many operations in the mempool as it may.
+    NoStake {
+        role: Role,
+        address: Address,
+        most: u64,
+        min_stake: U256,
+        min_unstake_delay: u64,
+    },
+    /// The paymaster's deposit does not cover this operation and those that wait.
+    PaymasterDeposit {
+        paymaster: Address,
+        deposit: U256,
+        required: U256,
+    },
+    /// Its sender is a factory or paymaster of a waiting operation.
+    SenderIsEntity(Address),
+    /// Its factory or paymaster is the sender of a waiting operation.
+    EntityIsSender {
+        role: Role,
+        address: Address,
+    },
+    /// The operation's call reverted during estimation.
     CallReverted(Bytes),
-    /// It failed otherwise while it was estimated.
+    /// The estimation failed otherwise.
     CallFailed(String),
 }
 
-/// ERC-4337's codes.
+/// ERC-4337's error codes.
 mod erc4337 {
     pub(super) const REFUSED_BY_ENTRY_POINT: i64 = -32500;
     pub(super) const REFUSED_BY_PAYMASTER: i64 = -32501;
+    pub(super) const BANNED_IN_VALIDATION: i64 = -32502;
     pub(super) const OUT_OF_TIME: i64 = -32503;
     pub(super) const THROTTLED: i64 = -32504;
     pub(super) const STAKE_TOO_LOW: i64 = -32505;
     pub(super) const AGGREGATOR: i64 = -32506;
     pub(super) const SIGNATURE: i64 = -32507;
+    pub(super) const PAYMASTER_DEPOSIT: i64 = -32508;
     pub(super) const CALL_REVERTED: i64 = -32521;
+}
+
+/// The words in which the reference bundler names what a validation may not do.
+fn broken_rule(violation: &Violation) -> ErrorAnswer {
+    let Violation {
+        rule,
+        role,
+        place,
+        address,
+        slot,
+        ..
+    } = violation;
+    let opcode = place
+        .map(|place| erc7562::opcode_name(place.opcode))
+        .unwrap_or_default();
+    let of = address.unwrap_or_default();
+    let message = match rule {
+        Rule::Op011
+        | Rule::Op012
+        | Rule::Op013
+        | Rule::Op031
+        | Rule::Op080
+        | Rule::Erep060
+        | Rule::Erep061 => {
+            format!("{role} uses banned opcode: {opcode}")
+        }
+        Rule::Op020 => format!("{role} internally reverts on oog"),
+        Rule::Op041 => format!("{role} accesses un-deployed contract address {of} with opcode {opcode}"),
+        Rule::Op051 | Rule::Op052 | Rule::Op053 | Rule::Op054 => {
+            format!("illegal call into EntryPoint during validation by {role}: {opcode}")
+        }
+        Rule::Op061 => format!("{role} may not call {of} with value"),
+        Rule::Op062 => format!("{role} calls precompile {of}, which is not allowed"),
+        Rule::Sto022 | Rule::Sto031 | Rule::Sto032 | Rule::Sto033 => {
+            let slot = slot.unwrap_or_default();
+            format!("unstaked {role} accessed {of} slot {slot:#x}")
+        }
+        Rule::Erep040 => "unstaked aggregator".into(),
+        Rule::Erep050 => "unstaked paymaster must not return context".into(),
+        _ => violation.to_string(),
+    };
+    let code = match rule {
+        Rule::Erep040 => erc4337::STAKE_TOO_LOW,
+        _ => erc4337::BANNED_IN_VALIDATION,
+    };
+    ErrorAnswer::new(code, message).with_data(json!({ "rule": rule.code() }))
 }
 
 impl From<ChainError> for Refusal {
@@ -114,6 +192,25 @@ impl From<ChainError> for Refusal {
 }
 
 impl Refusal {
+    /// The entity that made a validation fail, if one did.
+    pub(super) fn at_fault(&self) -> Option<Role> {
+        match self {
+            Self::Rule(violation) => Some(violation.role),
+            Self::Failed(reason) | Self::FailedWithRevert { reason, .. } => match reason.get(..3) {
+                Some("AA1") => Some(Role::Factory),
+                Some("AA2") => Some(Role::Account),
+                Some("AA3") => Some(Role::Paymaster),
+                _ => None,
+            },
+            Self::Signature(party) | Self::OutOfTime { party, .. } => Some(match party {
+                Party::Paymaster => Role::Paymaster,
+                Party::Account | Party::Either { .. } => Role::Account,
+            }),
+            Self::Aggregator(_) => Some(Role::Account),
+            _ => None,
+        }
+    }
+
     pub(super) fn in_words_of(self, words: BundlerWords, revert_data: RevertDataForm) -> ErrorAnswer {
         use BundlerWords::{Alto, Plain, Reference, Rundler};
         match (self, words) {
@@ -141,7 +238,7 @@ impl Refusal {
             (Self::Signature(party), Alto) => ErrorAnswer::new(
                 erc4337::SIGNATURE,
                 match party {
-                    // It sees one failure where there may be two.
+                    // It reports one failure where there may be two.
                     Party::Either { .. } => "Invalid UserOperation signature or  paymaster signature",
                     Party::Account => "Invalid UserOperation signature",
                     Party::Paymaster => "Invalid UserOperation paymasterData",
@@ -186,6 +283,61 @@ impl Refusal {
                 format!("UserOperation reverted during simulation with reason: {problem}"),
             ),
             (Self::Unexplained(problem), _) => ErrorAnswer::new(erc4337::REFUSED_BY_ENTRY_POINT, problem),
+            (Self::Rule(violation), _) => broken_rule(&violation),
+            (Self::Reputation { role, address, status }, _) => {
+                let standing = match status {
+                    ReputationStatus::Banned => "banned",
+                    _ => "throttled",
+                };
+                ErrorAnswer::new(erc4337::THROTTLED, format!("{role} {address} is {standing}"))
+                    .with_data(json!({ role.name(): address }))
+            }
+            (
+                Self::NoStake {
+                    role,
+                    address,
+                    most,
+                    min_stake,
+                    min_unstake_delay,
+                },
+                _,
+            ) => ErrorAnswer::new(
+                erc4337::STAKE_TOO_LOW,
+                format!("unstaked {role} {address} has {most} operations in the mempool, the most it may have"),
+            )
+            .with_data(json!({
+                role.name(): address,
+                "minimumStake": min_stake,
+                "minimumUnstakeDelay": U256::from(min_unstake_delay),
+            })),
+            (
+                Self::PaymasterDeposit {
+                    paymaster,
+                    deposit,
+                    required,
+                },
+                _,
+            ) => ErrorAnswer::new(
+                erc4337::PAYMASTER_DEPOSIT,
+                format!(
+                    "the deposit of paymaster {paymaster} is too low for its operations in the mempool: {deposit} wei, \
+                     required: {required}"
+                ),
+            )
+            .with_data(json!({ "paymaster": paymaster })),
+            (Self::SenderIsEntity(sender), _) => ErrorAnswer::new(
+                erc4337::BANNED_IN_VALIDATION,
+                format!(
+                    "The sender address \"{sender}\" is used as a different entity in another UserOperation currently in \
+                     mempool"
+                ),
+            ),
+            (Self::EntityIsSender { role, address }, _) => ErrorAnswer::new(
+                erc4337::BANNED_IN_VALIDATION,
+                format!(
+                    "A {role} \"{address}\" is used as a sender entity in another UserOperation currently in mempool"
+                ),
+            ),
             (Self::AlreadyKnown, Rundler) => {
                 ErrorAnswer::new(code::INVALID_PARAMS, "Operation already known")
             }
@@ -267,7 +419,7 @@ impl Refusal {
     }
 }
 
-/// The code that goes with the EntryPoint's words.
+/// Returns the error code for the EntryPoint's words.
 fn code_of_reason(reason: &str) -> i64 {
     match reason.get(..4) {
         Some("AA22" | "AA32") => erc4337::OUT_OF_TIME,
@@ -287,7 +439,7 @@ fn failed(reason: &str, words: BundlerWords) -> ErrorAnswer {
     }
 }
 
-/// The EntryPoint's words, and what the account or the paymaster reverted with.
+/// Formats the EntryPoint's words and the inner revert.
 fn failed_with_revert(words_of_entry_point: &str, inner: &Bytes, words: BundlerWords) -> ErrorAnswer {
     let code = code_of_reason(words_of_entry_point);
     let decoded = || reason(inner).unwrap_or_else(|| inner.to_string());
@@ -340,7 +492,7 @@ mod tests {
     }
 
     #[test]
-    fn codes_go_by_the_entry_points_words() {
+    fn error_codes_follow_the_entry_points_words() {
         for (reason, code) in [
             ("AA10 sender already constructed", -32500),
             ("AA21 didn't pay prefund", -32500),
@@ -370,7 +522,7 @@ mod tests {
     }
 
     #[test]
-    fn limits_are_worded_with_their_numbers() {
+    fn limit_refusals_contain_their_numbers() {
         let fee = Refusal::TooLow {
             what: "maxPriorityFeePerGas",
             is: U256::from(7),

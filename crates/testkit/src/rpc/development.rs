@@ -1,4 +1,4 @@
-//! The methods of development nodes, which change the chain.
+//! The methods of development nodes that change the chain.
 
 use super::{Answer, Desk, Failure, ok, params::Params};
 use crate::{CallOptions, Chain, ChainError, accounts, transaction::Candidate};
@@ -9,10 +9,10 @@ use alloy::{
     signers::SignerSync,
 };
 
-/// Every block is kept, so a slip of the finger must not fill the memory.
+/// Every block is kept in memory: limits the damage of a typo.
 const MAX_MINED_AT_ONCE: u64 = 100_000;
 
-/// Argument of `evm_mine`.
+/// The argument of `evm_mine`.
 #[derive(Debug, serde::Deserialize)]
 #[serde(untagged)]
 enum MineOptions {
@@ -24,7 +24,7 @@ enum MineOptions {
 }
 
 impl Desk<'_> {
-    /// Answers what only development nodes answer.
+    /// Answers methods that only development nodes have.
     pub(super) fn develop(&mut self, method: &str, params: &Params) -> Answer {
         let chain = &mut *self.chain;
         match method {
@@ -111,7 +111,7 @@ impl Desk<'_> {
     }
 }
 
-/// Mines blocks, `interval` seconds apart: all of them, or none.
+/// Mines blocks, `interval` seconds apart: all of them or none.
 fn mine_many(chain: &mut Chain, blocks: u64, interval: Option<u64>) -> Result<(), ChainError> {
     check_number_of_blocks(blocks)?;
     if let (Some(interval), 2..) = (interval, blocks) {
@@ -142,7 +142,8 @@ fn check_number_of_blocks(blocks: u64) -> Result<(), ChainError> {
     Ok(())
 }
 
-/// `eth_sendTransaction`: signed with the key of a development account, or unsigned for an impersonated one.
+/// Answers `eth_sendTransaction`: signed with a development account's key, or unsigned for an impersonated
+/// account.
 fn send_as_account(chain: &mut Chain, mut request: TransactionRequest) -> Result<B256, ChainError> {
     let from = request.from.unwrap_or(accounts::dev_accounts()[0].address);
     request.from = Some(from);
@@ -161,7 +162,7 @@ fn send_as_account(chain: &mut Chain, mut request: TransactionRequest) -> Result
         let priority = *request
             .max_priority_fee_per_gas
             .get_or_insert(super::SUGGESTED_PRIORITY_FEE);
-        // Twice the base fee, so that a few full blocks do not matter: the usual rule of clients.
+        // Twice the base fee, the usual rule of clients: a few full blocks do not matter.
         request
             .max_fee_per_gas
             .get_or_insert((2 * u128::from(chain.next_base_fee())).saturating_add(priority));

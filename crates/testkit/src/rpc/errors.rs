@@ -1,4 +1,4 @@
-//! Error answers: those of anvil and those of geth.
+//! Error answers in the words of anvil or geth.
 
 use crate::ChainError;
 use alloy::{
@@ -26,7 +26,7 @@ pub(crate) mod code {
     pub(crate) const INTERNAL_ERROR: i64 = -32603;
 }
 
-/// A JSON-RPC error to answer with.
+/// A JSON-RPC error.
 ///
 /// ```
 /// use session_key_testkit::ErrorAnswer;
@@ -46,7 +46,7 @@ pub struct ErrorAnswer {
 }
 
 impl ErrorAnswer {
-    /// An error without data.
+    /// Creates an error without data.
     #[must_use]
     pub fn new(code: i64, message: impl Into<String>) -> Self {
         Self {
@@ -56,7 +56,7 @@ impl ErrorAnswer {
         }
     }
 
-    /// The same error with data.
+    /// Adds data to the error.
     #[must_use]
     pub fn with_data(self, data: Value) -> Self {
         Self {
@@ -76,7 +76,7 @@ impl From<ErrorAnswer> for ErrorPayload {
     }
 }
 
-/// Whose errors a node answers with.
+/// The node whose errors are used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Dialect {
     Anvil,
@@ -86,11 +86,11 @@ pub(crate) enum Dialect {
 /// Why a request has no result.
 #[derive(Clone, Debug)]
 pub(crate) enum Failure {
-    /// Said already as it is to be said.
+    /// A complete answer.
     Answer(ErrorAnswer),
-    /// To be said in the node's dialect.
+    /// An error to format in the node's dialect.
     Chain(ChainError),
-    /// There is no such method.
+    /// An unknown method.
     NoMethod(String),
 }
 
@@ -173,12 +173,12 @@ fn anvil(error: ChainError) -> ErrorAnswer {
         ChainError::InvalidRequest(_)
         | ChainError::InvalidCode(_)
         | ChainError::TimestampNotIncreasing { .. } => ErrorAnswer::new(code::INVALID_PARAMS, message),
-        // The pool refuses in geth's words everywhere.
+        // Pool errors are in geth's words everywhere.
         error => geth(error),
     }
 }
 
-/// All but reverts and what is wrong with the request itself has the code -32000.
+/// Except for reverts and invalid requests, geth uses the code -32000.
 fn geth(error: ChainError) -> ErrorAnswer {
     let message = match error {
         ChainError::Reverted { .. } | ChainError::InvalidRequest(_) | ChainError::InvalidCode(_) => {
@@ -216,7 +216,7 @@ fn geth(error: ChainError) -> ErrorAnswer {
     ErrorAnswer::new(code::INVALID_INPUT, message)
 }
 
-/// The words of nodes for the refusals that clients look for, then the figures.
+/// The usual words that clients match on, then the numbers.
 fn rejection(invalid: &InvalidTransaction) -> String {
     match invalid {
         InvalidTransaction::NonceTooLow { tx, state } => {

@@ -1,4 +1,4 @@
-//! JSON-RPC: the methods of a node, answered as anvil answers them, or, by a [`Node`](crate::Node), as geth.
+//! JSON-RPC: a node's methods, with anvil's answers, or geth's for a [`Node`](crate::Node).
 
 mod development;
 mod errors;
@@ -28,10 +28,10 @@ use serde_json::{
 };
 use std::collections::BTreeMap;
 
-/// Wei per gas unit that a transaction offers when it is not told what: as anvil's `eth_maxPriorityFeePerGas`.
+/// The default priority fee in wei per gas unit, as in anvil's `eth_maxPriorityFeePerGas`.
 const SUGGESTED_PRIORITY_FEE: u128 = 1_000_000_000;
 
-/// Where requests are answered: the chain itself, or a node in front of it.
+/// What answers requests: the chain itself, or a node in front of it.
 #[derive(Debug)]
 pub(crate) struct Desk<'a> {
     chain: &'a mut Chain,
@@ -39,12 +39,12 @@ pub(crate) struct Desk<'a> {
 }
 
 impl<'a> Desk<'a> {
-    /// Answers for the chain itself, as a development node.
+    /// Answers as a development node.
     pub(crate) const fn development(chain: &'a mut Chain) -> Self {
         Self { chain, node: None }
     }
 
-    /// Answers for a node that sees the chain in its own way.
+    /// Answers as a node with its own view of the chain.
     pub(crate) const fn node(chain: &'a mut Chain, node: &'a NodeOptions) -> Self {
         Self {
             chain,
@@ -66,7 +66,7 @@ impl<'a> Desk<'a> {
         answer.map_err(|failure| failure.in_words_of(dialect))
     }
 
-    /// The chain as it is seen from here.
+    /// Returns the visible part of the chain.
     fn seen(&self) -> Vantage<'_> {
         match self.node {
             None => self.chain.vantage(),
@@ -90,7 +90,7 @@ impl<'a> Desk<'a> {
             "eth_chainId" => ok(U64::from(self.chain.chain_id())),
             "net_version" => ok(self.chain.chain_id().to_string()),
             "eth_syncing" => ok(false),
-            // A node that others use holds no keys.
+            // A public node has no keys.
             "eth_accounts" => ok(accounts::dev_accounts()
                 .iter()
                 .map(|account| account.address)
@@ -143,7 +143,7 @@ impl<'a> Desk<'a> {
             "eth_feeHistory" => self.fee_history(params),
 
             "eth_sendRawTransaction" => ok(self.submit(params)?),
-            // EIP-7966: answers with the receipt, or, once its time is over, with the hash in an error.
+            // EIP-7966: returns the receipt or, after a timeout, an error with the hash.
             "eth_sendRawTransactionSync" => {
                 let hash = self.submit(params)?;
                 match self.receipt(hash) {
@@ -189,7 +189,7 @@ impl<'a> Desk<'a> {
             "debug_traceTransaction" => {
                 params.optional::<TraceOptions>(1)?.unwrap_or_default().check()?;
                 let hash = params.required(0)?;
-                // It takes the state that the block began with.
+                // The trace starts from the state before the block.
                 if let Some((block, _)) = self.seen().place_of_transaction(hash) {
                     self.state_block(block.header.number.saturating_sub(1).into())?;
                 }
@@ -210,7 +210,7 @@ impl<'a> Desk<'a> {
         }
     }
 
-    /// A block id whose tag is one that the node knows; `None` if it answers null to it.
+    /// Resolves a block id by the node's tags; `None` if the node answers with null.
     fn block(&self, id: BlockId) -> Result<Option<BlockId>, Failure> {
         let (BlockId::Number(tag @ (BlockNumberOrTag::Safe | BlockNumberOrTag::Finalized)), Some(node)) =
             (id, self.node)
@@ -229,7 +229,7 @@ impl<'a> Desk<'a> {
         }
     }
 
-    /// The block that a tag or number of a range is about.
+    /// Resolves one end of a block range.
     fn range_end(&self, end: Option<BlockNumberOrTag>) -> Result<Option<BlockNumberOrTag>, Failure> {
         let Some(tag) = end else { return Ok(None) };
         match self.block(tag.into())? {
@@ -242,7 +242,7 @@ impl<'a> Desk<'a> {
         }
     }
 
-    /// A block id as [`block`](Self::block), of a block whose state the node has.
+    /// Like [`block`](Self::block), for a block whose state the node has.
     fn state_block(&self, id: BlockId) -> Result<BlockId, Failure> {
         let seen = self.seen();
         let id = self.block(id)?.ok_or(ChainError::UnknownBlock {
@@ -299,7 +299,7 @@ impl<'a> Desk<'a> {
         let seen = self.seen();
         let range = seen.log_range(&filter);
         match (&range, self.node, &filter.block_option) {
-            // For anvil it is a mistake only where both ends are numbers.
+            // anvil reports an error only if both ends are numbers.
             (
                 _,
                 None,
@@ -346,7 +346,7 @@ impl<'a> Desk<'a> {
         }
     }
 
-    /// Sends a signed transaction, and answers its hash.
+    /// Submits a signed transaction, and returns its hash.
     fn submit(&mut self, params: &Params) -> Result<B256, Failure> {
         let candidate = Candidate::decode(&params.required::<Bytes>(0)?)?;
         let hash = candidate.hash();
@@ -356,7 +356,7 @@ impl<'a> Desk<'a> {
         if let Submission::Refused(error) = &node.submission {
             return Err(error.clone().into());
         }
-        // A node that is late judges by what it has seen.
+        // A node that is behind checks against what it has seen.
         self.seen().admit(&candidate)?;
         if let Submission::Lost = node.submission {
             return Ok(hash);
@@ -364,7 +364,7 @@ impl<'a> Desk<'a> {
         let is_late = node.lag > 0;
         let is_stale = candidate.transaction.nonce() < self.chain.nonce(candidate.sender());
         match self.chain.submit(candidate) {
-            // It takes in what the others have left behind, or know already.
+            // It accepts transactions that the others have already included or already know.
             Ok(_) | Err(ChainError::AlreadyKnown(_)) => {}
             Err(_) if is_late && is_stale => {}
             Err(ChainError::Unaffordable { .. } | ChainError::InsufficientFunds { .. }) if is_late => {}
@@ -402,7 +402,7 @@ impl TraceOptions {
     }
 }
 
-/// Answer of `txpool_status`.
+/// The answer of `txpool_status`.
 #[derive(Debug, Serialize)]
 struct PoolStatus {
     pending: U64,
@@ -412,7 +412,7 @@ struct PoolStatus {
 /// Transactions by sender and nonce; nonces in decimal.
 type ByNonce = BTreeMap<Address, BTreeMap<String, Transaction>>;
 
-/// Answer of `txpool_content`.
+/// The answer of `txpool_content`.
 #[derive(Debug, Default, Serialize)]
 struct PoolContent {
     pending: ByNonce,

@@ -1,4 +1,4 @@
-//! Parameters of a request.
+//! The parameters of a request.
 
 use super::{Failure, code, failure};
 use crate::CallOptions;
@@ -10,7 +10,7 @@ use alloy::{
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
-/// Positional parameters. Those that are missing at the end count as null.
+/// Positional parameters. Missing trailing ones count as null.
 #[derive(Debug)]
 pub(crate) struct Params(Vec<serde_json::Value>);
 
@@ -41,7 +41,7 @@ impl Params {
             .ok_or_else(|| failure(code::INVALID_PARAMS, format!("parameter {index} is missing")))
     }
 
-    /// A number, as a JSON number or in hex.
+    /// Reads a number, as a JSON number or in hex.
     pub(crate) fn number(&self, index: usize) -> Result<u64, Failure> {
         self.required::<U64>(index).map(|number| number.to())
     }
@@ -50,12 +50,12 @@ impl Params {
         Ok(self.optional::<U64>(index)?.map(|number| number.to()))
     }
 
-    /// A block tag, number or hash; the latest block when it is missing.
+    /// Reads a block tag, number or hash; the latest block if it is missing.
     pub(crate) fn block(&self, index: usize) -> Result<BlockId, Failure> {
         Ok(self.optional(index)?.unwrap_or_default())
     }
 
-    /// The second to fourth parameter of `eth_call`.
+    /// Reads the second to fourth parameters of `eth_call`.
     pub(crate) fn call_options(&self) -> Result<CallOptions, Failure> {
         Ok(CallOptions {
             block: self.block(1)?,

@@ -1,6 +1,7 @@
-//! The same requests to the testkit and to anvil: the answers must agree.
+//! Sends the same requests to the testkit and to anvil, and compares the answers.
 //!
-//! Runs when anvil is installed: on the `PATH`, or by `npm ci --ignore-scripts` in this repository.
+//! Requires anvil on the `PATH`, or installed in this repository by `npm ci --ignore-scripts`; skipped
+//! otherwise.
 
 use alloy::transports::{RpcError, TransportErrorKind};
 use serde_json::{Value, json};
@@ -19,9 +20,9 @@ const GENESIS: u64 = 1_750_000_000;
 enum Agree {
     /// Everything.
     Exactly,
-    /// Members and kinds of values; not the values, which hold times or hashes.
+    /// Members and kinds of values, but not the values, which contain times or hashes.
     InShape,
-    /// Error code and data; and this at the start of both messages.
+    /// Error code and data, and this prefix of both messages.
     OnError(&'static str),
 }
 use Agree::{Exactly, InShape, OnError};
@@ -33,14 +34,14 @@ const STRANGER: &str = "0x00000000000000000000000000000000000a11ce";
 const REVERTER: &str = "0x0000000000000000000000000000000000001111";
 /// Emits its input as a log with topic 7.
 const LOGGER: &str = "0x0000000000000000000000000000000000002222";
-/// Returns number, time and base fee of the block.
+/// Returns the block's number, time and base fee.
 const CLOCK: &str = "0x0000000000000000000000000000000000003333";
-/// The contract of EIP-2935.
+/// The EIP-2935 contract.
 const HISTORY: &str = "0x0000f90827f1c53a10cb7a02335b175320002935";
 /// Runs into an invalid opcode.
 const HALTER: &str = "0x0000000000000000000000000000000000004444";
 
-/// The conversation. `$hash` and `$block` stand for the hashes of the last transaction and of its block.
+/// The requests. `$hash` and `$block` stand for the hashes of the last transaction and its block.
 fn conversation() -> Vec<(&'static str, Value, Agree)> {
     let topic = "0x0000000000000000000000000000000000000000000000000000000000000007";
     let zero_hash = "0x0000000000000000000000000000000000000000000000000000000000000000";
@@ -348,7 +349,7 @@ impl Anvil {
 
 impl Drop for Anvil {
     fn drop(&mut self) {
-        // What npm installs is a front that passes SIGTERM on to the real program; SIGKILL would orphan that.
+        // npm installs a wrapper that forwards SIGTERM to the real program; SIGKILL would orphan it.
         let _ = Command::new("kill").arg(self.process.id().to_string()).status();
         let _ = self.process.wait();
     }
@@ -374,7 +375,7 @@ impl Node for Anvil {
     }
 }
 
-/// Makes the conversation, and keeps `$hash` and `$block` up to date.
+/// Sends the requests, updating `$hash` and `$block`.
 fn converse(node: &mut impl Node) -> Vec<Result<Value, Failure>> {
     let mut known = BTreeMap::from([("$hash", Value::Null), ("$block", Value::Null)]);
     let mut answers = Vec::new();
@@ -392,7 +393,7 @@ fn converse(node: &mut impl Node) -> Vec<Result<Value, Failure>> {
                 answers.push(answer);
                 continue;
             }
-            // Anvil answers before the block is mined; two minutes are enough on any machine.
+            // anvil answers before the block is mined; two minutes suffice on any machine.
             let receipt = (0..12_000).find_map(|_| {
                 let receipt = node.ask("eth_getTransactionReceipt", json!([hash])).unwrap();
                 if receipt.is_null() {
@@ -410,12 +411,12 @@ fn converse(node: &mut impl Node) -> Vec<Result<Value, Failure>> {
     answers
 }
 
-/// The members and the kinds of values.
+/// Reduces a value to its members and the kinds of values.
 fn shape(value: &Value) -> Value {
     match value {
         Value::Object(members) => members
             .iter()
-            // Anvil's own additions to receipts; geth has neither.
+            // anvil adds these to receipts; geth does not.
             .filter(|(name, value)| {
                 *name != "blobGasPrice" && (*name != "blockTimestamp" || value.is_string())
             })
@@ -453,7 +454,7 @@ fn find_anvil() -> Option<PathBuf> {
 #[test]
 fn answers_agree_with_anvil() {
     let Some(program) = find_anvil() else {
-        // On the test's own stderr it would be captured and lost.
+        // The test's own stderr would be captured.
         use std::io::Write;
         let _ = writeln!(
             std::io::stderr(),

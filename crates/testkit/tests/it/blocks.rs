@@ -135,7 +135,7 @@ fn revert_restores_state_blocks_and_clock() {
     assert_eq!(chain.block_at(1.into()), before);
     assert_eq!(chain.next_timestamp(), next);
     assert_eq!(chain.receipt(transaction), None);
-    // Nor does another transaction of the same height take its place.
+    // Another transaction at the same height does not replace it.
     store(&mut chain, 3);
     assert_eq!(chain.receipt(transaction), None);
     assert_eq!(chain.revert(snapshot), Err(ChainError::UnknownSnapshot(snapshot)));
@@ -159,7 +159,7 @@ fn revert_restores_the_settings_of_the_next_block() {
 }
 
 #[test]
-fn two_chains_with_the_same_history_are_the_same() {
+fn chains_with_the_same_history_are_identical() {
     let run = || {
         let mut chain = Chain::default();
         chain.set_code(CONTRACT, STORE).unwrap();
@@ -189,9 +189,9 @@ fn time_only_moves_forward() {
 }
 
 #[test]
-fn no_base_fee_rises_beyond_all_bounds() {
+fn the_base_fee_is_bounded() {
     let mut chain = Chain::default();
-    // JUMPDEST PUSH0 JUMP: uses up whatever gas it is given.
+    // JUMPDEST PUSH0 JUMP: consumes all of its gas.
     chain.set_code(CONTRACT, [0x5b, 0x5f, 0x56]).unwrap();
     chain.set_next_base_fee(u64::MAX);
     let request = TransactionRequest::default()

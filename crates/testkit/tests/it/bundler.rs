@@ -1,4 +1,4 @@
-//! The bundler, as its clients see it.
+//! The bundler's behaviour towards clients.
 
 use crate::{
     requests::{answer_of, failure_of},
@@ -25,7 +25,8 @@ const RECIPIENT: Address = address!("0x0000000000000000000000000000000000000b0b"
 
 const GWEI: u64 = 1_000_000_000;
 
-/// An account with a session key on a chain with a bundler. The session's own chain stays as it was in the beginning.
+/// An account with a session key, on a chain with a bundler. The session's own chain stays in its initial
+/// state.
 struct World {
     session: Session,
     testkit: Testkit,
@@ -33,7 +34,7 @@ struct World {
 }
 
 impl World {
-    /// Everything is mined at once; nothing is bundled by itself.
+    /// Mines everything at once; bundles nothing by itself.
     fn new(options: BundlerOptions) -> Self {
         let session = Session::new();
         let testkit = Testkit::from(session.chain.clone());
@@ -53,7 +54,7 @@ impl World {
         })
     }
 
-    /// The session key's `sequence`-th operation, signed: sends so many tokens.
+    /// Returns the session key's `sequence`-th operation, signed: a token transfer.
     fn transfer(&self, sequence: u64, amount: u64) -> UserOperation {
         self.changed_transfer(sequence, amount, |_| ())
     }
@@ -70,7 +71,7 @@ impl World {
         self.session.sign(operation)
     }
 
-    /// An operation that the key may not do: its call is to a contract that is not on the list.
+    /// Returns an operation that the key may not send: its call's target is not on the list.
     fn forbidden(&self, sequence: u64) -> UserOperation {
         self.changed_transfer(sequence, 1, |operation| {
             let call = ISessionKeyPlugin::executeWithSessionKeyCall {
@@ -128,7 +129,7 @@ impl World {
             .collect()
     }
 
-    /// What the bundler sends now.
+    /// Sends a bundle, and returns its operations.
     fn bundled(&self) -> Vec<B256> {
         let bundle = self.bundler.bundle_now().unwrap();
         bundle.map(|bundle| bundle.operations).unwrap_or_default()
@@ -144,7 +145,7 @@ impl World {
         self.testkit.chain().send(request).unwrap().ok().unwrap();
     }
 
-    /// An account that answers these validation data to everything, and has a deposit.
+    /// Creates an account with a deposit that returns these validation data for every call.
     fn yes_man(&self, number: u8, validation_data: U256) -> Address {
         let account = Address::repeat_byte(number);
         let code = [
@@ -158,7 +159,7 @@ impl World {
         account
     }
 
-    /// An operation of such an account.
+    /// Returns an operation of such an account.
     fn of(&self, sender: Address, nonce: u64) -> UserOperation {
         UserOperation {
             sender,
@@ -170,7 +171,7 @@ impl World {
     }
 }
 
-/// An operation as clients send it.
+/// Formats an operation as clients send it.
 fn wire(operation: &UserOperation) -> Value {
     json!({
         "sender": operation.sender,
@@ -187,7 +188,7 @@ fn wire(operation: &UserOperation) -> Value {
     })
 }
 
-/// Validation data: valid from and until, unix seconds.
+/// Packs validation data: valid from and until, in unix seconds.
 fn between(valid_after: u64, valid_until: u64) -> U256 {
     (U256::from(valid_after) << 208) | (U256::from(valid_until) << 160)
 }
@@ -270,19 +271,19 @@ async fn an_operation_waits_is_bundled_and_has_a_receipt() {
 }
 
 #[tokio::test]
-async fn with_auto_operations_are_bundled_immediately() {
+async fn auto_bundles_operations_immediately() {
     let world = World::automatic();
     let hash = world.send(&world.transfer(0, 5)).await;
     assert_eq!(world.tokens(), 5);
     assert_eq!(world.receipt(hash).await["success"], json!(true));
     assert!(world.bundler.pool().is_empty());
-    // The next of the lane follows.
+    // The next operation of the lane follows.
     world.send(&world.transfer(1, 6)).await;
     assert_eq!(world.tokens(), 11);
 }
 
 #[tokio::test]
-async fn it_has_a_bundlers_methods_and_no_others() {
+async fn the_bundler_has_only_bundler_methods() {
     let world = World::new(BundlerOptions::default());
     assert_eq!(
         world.ask("eth_supportedEntryPoints", json!([])).await,
@@ -302,7 +303,7 @@ async fn it_has_a_bundlers_methods_and_no_others() {
     );
     assert_eq!(world.ask("eth_getUserOperationReceipt", hash).await, Value::Null);
 
-    // A bundler and a node at one place.
+    // Bundler and node behind one transport.
     let both = world.bundler.transport_with_node(world.testkit.transport());
     let client = both.client();
     let number = world.testkit.chain().block_number();
@@ -323,7 +324,7 @@ async fn it_has_a_bundlers_methods_and_no_others() {
     assert_eq!(first.await.unwrap(), json!([ENTRY_POINT]));
     assert!(second.await.unwrap().is_string());
 
-    // Its own fee answers, by the names of two bundlers.
+    // Its own fee methods, under the names of two bundlers.
     world.bundler.change(|options| {
         options.min_priority_fee = 1_000;
         options.style.words = BundlerWords::Alto;
@@ -383,13 +384,13 @@ async fn operations_are_read_strictly() {
 }
 
 #[tokio::test]
-async fn refusals_of_the_entry_point_keep_its_words() {
+async fn refusals_of_the_entry_point_keep_their_words() {
     let world = World::new(BundlerOptions::default());
     let start = |(code, message): (i64, String)| (code, message.chars().take(4).collect::<String>());
     let refused = |code: i64, aa: &str| (code, aa.to_owned());
     let forbidden = world.forbidden(0);
     assert_eq!(start(world.refused(&forbidden).await), refused(-32500, "AA23"));
-    // Signed before it was changed.
+    // Signed before the change.
     let mut changed = world.transfer(0, 1);
     changed.callGasLimit += U256::ONE;
     assert_eq!(
@@ -412,7 +413,7 @@ async fn refusals_of_the_entry_point_keep_its_words() {
         refused(-32500, "AA21")
     );
     world.testkit.chain().set_balance(world.session.account, balance);
-    // No contract there at all.
+    // No contract at all.
     let out_of_gas = world.changed_transfer(0, 1, |operation| {
         operation.verificationGasLimit = U256::from(1_000)
     });
@@ -432,7 +433,7 @@ async fn validity_ends_and_begins_with_the_next_block() {
     let begins = account(0x24, between(now, 0));
     let signature = account(0x25, U256::ONE);
     let aggregated = account(0x26, U256::from(0x1234));
-    // Each deposit was a block.
+    // Each deposit took a block.
     world.testkit.chain().set_next_timestamp(now + 10).unwrap();
     let expect = async |account, expected: Option<(i64, &str)>| {
         let operation = world.of(account, 0);
@@ -461,7 +462,7 @@ async fn validity_ends_and_begins_with_the_next_block() {
     world.testkit.chain().set_next_timestamp(now + 11).unwrap();
     expect(ends_too, Some((-32503, "AA22 expired or not due"))).await;
 
-    // What expires while it waits is dropped when it would be bundled.
+    // Operations that expire while pending are dropped when they would be bundled.
     let bundled = world.bundled();
     assert_eq!(bundled, [world.session.hash(&world.of(begins, 0))]);
     assert!(world.bundler.pool().is_empty());
@@ -532,14 +533,14 @@ async fn fees_and_gas_have_bounds() {
     for (operation, code, message) in cases {
         assert_eq!(world.refused(&operation).await, (code, message));
     }
-    // A byte that is not zero more.
+    // One more nonzero byte.
     let exact = with(&|operation| operation.preVerificationGas = U256::from(required));
     let (_, message) = world.refused(&exact).await;
     assert!(
         message.starts_with("preVerificationGas is not enough, required: "),
         "{message}"
     );
-    // Other fees and another signature have other bytes, at most 12 gas dearer each.
+    // Other fees and another signature have other bytes, at most 12 gas more each.
     let enough = with(&|operation| {
         operation.preVerificationGas = U256::from(required + 200);
         operation.maxFeePerGas = least;
@@ -568,13 +569,13 @@ async fn a_duplicate_operation_gets_the_configured_answer() {
         }
         assert_eq!(world.waiting(), [hash]);
     }
-    // Once it is in a block, its nonce is used.
+    // Once it is included, its nonce is used.
     world.bundled();
     assert_eq!(
         world.refused(&operation).await,
         (-32500, "AA25 invalid account nonce".into())
     );
-    // And another one is not the same, whatever it costs.
+    // A different operation gets another answer, whatever it pays.
     let other = world.changed_transfer(0, 6, |operation| operation.maxFeePerGas *= U256::from(3));
     assert_eq!(world.refused(&other).await.1, "AA25 invalid account nonce");
 }
@@ -630,7 +631,7 @@ async fn replacing_a_bundled_operation_follows_the_options() {
     world.bundler.change(|options| options.replaces_bundled = true);
     let second = world.send(&more).await;
     assert_eq!(world.waiting(), [second]);
-    // Of the two, one can happen: here the first, which is on its way.
+    // Only one of the two can be included: here the first, which is pending.
     world.testkit.chain().mine();
     assert!(world.bundler.pool().is_empty());
     assert_eq!(world.receipt(first).await["success"], json!(true));
@@ -639,7 +640,7 @@ async fn replacing_a_bundled_operation_follows_the_options() {
 }
 
 #[tokio::test]
-async fn nonces_may_be_a_little_ahead() {
+async fn nonces_may_be_ahead_within_the_limit() {
     let world = World::new(BundlerOptions {
         nonces_ahead: 2,
         max_per_sender: None,
@@ -654,21 +655,21 @@ async fn nonces_may_be_a_little_ahead() {
         world.refused(&world.transfer(3, 40)).await,
         (-32500, "AA25 invalid account nonce".into())
     );
-    // One after the other, in the order of the lane.
+    // Included one by one, in the lane's order.
     for (hash, tokens) in [(hashes[2], 10), (hashes[1], 30), (hashes[0], 60)] {
         assert_eq!(world.bundled(), [hash]);
         assert_eq!(world.tokens(), tokens);
     }
     world.send(&world.transfer(4, 1)).await;
     assert!(world.bundled().is_empty(), "there is a gap before it");
-    // With none ahead, it takes what comes next alone.
+    // With none ahead, only the next nonce is accepted.
     world.bundler.change(|options| options.nonces_ahead = 0);
     assert_eq!(
         world.refused(&world.transfer(5, 1)).await.1,
         "AA25 invalid account nonce"
     );
     world.send(&world.transfer(3, 1)).await;
-    // One that is ahead is simulated, too.
+    // An operation that is ahead is simulated as well.
     world.bundler.change(|options| options.nonces_ahead = 10);
     let mut forged = world.transfer(6, 1);
     forged.callGasLimit += U256::ONE;
@@ -676,7 +677,7 @@ async fn nonces_may_be_a_little_ahead() {
 }
 
 #[tokio::test]
-async fn a_sender_has_few_operations_in_the_mempool() {
+async fn a_sender_has_a_maximum_of_operations_in_the_mempool() {
     let world = World::new(BundlerOptions {
         max_per_sender: Some(2),
         ..Default::default()
@@ -691,7 +692,7 @@ async fn a_sender_has_few_operations_in_the_mempool() {
     world.send(&in_lane(1)).await;
     let (code, message) = world.refused(&in_lane(2)).await;
     assert_eq!(code, -32504, "{message}");
-    // A replacement makes it no more; another sender has room of its own.
+    // A replacement does not count; another sender has its own quota.
     let mut more = in_lane(1);
     more.maxFeePerGas *= U256::from(2);
     more.maxPriorityFeePerGas *= U256::from(2);
@@ -701,7 +702,7 @@ async fn a_sender_has_few_operations_in_the_mempool() {
 }
 
 #[tokio::test]
-async fn bundles_take_the_best_first_and_few_of_each_sender() {
+async fn bundles_take_the_best_first_with_a_maximum_per_sender() {
     let world = World::new(BundlerOptions {
         max_bundle: 3,
         ..Default::default()
@@ -725,10 +726,10 @@ async fn bundles_take_the_best_first_and_few_of_each_sender() {
     ] {
         hashes.push(world.send(&operation).await);
     }
-    // One of each sender, the tip first, then who came first.
+    // One per sender, by tip, then by arrival.
     assert_eq!(world.bundled(), [hashes[4], hashes[1], hashes[2]]);
     assert_eq!(world.bundled(), [hashes[3], hashes[0]]);
-    // Two of one sender, if that is allowed.
+    // Two per sender, if allowed.
     world.bundler.change(|options| {
         options.max_per_sender_in_bundle = 2;
         options.max_bundle = 2;
@@ -743,7 +744,7 @@ async fn bundles_take_the_best_first_and_few_of_each_sender() {
     assert_eq!(world.bundled(), pair);
     assert_eq!(world.bundled(), [third]);
 
-    // One that is held back stays; one whose fees no longer suffice waits for better times.
+    // A held operation stays; one whose fees no longer suffice waits until they do.
     world.bundler.change(|options| options.base_fee_percent = 50);
     let operation = world.of(accounts[1], 1);
     let held = world.send(&operation).await;
@@ -760,7 +761,7 @@ async fn bundles_take_the_best_first_and_few_of_each_sender() {
 }
 
 #[tokio::test]
-async fn an_operation_that_fails_behind_others_is_dropped_from_the_bundle() {
+async fn an_operation_that_fails_after_others_is_dropped_from_the_bundle() {
     let world = World::new(BundlerOptions::default());
     let paymaster = world.session.stack.paymaster;
     let accounts: Vec<Address> = (0..3)
@@ -772,10 +773,21 @@ async fn an_operation_that_fails_behind_others_is_dropped_from_the_bundle() {
         operation.maxPriorityFeePerGas = U256::from(tip);
         operation
     };
-    // Enough for one at a time: 500,000 + 3 * 500,000 + 50,000 gas units at 2 gwei.
-    world.deposit(paymaster, 2_050_000 * 2 * GWEI);
+    // 500,000 + 3 * 500,000 + 50,000 gas units at 2 gwei.
+    let cost = 2_050_000 * 2 * GWEI;
+    world.deposit(paymaster, 2 * cost);
     let first = world.send(&sponsored(0, 300)).await;
     world.send(&sponsored(1, 200)).await;
+    // What is left is enough for one at a time.
+    let withdrawal = IEntryPoint::withdrawToCall {
+        withdrawAddress: RECIPIENT,
+        withdrawAmount: U256::from(cost),
+    };
+    let withdrawn = world
+        .testkit
+        .chain()
+        .transact(paymaster, ENTRY_POINT, &withdrawal);
+    withdrawn.unwrap();
     let mut own = world.of(accounts[2], 0);
     own.maxPriorityFeePerGas = U256::from(100);
     let third = world.send(&own).await;
@@ -793,7 +805,7 @@ async fn an_operation_that_fails_behind_others_is_dropped_from_the_bundle() {
 }
 
 #[tokio::test]
-async fn an_undone_operation_waits_again_or_is_dropped() {
+async fn an_undone_operation_is_pending_again_or_dropped() {
     for (bundlers, chains, happens_again) in [
         (Fate::Pooled, Fate::Dropped, true),
         (Fate::Dropped, Fate::Dropped, false),
@@ -807,7 +819,7 @@ async fn an_undone_operation_waits_again_or_is_dropped() {
         let operation = world.transfer(0, 5);
         let hash = world.send(&operation).await;
         world.bundled();
-        // It sees what became of it, whatever is asked for in between.
+        // The bundler observes the outcome, whatever is requested in between.
         assert_eq!(world.receipt(hash).await["success"], json!(true));
         world.testkit.chain().mine();
         world.testkit.chain().reorganize(2, |_| chains).unwrap();
@@ -821,7 +833,7 @@ async fn an_undone_operation_waits_again_or_is_dropped() {
             }
             Fate::Dropped => assert!(pooled.is_empty()),
         }
-        // The transaction that waits carries it; else it is sent anew.
+        // A pending transaction still carries it; otherwise it is bundled again.
         let bundled = world.bundled();
         assert_eq!(
             !bundled.is_empty(),
@@ -838,7 +850,7 @@ async fn an_undone_operation_waits_again_or_is_dropped() {
 }
 
 #[tokio::test]
-async fn a_transaction_that_is_lost_frees_its_operations() {
+async fn a_lost_transaction_frees_its_operations() {
     let world = World::new(BundlerOptions::default());
     world.testkit.chain().set_automine(false);
     let hash = world.send(&world.transfer(0, 5)).await;
@@ -851,7 +863,7 @@ async fn a_transaction_that_is_lost_frees_its_operations() {
     world.testkit.chain().mine();
     assert_eq!(world.tokens(), 5);
 
-    // A transaction that reverts carries nothing: here, because another one came first.
+    // A reverting transaction includes nothing: here, because another one came first.
     let hash = world.send(&world.transfer(1, 6)).await;
     let bundle = world.bundler.bundle_now().unwrap().unwrap();
     let balance = world.testkit.chain().balance(world.session.account);
@@ -877,7 +889,7 @@ async fn a_transaction_that_is_lost_frees_its_operations() {
 }
 
 #[tokio::test]
-async fn a_bundle_behind_a_lost_transaction_is_made_anew() {
+async fn a_bundle_behind_a_lost_transaction_is_rebuilt() {
     let world = World::new(BundlerOptions::default());
     world.testkit.chain().set_automine(false);
     let forgotten = world.send(&world.transfer(0, 5)).await;
@@ -898,7 +910,7 @@ async fn a_bundle_behind_a_lost_transaction_is_made_anew() {
 }
 
 #[tokio::test]
-async fn the_executors_funds_are_its_own() {
+async fn a_bundle_needs_a_funded_executor() {
     let world = World::new(BundlerOptions::default());
     let hash = world.send(&world.transfer(0, 5)).await;
     world
@@ -936,7 +948,7 @@ async fn operations_included_by_others_leave_the_mempool() {
     let by_hash = world.ask("eth_getUserOperationByHash", json!([hash])).await;
     assert_eq!(by_hash["userOperation"], wire(&operation));
 
-    // But not forever, if it looks back a little only.
+    // But not forever, if it searches only a few blocks.
     world.bundler.change(|options| options.searched_blocks = Some(3));
     for _ in 0..2 {
         world.testkit.chain().mine();
@@ -965,7 +977,7 @@ async fn operations_are_refused_passed_on_or_lost() {
     assert_eq!(lost, world.session.hash(&world.transfer(0, 5)));
     assert_eq!(world.tokens(), 0);
     assert!(world.bundler.pool().is_empty());
-    // What it would not take it does not lose.
+    // An operation that it would refuse is not lost silently.
     let mut forged = world.transfer(0, 5);
     forged.callGasLimit += U256::ONE;
     assert_eq!(world.refused(&forged).await.0, -32507);
@@ -990,7 +1002,7 @@ async fn operations_are_refused_passed_on_or_lost() {
 async fn an_estimate_suffices_for_its_operation() {
     let world = World::automatic();
     let mut unsigned = world.session.unsigned_transfer(RECIPIENT, 5);
-    // Of the right form, and by nobody; the gas is to be found.
+    // Well-formed but invalid signature; the gas is to be estimated.
     unsigned.signature = world.transfer(0, 4).signature;
     let mut request = wire(&unsigned);
     for member in [
@@ -1016,10 +1028,10 @@ async fn an_estimate_suffices_for_its_operation() {
     });
     let hash = world.send(&operation).await;
     assert_eq!(world.receipt(hash).await["success"], json!(true));
-    // Not generously: half of it is too little for the call, and for validation.
+    // Not excessive: half is too little, for the call and for validation.
     let less = |gas: U256| gas / U256::from(2);
     let short_of_call = world.changed_transfer(1, 5, |operation| {
-        // To somebody who has no tokens yet, as before.
+        // To a recipient without tokens, as before.
         let other = world.session.unsigned_transfer(Address::repeat_byte(0x99), 5);
         operation.callData = other.callData;
         operation.callGasLimit = less(gas("callGasLimit"));
@@ -1033,7 +1045,7 @@ async fn an_estimate_suffices_for_its_operation() {
     });
     assert!(world.refused(&short_of_validation).await.1.starts_with("AA"));
 
-    // Nulls are as good as nothing; other names, other margins.
+    // Null members count as missing; names and margins of the answer follow the options.
     request["maxFeePerGas"] = Value::Null;
     request["nonce"] = json!(world.transfer(2, 1).nonce);
     let usual = world.estimate(request.clone()).await;
@@ -1080,7 +1092,7 @@ async fn a_failed_estimate_says_why() {
             .map(|data| serde_json::from_str(data.get()).unwrap());
         assert_eq!(found.unwrap_or(Value::Null), expected);
     }
-    // What validation refuses; but not for its signature.
+    // Validation errors are reported, except for the signature.
     let mut wrong = world.forbidden(0);
     wrong.signature = world.transfer(0, 1).signature;
     let (code, message) = world
@@ -1095,17 +1107,17 @@ async fn a_failed_estimate_says_why() {
             .1,
         "AA25 invalid account nonce"
     );
-    // One that is a little ahead is estimated.
+    // An operation slightly ahead is estimated.
     world.estimate(wire(&world.transfer(1, 5))).await;
 }
 
 #[tokio::test]
-async fn changes_of_the_state_count_in_an_estimate() {
+async fn state_overrides_apply_to_estimates() {
     let world = World::new(BundlerOptions::default());
     let account = world.yes_man(0x61, U256::ZERO);
     let operation = wire(&world.of(account, 1));
     world.estimate(operation.clone()).await;
-    // Reverts, with nothing.
+    // Reverts without data.
     let changes = json!({ account.to_string(): {"code": "0x5f5ffd"} });
     let (code, message) = world
         .refusal(
@@ -1168,7 +1180,7 @@ async fn an_account_is_created_by_its_first_operation() {
     let hash = world.send(&operation).await;
     assert_eq!(world.receipt(hash).await["success"], json!(true));
     assert_eq!(world.testkit.chain().balance(RECIPIENT), 7);
-    // Sent again, it would create what is there; only some look at the nonce first.
+    // Sent again, it would create an existing account; only some bundlers check the nonce first.
     assert_eq!(
         world.refused(&operation).await,
         (-32500, "AA10 sender already constructed".into())
@@ -1193,9 +1205,9 @@ async fn an_account_is_created_by_its_first_operation() {
     assert!(world.refused(&other).await.1.starts_with("AA10"));
 }
 
-/// As on rollups, where the fee for the data is paid for in gas at the operation's own fees.
+/// As on rollups, where gas at the operation's own fees pays for its data.
 #[tokio::test]
-async fn pre_verification_gas_depends_on_fees_where_data_costs() {
+async fn pre_verification_gas_depends_on_fees_if_data_costs() {
     let world = World::new(BundlerOptions {
         data_fee: u128::from(GWEI) * 1_000,
         ..Default::default()
@@ -1261,7 +1273,7 @@ async fn a_receipt_is_about_one_operation_of_the_bundle() {
     assert_eq!(logs[0]["address"], json!(ENTRY_POINT));
 }
 
-/// Anybody can log what looks like the EntryPoint's event, also in a block with true ones.
+/// Anyone can log an event that looks like the EntryPoint's, even in a block with real ones.
 #[tokio::test]
 async fn an_event_of_another_contract_is_not_a_receipt() {
     let world = World::new(BundlerOptions::default());
@@ -1300,7 +1312,7 @@ async fn an_event_of_another_contract_is_not_a_receipt() {
 }
 
 #[tokio::test]
-async fn answers_come_in_all_the_forms_that_bundlers_use() {
+async fn answers_come_in_all_formats_of_real_bundlers() {
     let world = World::automatic();
     let done = world.send(&world.transfer(0, 5)).await;
     let failed = world.send(&world.transfer(1, 101)).await;
@@ -1320,7 +1332,7 @@ async fn answers_come_in_all_the_forms_that_bundlers_use() {
     ] {
         style(&|style| style.numbers = form);
         assert_eq!(world.receipt(done).await["actualGasCost"], expected);
-        // What no number of JSON can hold stays a text.
+        // A number too large for JSON stays a text.
         let nonce = &world.receipt(done).await["nonce"];
         assert!(nonce.is_string(), "{nonce}");
         let by_hash = world.ask("eth_getUserOperationByHash", json!([done])).await;
@@ -1356,7 +1368,7 @@ async fn answers_come_in_all_the_forms_that_bundlers_use() {
     let revert_data = json!(world.session.limit_exceeded());
     for (form, expected) in [
         (ReasonForm::Hex, revert_data.clone()),
-        // It has no text.
+        // It contains no text.
         (ReasonForm::Text, revert_data),
         (ReasonForm::Unknown, Value::Null),
     ] {
@@ -1388,16 +1400,16 @@ async fn answers_come_in_all_the_forms_that_bundlers_use() {
 
 /// The text of an `Error(string)`.
 #[tokio::test]
-async fn a_reason_that_is_a_text_is_shown_as_one() {
+async fn a_text_reason_is_shown_as_text() {
     let world = World::automatic();
     world
         .bundler
         .change(|options| options.style.reason = ReasonForm::Text);
-    // Reverts with Error("no"), when the EntryPoint calls it with the call data; validation passes.
+    // Validation passes; the call reverts with Error("no").
     let account = world.yes_man(0x72, U256::ZERO);
     let revert = alloy::sol_types::Revert::from("no").abi_encode();
     let length = revert.len() as u8;
-    // CALLDATASIZE, if more than 4: the answer to validation; else the revert data that follow the code.
+    // If CALLDATASIZE exceeds 4, returns the validation data; else reverts with the data after the code.
     let answer = [0x5f, 0x5f, 0x52, 0x60, 0x20, 0x5f, 0xf3];
     let mut code = vec![0x60, 0x04, 0x36, 0x11, 0x60, 0x13, 0x57];
     code.extend([0x60, length, 0x60, 0x1b, 0x5f, 0x39, 0x60, length, 0x5f, 0xfd]);
@@ -1416,7 +1428,7 @@ async fn a_reason_that_is_a_text_is_shown_as_one() {
 }
 
 #[tokio::test]
-async fn a_bundler_that_is_late_judges_by_what_it_has_seen() {
+async fn a_lagging_bundler_checks_against_what_it_has_seen() {
     let world = World::automatic();
     let first = world.transfer(0, 5);
     let hash = world.send(&first).await;
@@ -1435,7 +1447,7 @@ async fn a_bundler_that_is_late_judges_by_what_it_has_seen() {
         "AA25 invalid account nonce",
         "for it, the nonce is too high"
     );
-    // It takes the first one again, and cannot bundle it.
+    // It accepts the first one again, and cannot bundle it.
     world.send(&first).await;
     world.testkit.chain().mine();
     assert_ne!(world.receipt(hash).await, Value::Null);
@@ -1446,7 +1458,7 @@ async fn a_bundler_that_is_late_judges_by_what_it_has_seen() {
 }
 
 #[tokio::test]
-async fn other_words_for_the_same_refusals() {
+async fn refusals_are_worded_as_by_real_bundlers() {
     let world = World::new(BundlerOptions::default());
     let operation = world.transfer(0, 5);
     world.send(&operation).await;
@@ -1532,9 +1544,9 @@ async fn a_bundler_and_a_node_are_served_together() {
     );
 }
 
-/// The same conversation twice, to the last byte.
+/// The same requests twice give byte-identical answers.
 #[tokio::test]
-async fn a_bundler_does_the_same_thing_every_time() {
+async fn a_bundler_is_deterministic() {
     let run = async || {
         let world = World::new(BundlerOptions::default());
         let mut hashes = Vec::new();
@@ -1555,9 +1567,9 @@ async fn a_bundler_does_the_same_thing_every_time() {
     assert_eq!(run().await, run().await);
 }
 
-/// The bundler's transaction can be seen by everybody, and be replaced by its executor alone.
+/// Everyone can see the bundler's transaction, and only its executor can replace it.
 #[test]
-fn a_bundle_offers_its_own_fees() {
+fn a_bundle_pays_the_configured_fees() {
     let world = World::new(BundlerOptions {
         bundle_priority_fee: 7,
         ..Default::default()

@@ -1,4 +1,4 @@
-//! The bundler with EntryPoint v0.7, as its clients see it.
+//! The bundler's behaviour towards clients, with EntryPoint v0.7.
 
 use crate::{
     requests::{answer_of, failure_of},
@@ -28,14 +28,15 @@ const RECIPIENT: Address = address!("0x0000000000000000000000000000000000000b0b"
 
 const GWEI: u64 = 1_000_000_000;
 
-/// An account with a session key on a chain with a bundler. The session's own chain stays as it was in the beginning.
+/// An account with a session key, on a chain with a bundler. The session's own chain stays in its initial
+/// state.
 struct World {
     session: SessionV08,
     testkit: Testkit,
     bundler: Bundler,
 }
 
-/// The numbers of an operation.
+/// An operation's gas limits and fees.
 #[derive(Clone, Copy)]
 struct Numbers {
     verification_gas: u128,
@@ -66,7 +67,7 @@ fn halves(word: B256) -> (U256, U256) {
     (U256::from_be_slice(&word[..16]), U256::from_be_slice(&word[16..]))
 }
 
-/// An operation as clients send it.
+/// Formats an operation as clients send it.
 fn wire(operation: &PackedUserOperation) -> Value {
     let (verification_gas, call_gas) = halves(operation.accountGasLimits);
     let (tip, max_fee) = halves(operation.gasFees);
@@ -95,7 +96,7 @@ fn wire(operation: &PackedUserOperation) -> Value {
     wire
 }
 
-/// The same for an estimate: without gas and fees.
+/// Like [`wire`], without gas and fees, for an estimate.
 fn without_numbers(mut operation: Value) -> Value {
     for member in [
         "callGasLimit",
@@ -155,7 +156,7 @@ impl World {
         )
     }
 
-    /// The session key's `sequence`-th operation, signed: sends so many tokens.
+    /// Returns the session key's `sequence`-th operation, signed: a token transfer.
     fn transfer(&self, sequence: u64, amount: u64) -> PackedUserOperation {
         self.priced_transfer(sequence, amount, NUMBERS)
     }
@@ -218,7 +219,7 @@ impl World {
             .collect()
     }
 
-    /// What the bundler sends now.
+    /// Sends a bundle, and returns its operations.
     fn bundled(&self) -> Vec<B256> {
         let bundle = self.bundler.bundle_now().unwrap();
         bundle.map(|bundle| bundle.operations).unwrap_or_default()
@@ -234,7 +235,7 @@ impl World {
         self.testkit.chain().send(request).unwrap().ok().unwrap();
     }
 
-    /// A contract of this code with a deposit.
+    /// Creates a contract with this code and a deposit.
     fn contract(&self, number: u8, code: Vec<u8>) -> Address {
         let contract = Address::repeat_byte(number);
         self.testkit.chain().set_code(contract, code).unwrap();
@@ -242,7 +243,7 @@ impl World {
         contract
     }
 
-    /// An account that answers these validation data to everything, and has a deposit.
+    /// Creates an account with a deposit that returns these validation data for every call.
     fn yes_man(&self, number: u8, validation_data: U256) -> Address {
         let code = [
             [0x7f].as_slice(),
@@ -253,10 +254,10 @@ impl World {
         self.contract(number, code.concat())
     }
 
-    /// A paymaster that answers these validation data, and a context of so many zero bytes, to everything.
+    /// Creates a paymaster that returns these validation data and a context of zero bytes for every call.
     fn kind_paymaster(&self, number: u8, validation_data: U256, context: u8) -> Address {
         let code = [
-            // The context's place, then the validation data, then its length.
+            // The context's offset, the validation data, then the context's length.
             [0x60, 0x40, 0x5f, 0x52, 0x7f].as_slice(),
             &validation_data.to_be_bytes::<32>(),
             &[
@@ -266,7 +267,7 @@ impl World {
         self.contract(number, code.concat())
     }
 
-    /// An operation of a contract that needs no signature.
+    /// Returns an operation of a contract that needs no signature.
     fn by(&self, sender: Address) -> PackedUserOperation {
         PackedUserOperation {
             sender,
@@ -278,7 +279,7 @@ impl World {
     }
 }
 
-/// Validation data: valid from and until, unix seconds.
+/// Packs validation data: valid from and until, in unix seconds.
 fn between(valid_after: u64, valid_until: u64) -> U256 {
     (U256::from(valid_after) << 208_usize) | (U256::from(valid_until) << 160_usize)
 }
@@ -320,7 +321,7 @@ async fn an_operation_waits_is_bundled_and_has_a_receipt() {
         "receipt": transaction,
     });
     assert_eq!(receipt, expected);
-    // The executor gets back what it pays for.
+    // The executor is reimbursed.
     assert!(number(&receipt, "actualGasUsed") >= transaction.gas_used.into());
     let logs = receipt["logs"].as_array().unwrap();
     assert_eq!(logs.len(), 1, "the token's event alone");
@@ -328,7 +329,7 @@ async fn an_operation_waits_is_bundled_and_has_a_receipt() {
     let included = world.ask("eth_getUserOperationByHash", json!([hash])).await;
     assert_eq!(included["userOperation"], wire(&operation));
     assert_eq!(included["transactionHash"], json!(bundle.transaction));
-    // One that fails says why.
+    // A failing operation has a reason.
     let hash = world.send(&world.transfer(1, 101)).await;
     world.bundled();
     let receipt = world.receipt(hash).await;
@@ -379,7 +380,7 @@ async fn both_entry_points_are_served_side_by_side() {
         },
     );
     let second = world.send(&better).await;
-    // A bundle is for one of them, the better first.
+    // A bundle is for one EntryPoint, the better one first.
     assert_eq!(world.bundled(), [second]);
     assert_eq!(world.tokens(), 5);
     assert_eq!(json!(world.bundled()), json!([first]));
@@ -402,7 +403,7 @@ async fn both_entry_points_are_served_side_by_side() {
     let (code, message) = world.refused(&world.transfer(1, 1)).await;
     assert_eq!(code, -32602);
     assert!(message.contains(&ENTRY_POINT_V07.to_string()), "{message}");
-    // One that is not on the chain is not served.
+    // An EntryPoint that is not on the chain is not served.
     world
         .bundler
         .change(|options| options.entry_points = EntryPointVersion::ALL.into());
@@ -440,7 +441,7 @@ async fn operations_are_read_strictly() {
         assert_eq!(code, -32602, "{member} {value}");
         assert!(message.contains(member), "{member} {value}: {message}");
     }
-    // The other way round.
+    // Members of the other version.
     let other = json!({"sender": RECIPIENT, "factory": RECIPIENT});
     let old = World::of(
         SessionV08::on(Session::new().chain, Kind::Modular),
@@ -460,11 +461,11 @@ async fn operations_are_read_strictly() {
 }
 
 #[tokio::test]
-async fn refusals_of_the_entry_point_keep_its_words() {
+async fn refusals_of_the_entry_point_keep_their_words() {
     let world = World::manual();
     let start = |(code, message): (i64, String)| (code, message.chars().take(4).collect::<String>());
     let refused = |code: i64, aa: &str| (code, aa.to_owned());
-    // Signed before it was changed.
+    // Signed before the change.
     let mut changed = world.transfer(0, 1);
     changed.preVerificationGas += U256::ONE;
     assert_eq!(
@@ -514,9 +515,9 @@ async fn refusals_of_the_entry_point_keep_its_words() {
     assert!(world.bundler.pool().is_empty());
 }
 
-/// EntryPoint v0.7 hands on what the account reverted with, and each bundler shows it in its own way.
+/// EntryPoint v0.7 passes on the account's revert data, which each bundler shows in its own way.
 #[tokio::test]
-async fn what_an_account_reverted_with_is_shown() {
+async fn the_accounts_revert_data_is_shown() {
     let world = World::manual();
     let mut forbidden = world.session.unsigned_transfer(RECIPIENT, 1);
     forbidden.callData = ISessionKeyPlugin::executeWithSessionKeyCall {
@@ -574,7 +575,7 @@ async fn what_an_account_reverted_with_is_shown() {
 }
 
 #[tokio::test]
-async fn account_and_paymaster_answer_for_themselves() {
+async fn account_and_paymaster_are_judged_separately() {
     let world = World::manual();
     let now = world.testkit.chain().next_timestamp();
     let soon = now + 20;
@@ -627,10 +628,10 @@ async fn account_and_paymaster_answer_for_themselves() {
 }
 
 #[tokio::test]
-async fn an_estimate_suffices_and_is_not_generous() {
+async fn an_estimate_suffices_and_is_not_excessive() {
     for kind in Kind::ALL {
         let world = World::automatic(kind);
-        // Of the right form, and by nobody.
+        // Well-formed but invalid signature.
         let mut unsigned = world.transfer(0, 5);
         unsigned.signature = world.transfer(0, 4).signature;
         let request = without_numbers(wire(&unsigned));
@@ -644,7 +645,7 @@ async fn an_estimate_suffices_and_is_not_generous() {
         let hash = world.send(&world.priced_transfer(0, 5, gas)).await;
         let receipt = world.receipt(hash).await;
         assert_eq!(receipt["success"], json!(true), "{kind:?}");
-        // What is not used is little: the fine for it would be, too.
+        // Little is left unused, so the penalty for unused gas is small as well.
         let limits = gas.verification_gas + gas.call_gas + u128::from(gas.pre_verification_gas);
         let used = number(&receipt, "actualGasUsed");
         assert!(used * 3 > limits * 2, "{kind:?}: {used} of {limits}");
@@ -741,7 +742,7 @@ async fn a_replacement_pays_more_and_a_duplicate_is_known() {
     assert_eq!(world.waiting(), [second]);
     assert_eq!(world.bundled(), [second]);
     assert_eq!(world.tokens(), 3);
-    // Its nonce is used now; the next but one can wait.
+    // Its nonce is used now; the one after next can wait.
     assert_eq!(
         world.refused(&operation).await,
         (-32500, "AA25 invalid account nonce".into())
@@ -754,7 +755,7 @@ async fn a_replacement_pays_more_and_a_duplicate_is_known() {
 }
 
 #[tokio::test]
-async fn an_undone_operation_waits_again() {
+async fn an_undone_operation_is_pending_again() {
     let world = World::manual();
     let hash = world.send(&world.transfer(0, 5)).await;
     world.bundled();
@@ -812,9 +813,9 @@ async fn an_account_is_created_by_its_first_operation() {
     );
 }
 
-/// EIP-7702: an operation brings the delegation of its sender along.
+/// EIP-7702: an operation carries its sender's delegation.
 #[tokio::test]
-async fn an_operation_brings_its_senders_delegation() {
+async fn an_operation_carries_its_senders_delegation() {
     let world = World::automatic(Kind::SemiModular);
     let account = dev_accounts()[5];
     let authorize = |signer: usize, chain_id: u64, nonce: u64| -> SignedAuthorization {
@@ -875,7 +876,7 @@ async fn an_operation_brings_its_senders_delegation() {
     assert_eq!(shown["userOperation"], wired);
     let gas_used: U256 = serde_json::from_value(receipt["receipt"]["gasUsed"].clone()).unwrap();
     assert!(number(&receipt, "actualGasUsed") >= gas_used.to::<u128>());
-    // The next one needs none.
+    // The next operation needs none.
     operation.nonce += U256::ONE;
     let operation = world.session.sign_as(&account, operation);
     let hash = world.send(&operation).await;
@@ -884,11 +885,11 @@ async fn an_operation_brings_its_senders_delegation() {
     assert_eq!(receipt["receipt"]["type"], json!("0x2"));
 }
 
-/// The EntryPoint refuses a whole bundle that leaves less gas than the limits of an operation ask for.
+/// The EntryPoint refuses a bundle whose remaining gas is below an operation's limits.
 #[tokio::test]
-async fn a_bundle_has_the_gas_that_its_operations_limits_ask_for() {
+async fn a_bundle_has_enough_gas_for_its_operations_limits() {
     let world = World::automatic(Kind::SemiModular);
-    // Answers calls of more than 100 bytes with zero; uses up all gas else.
+    // Answers calls of more than 100 bytes with zero; else consumes all gas.
     let code = alloy::hex!("36606410600b575b6007565b5f5f5260205ff3");
     let account = world.contract(0x51, code.to_vec());
     let numbers = Numbers {

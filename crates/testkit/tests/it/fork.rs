@@ -1,4 +1,4 @@
-//! Chains on the state of others: of a dump, of a node.
+//! Chains forked from a dump or a node.
 
 use crate::{
     requests::{failure, request},
@@ -32,7 +32,7 @@ fn tokens(chain: &Chain, token: Address) -> Result<U256, ChainError> {
 }
 
 #[test]
-fn a_dump_is_loaded_as_it_was() {
+fn a_dump_round_trips() {
     let session = Session::new();
     let dump = session.chain.dump();
     let file = dump.to_json().to_string();
@@ -47,7 +47,7 @@ fn a_dump_is_loaded_as_it_was() {
         assert_eq!(fork.nonce(address), session.chain.nonce(address));
         assert_eq!(fork.balance(address), session.chain.balance(address));
     }
-    // The session key works there as it did here.
+    // The session key works on the fork.
     let mut there = Session {
         chain: fork,
         ..session
@@ -55,13 +55,13 @@ fn a_dump_is_loaded_as_it_was() {
     let transfer = there.transfer(RECIPIENT, 60);
     there.chain.send(transfer).unwrap().ok().unwrap();
     assert_eq!(tokens(&there.chain, there.stack.token), Ok(U256::from(60)));
-    // What was fetched or changed can be dumped again, and is enough for the same.
+    // Data that was fetched or changed can be dumped again, and suffices for the same steps.
     let again = Chain::fork(ChainConfig::default(), Arc::new(there.chain.dump()));
     assert_eq!(tokens(&again, there.stack.token), Ok(U256::from(60)));
 }
 
 #[test]
-fn dumps_of_other_nodes_are_read() {
+fn dumps_of_anvil_and_geth_are_read() {
     let account = address!("0x00000000000000000000000000000000000a45e7");
     let expected = (
         U256::from(7),
@@ -106,7 +106,7 @@ fn dumps_of_other_nodes_are_read() {
 }
 
 #[test]
-fn a_dump_that_is_wrong_says_where() {
+fn errors_of_a_dump_name_their_place() {
     for (file, said) in [
         ("0x1f8b08", "the dump is not json"),
         ("[]", "the dump has no accounts"),
@@ -148,7 +148,7 @@ fn a_dump_that_is_wrong_says_where() {
         StateDump::parse(&twice.to_string()),
         Err(DumpError::Twice(account))
     );
-    // Code that no account can have is found when it is read.
+    // Invalid code is found when it is read.
     let file = json!({"accounts": {name: {"code": "0xef0100"}}});
     let dump = StateDump::parse(&file.to_string()).unwrap();
     let chain = Chain::fork(ChainConfig::default(), Arc::new(dump));
@@ -156,7 +156,7 @@ fn a_dump_that_is_wrong_says_where() {
     assert!(matches!(chain.call(&call), Err(ChainError::Source { .. })));
 }
 
-/// A testkit takes the state of another one's node.
+/// Forks a testkit's node.
 #[test]
 fn a_node_is_forked_over_http() {
     let session = SessionV08::new(Kind::SemiModular);
@@ -170,7 +170,7 @@ fn a_node_is_forked_over_http() {
     };
     assert_eq!(state.block(), head);
     assert_eq!((config.chain_id, config.first_block), (31_337, head + 1));
-    // What the node does afterwards is not seen.
+    // Later changes on the node are not visible.
     node.chain()
         .set_balance(session.account, U256::from(10u64.pow(18)));
     node.chain().mine();
@@ -207,7 +207,7 @@ fn a_node_is_forked_over_http() {
         .unwrap();
     assert_eq!(hash, Bytes::from(head_hash.0));
 
-    // Undone, the state is the node's again.
+    // After a reorganization, the state is the node's again.
     there.chain.set_finality_distances(0, 100);
     there.chain.mine();
     let snapshot = there.chain.snapshot();
@@ -220,7 +220,7 @@ fn a_node_is_forked_over_http() {
     let elsewhere = TransactionRequest::default().to(Address::repeat_byte(0x55));
     let error = there.chain.call(&elsewhere).unwrap_err();
     assert!(matches!(error, ChainError::Source { .. }), "{error}");
-    // What was fetched stays.
+    // Fetched data stays.
     assert_eq!(tokens(&there.chain, token), Ok(U256::from(60)));
 }
 
@@ -233,7 +233,7 @@ impl SessionV08 {
 }
 
 #[test]
-fn a_node_that_cannot_be_used_is_an_error_without_its_url() {
+fn errors_about_a_node_do_not_contain_its_url() {
     let node = Testkit::default();
     let server = node.serve().unwrap();
     let error = HttpState::connect(server.url(), Some(99)).unwrap_err();
@@ -251,7 +251,7 @@ fn a_node_that_cannot_be_used_is_an_error_without_its_url() {
     }
 }
 
-/// A source that fails when it is told to.
+/// A source that fails on demand.
 #[derive(Debug, Default)]
 struct Broken {
     dump: StateDump,
@@ -283,7 +283,7 @@ impl StateSource for Broken {
 }
 
 #[tokio::test]
-async fn a_source_that_fails_is_an_error_and_can_be_asked_again() {
+async fn a_failing_source_is_an_error_and_can_be_retried() {
     let session = Session::new();
     let source = Arc::new(Broken {
         dump: session.chain.dump(),
@@ -303,7 +303,7 @@ async fn a_source_that_fails_is_an_error_and_can_be_asked_again() {
     failed(&there.chain.send(transfer.clone()).unwrap_err());
     failed(&tokens(&there.chain, token).unwrap_err());
     assert_eq!(there.chain.block_number(), 0);
-    // These cannot fail; whoever asks next is told.
+    // These cannot fail; the next call reports it.
     let unknown = Address::repeat_byte(0x44);
     assert_eq!(there.chain.balance(unknown), 0);
     failed(&there.chain.check_source().unwrap_err());
@@ -312,7 +312,7 @@ async fn a_source_that_fails_is_an_error_and_can_be_asked_again() {
     let slot = there.chain.storage(token, U256::from(0x1234));
     assert_eq!(slot, U256::ZERO);
     failed(&there.chain.call(&TransactionRequest::default()).unwrap_err());
-    // Over JSON-RPC, too.
+    // Also over JSON-RPC.
     let testkit = Testkit::from(there.chain.clone());
     for (method, params) in [
         ("eth_getBalance", json!([unknown, "latest"])),
@@ -328,6 +328,6 @@ async fn a_source_that_fails_is_an_error_and_can_be_asked_again() {
     assert_eq!(tokens(&there.chain, token), Ok(U256::from(60)));
     let balance = request(&testkit, "eth_getBalance", json!([unknown, "latest"])).await;
     assert_eq!(balance, json!("0x0"));
-    // The development accounts are new there.
+    // The development accounts are new on the fork.
     assert_eq!(there.chain.nonce(dev_accounts()[3].address), 0);
 }

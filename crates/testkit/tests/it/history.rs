@@ -1,4 +1,4 @@
-//! What every block writes into the state: EIP-2935 and EIP-4788.
+//! The history that each block writes into the state: EIP-2935 and EIP-4788.
 
 use alloy::{
     eips::{eip2935::HISTORY_STORAGE_ADDRESS, eip4788::BEACON_ROOTS_ADDRESS},
@@ -20,7 +20,7 @@ fn latest() -> CallOptions {
 }
 
 #[test]
-fn the_history_contract_answers_hashes_of_past_blocks() {
+fn the_history_contract_returns_hashes_of_past_blocks() {
     let mut chain = Chain::default();
     for _ in 0..5 {
         chain.mine();
@@ -32,12 +32,12 @@ fn the_history_contract_answers_hashes_of_past_blocks() {
             Ok(hash(number))
         );
     }
-    // Not its own, nor any later one.
+    // Neither its own hash nor later ones.
     for number in [5, 6] {
         let answer = ask(&chain, HISTORY_STORAGE_ADDRESS, number, &latest());
         assert!(matches!(answer, Err(ChainError::Reverted { .. })), "{answer:?}");
     }
-    // The block to come knows the latest; past blocks know what they knew.
+    // The next block knows the latest; past blocks know what they knew then.
     assert_eq!(
         ask(&chain, HISTORY_STORAGE_ADDRESS, 5, &CallOptions::pending()),
         Ok(hash(5))
@@ -66,7 +66,7 @@ fn the_history_contract_forgets_after_8191_blocks() {
 }
 
 #[test]
-fn the_beacon_roots_contract_answers_the_root_of_each_block() {
+fn the_beacon_roots_contract_returns_the_root_of_each_block() {
     let mut chain = Chain::default();
     for seconds in [1, 12, 300] {
         chain.mine_at(chain.timestamp() + seconds).unwrap();
@@ -91,7 +91,7 @@ fn the_beacon_roots_contract_answers_the_root_of_each_block() {
 }
 
 #[test]
-fn a_transaction_that_is_refused_leaves_nothing_written() {
+fn a_refused_transaction_writes_nothing() {
     let mut chain = Chain::default();
     let broke = TransactionRequest::default()
         .from(Address::repeat_byte(0x11))
@@ -106,9 +106,9 @@ fn a_transaction_that_is_refused_leaves_nothing_written() {
     assert_eq!(chain.storage(BEACON_ROOTS_ADDRESS, slot), 0);
 }
 
-/// As the EIPs say of chains without the contracts.
+/// As the EIPs specify for chains without the contracts.
 #[test]
-fn nothing_is_written_where_the_contracts_are_not() {
+fn nothing_is_written_without_the_contracts() {
     let mut chain = Chain::default();
     for contract in [HISTORY_STORAGE_ADDRESS, BEACON_ROOTS_ADDRESS] {
         chain.set_code(contract, []).unwrap();

@@ -1,4 +1,4 @@
-//! The chain as its users see it: through an `alloy` provider, and directly.
+//! The chain's behaviour: through an `alloy` provider, and directly.
 
 mod anvil;
 mod blocks;
@@ -6,6 +6,7 @@ mod bundler;
 mod bundler_v07;
 mod fork;
 mod history;
+mod mempool;
 mod node;
 mod pool;
 mod provider;

@@ -1,4 +1,4 @@
-//! Nodes that see the chain in their own way.
+//! Nodes with their own view of the chain.
 
 use crate::requests::{RECIPIENT, answer_of, failure_of, signed, transfer};
 use alloy::{
@@ -23,7 +23,7 @@ const CLOCK: [u8; 21] = hex!("435f52426020524860405260034060605260805ff3");
 const LOGGER: Address = address!("0x0000000000000000000000000000000000000c01");
 const OBSERVER: Address = address!("0x0000000000000000000000000000000000000c02");
 
-/// A chain of `blocks` blocks, each with one log that holds its number.
+/// Creates a chain of `blocks` blocks, each with one log that contains its number.
 fn chain_with_logs(config: ChainConfig, blocks: u8) -> Testkit {
     let mut chain = Chain::new(config);
     chain.set_code(LOGGER, LOG).unwrap();
@@ -61,7 +61,7 @@ async fn refusal(node: &Node, method: &'static str, params: Value) -> (i64, Stri
     failure_of(&node.client(), method, params).await
 }
 
-/// The data of the logs that a filter finds.
+/// Returns the data of the logs that match a filter.
 async fn logged(client: &RpcClient, filter: Value) -> Vec<Bytes> {
     let logs = answer_of(client, "eth_getLogs", json!([filter])).await;
     let logs: Vec<alloy::rpc::types::Log> = serde_json::from_value(logs).unwrap();
@@ -69,14 +69,14 @@ async fn logged(client: &RpcClient, filter: Value) -> Vec<Bytes> {
 }
 
 #[tokio::test]
-async fn a_late_node_answers_everything_as_of_its_own_latest_block() {
+async fn a_lagging_node_answers_as_of_its_latest_block() {
     let config = ChainConfig {
         safe_distance: 1,
         finalized_distance: 2,
         ..Default::default()
     };
     let testkit = chain_with_logs(config, 3);
-    // What the chain answered when that was its latest block.
+    // The chain's answers when that was its latest block.
     let conversation = || {
         let alice = dev_accounts()[0].address;
         let call = json!({"to": OBSERVER});
@@ -112,7 +112,7 @@ async fn a_late_node_answers_everything_as_of_its_own_latest_block() {
     for (method, params) in conversation() {
         before.push(ask(&hidden, method, params).await);
     }
-    // As a node with an empty pool sees it.
+    // As a node with an empty pool answers.
     let pending = [
         ("eth_getBlockByNumber", json!(["pending", true])),
         ("eth_call", json!([{"to": OBSERVER}, "pending"])),
@@ -154,7 +154,7 @@ async fn a_late_node_answers_everything_as_of_its_own_latest_block() {
             "{method} {params}"
         );
     }
-    // What it has not seen yet, it does not know.
+    // It does not know what it has not seen.
     let newer = testkit.chain().block_at(4.into()).unwrap().header.hash;
     for (method, params) in [
         ("eth_getTransactionReceipt", json!([hash])),
@@ -198,9 +198,9 @@ async fn a_late_node_answers_everything_as_of_its_own_latest_block() {
     assert_eq!(code, -32602, "its latest block is 3");
 }
 
-/// Transactions reach the pools of all nodes before the blocks that hold them do.
+/// Transactions reach the pools of all nodes before their blocks do.
 #[tokio::test]
-async fn a_late_nodes_pool_holds_transactions_of_blocks_that_it_has_not_seen() {
+async fn a_lagging_nodes_pool_holds_transactions_of_unseen_blocks() {
     let testkit = chain_with_logs(ChainConfig::default(), 1);
     let hash = log(&mut testkit.chain(), 2);
     log(&mut testkit.chain(), 3);
@@ -231,7 +231,7 @@ async fn a_late_nodes_pool_holds_transactions_of_blocks_that_it_has_not_seen() {
     );
     assert_eq!(count("pending").await, json!("0x1"));
 
-    // On a chain with a pool, a node shows what the others hold, or does not.
+    // On a chain with a pool, a node either shows the shared pool or not.
     let testkit = Testkit::new(ChainConfig {
         automine: false,
         ..Default::default()
@@ -250,7 +250,7 @@ async fn a_late_nodes_pool_holds_transactions_of_blocks_that_it_has_not_seen() {
 }
 
 #[tokio::test]
-async fn a_late_node_accepts_transactions_by_the_state_that_it_has_seen() {
+async fn a_lagging_node_accepts_transactions_by_the_state_it_has_seen() {
     let testkit = Testkit::new(ChainConfig {
         automine: false,
         ..Default::default()
@@ -284,7 +284,7 @@ async fn a_late_node_accepts_transactions_by_the_state_that_it_has_seen() {
     )
     .await;
     assert_eq!(cheap, (-32000, "replacement transaction underpriced".into()));
-    // What it takes for a replacement has no chance, and it answers a hash.
+    // A replacement that it accepts cannot be included, but it returns a hash.
     let replacement = signed(alice, with_fee(0, 4));
     assert_eq!(
         ask(&node, "eth_sendRawTransaction", json!([replacement])).await,
@@ -298,7 +298,7 @@ async fn a_late_node_accepts_transactions_by_the_state_that_it_has_seen() {
         refusal(&node, "eth_sendRawTransaction", raw(with_fee(0, 9))).await,
         (-32000, "nonce too low: next nonce 1, tx nonce 0".into())
     );
-    // The same where everything is mined at once.
+    // Same where every transaction is mined at once.
     testkit.chain().set_automine(true);
     ask(&node, "eth_sendRawTransaction", raw(with_fee(1, 9))).await;
     assert_eq!(testkit.chain().block_number(), 2);
@@ -307,7 +307,7 @@ async fn a_late_node_accepts_transactions_by_the_state_that_it_has_seen() {
 }
 
 #[tokio::test]
-async fn a_late_node_does_not_know_of_later_spending() {
+async fn a_lagging_node_does_not_see_later_spending() {
     let testkit = Testkit::default();
     let bob = dev_accounts()[1];
     testkit
@@ -356,7 +356,7 @@ async fn transactions_are_refused_passed_on_or_lost() {
         json!(keccak256(raw(0)))
     );
     assert_eq!(testkit.chain().pool(), []);
-    // Even so it looks at what it is given.
+    // It still validates its input.
     assert_eq!(
         refusal(&node, "eth_sendRawTransaction", json!(["0x02"])).await.0,
         -32000
@@ -371,7 +371,7 @@ async fn transactions_are_refused_passed_on_or_lost() {
     assert_eq!((payload.code, payload.message.to_string()), said);
     assert_eq!(payload.data.as_ref().unwrap().get(), r#"{"after":5}"#);
     assert_eq!(testkit.chain().pool().len(), 1);
-    // A transaction that is refused is refused with its own error.
+    // A refused transaction gets its own error.
     assert_eq!(
         refusal(&node, "eth_sendRawTransaction", json!([raw(0)])).await.1,
         "already known"
@@ -433,7 +433,7 @@ async fn logs_are_limited_by_blocks() {
             refusal(&node, "eth_getLogs", json!([range(3, 13)])).await,
             (code, message.to_owned())
         );
-        // Beyond the latest block it counts, too.
+        // Blocks beyond the latest one count as well.
         assert_eq!(
             refusal(&node, "eth_getLogs", json!([range(15, 25)])).await.0,
             code
@@ -497,7 +497,7 @@ async fn logs_are_limited_by_results() {
             (code, message.to_owned())
         );
     }
-    // What it suggests works.
+    // The suggested range works.
     let works = json!({"fromBlock": "0x2", "toBlock": "0x6"});
     assert_eq!(logged(&node.client(), works).await.len(), 5);
 
@@ -541,7 +541,7 @@ async fn a_node_lacks_methods() {
     );
     node.change(|options| options.missing_methods.clear());
     ask(&node, "eth_feeHistory", json!(["0x1", "latest"])).await;
-    // No node lets others change the chain.
+    // Nodes do not let others change the chain.
     for method in [
         "evm_mine",
         "anvil_setBalance",
@@ -556,7 +556,7 @@ async fn a_node_lacks_methods() {
 }
 
 #[tokio::test]
-async fn the_tag_finalized_is_not_known_everywhere() {
+async fn nodes_differ_on_the_tag_finalized() {
     let config = ChainConfig {
         safe_distance: 1,
         finalized_distance: 2,
@@ -638,7 +638,7 @@ async fn the_tag_finalized_is_not_known_everywhere() {
 }
 
 #[tokio::test]
-async fn a_node_forgets_old_states_and_keeps_blocks_and_logs() {
+async fn a_node_prunes_old_state_but_keeps_blocks_and_logs() {
     let testkit = chain_with_logs(ChainConfig::default(), 10);
     let node = testkit.node(NodeOptions {
         lag: 1,
@@ -686,7 +686,7 @@ async fn a_node_forgets_old_states_and_keeps_blocks_and_logs() {
             ask(&node, method, params).await;
         }
     }
-    // A block is traced on the state of its parent.
+    // A block is traced on its parent's state.
     assert_eq!(
         refusal(&node, "debug_traceTransaction", trace_of(7).await)
             .await
@@ -755,7 +755,7 @@ async fn receipts_come_before_their_logs_are_indexed() {
 }
 
 #[tokio::test]
-async fn a_node_speaks_as_geth_does() {
+async fn a_node_answers_with_geths_errors() {
     let testkit = Testkit::default();
     // Reverts with its input; runs into an invalid opcode; never ends.
     let [reverter, halter, looper] = [0x11, 0x12, 0x13].map(Address::repeat_byte);
@@ -815,7 +815,7 @@ async fn a_node_speaks_as_geth_does() {
 }
 
 #[tokio::test]
-async fn nodes_of_one_chain_differ_and_change() {
+async fn nodes_of_one_chain_have_their_own_options() {
     let testkit = chain_with_logs(ChainConfig::default(), 3);
     let [ahead, behind] = [late(&testkit, 0), late(&testkit, 5)];
     let number = async |node: &Node| node.provider().get_block_number().await.unwrap();
@@ -824,7 +824,7 @@ async fn nodes_of_one_chain_differ_and_change() {
     assert_eq!(number(&behind).await, 2);
     assert_eq!(behind.options().lag, 1);
 
-    // A signer through a node, and a batch of its answers.
+    // A signer through a node, and a batch of answers.
     let provider = ahead.provider_with_signer(dev_accounts()[3].signer());
     let pending = provider
         .send_transaction(TransactionRequest::default().to(RECIPIENT).value(U256::from(1)))

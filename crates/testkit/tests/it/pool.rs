@@ -1,4 +1,4 @@
-//! Transactions that wait, and blocks of many.
+//! Pending transactions, and blocks with several.
 
 use crate::requests::{RECIPIENT, failure, request, signed, transfer};
 use alloy::{
@@ -15,10 +15,11 @@ use session_key_testkit::{CallOptions, Chain, ChainConfig, ChainError, Testkit, 
 
 const GWEI: u128 = 1_000_000_000;
 
-/// Emits as many logs as the first word of its input says, each with that word as data; topics count down to 0.
+/// Emits as many logs as the first word of its input says, each with that word as data; the topics count down
+/// to 0.
 const LOGS: [u8; 25] = hex!("5f35805f525b801560175760019003" "8060205fa16005565b00");
 
-/// Counts its calls in slot 0, and returns how many there were.
+/// Counts its calls in slot 0, and returns the count.
 const COUNTER: [u8; 14] = hex!("5f54600101805f555f5260205ff3");
 
 const CONTRACT: Address = address!("0x0000000000000000000000000000000000000c01");
@@ -30,7 +31,7 @@ fn pooling() -> Chain {
     })
 }
 
-/// A transfer of 1 wei by a development account; the nonce is the account's.
+/// Sends 1 wei from a development account with its nonce.
 fn send(chain: &mut Chain, account: usize, nonce: u64, change: impl FnOnce(&mut TxEip1559)) -> B256 {
     try_send(chain, account, nonce, change).unwrap()
 }
@@ -46,7 +47,7 @@ fn try_send(
     chain.submit_raw(&signed(dev_accounts()[account], transaction))
 }
 
-/// Sender (as an index) and nonce of what a block holds.
+/// Returns senders (as indices) and nonces of a block's transactions.
 fn content(chain: &Chain, block: u64) -> Vec<(usize, u64)> {
     use alloy::consensus::Transaction as _;
     let transactions = chain.block_at(block.into()).unwrap().transactions;
@@ -142,7 +143,7 @@ async fn a_pool_is_shown_by_sender_and_nonce() {
 }
 
 #[test]
-fn transactions_after_a_nonce_gap_wait_until_it_is_filled() {
+fn transactions_behind_a_nonce_gap_wait_until_it_is_filled() {
     let mut chain = pooling();
     let alice = dev_accounts()[0].address;
     let first = send(&mut chain, 0, 0, |_| ());
@@ -176,7 +177,7 @@ fn a_replacement_pays_a_tenth_more_of_both_fees() {
     };
     let first = offer(&mut chain, 3_000_000_015, 1_000_000_005).unwrap();
     let underpriced = Err(ChainError::ReplacementUnderpriced { pooled: first });
-    // A tenth more, rounded down, is 3,300,000,016 and 1,100,000,005.
+    // 10% more, rounded down, is 3,300,000,016 and 1,100,000,005.
     for (max_fee, tip) in [
         (3_300_000_015, 1_100_000_005),
         (3_300_000_016, 1_100_000_004),
@@ -226,7 +227,7 @@ fn a_gas_price_counts_as_both_fees() {
 }
 
 #[tokio::test]
-async fn the_pool_refuses_in_the_words_of_geth() {
+async fn the_pool_refuses_with_geths_errors() {
     let testkit = Testkit::from(pooling());
     let alice = dev_accounts()[0];
     testkit.chain().set_nonce(alice.address, 5);
@@ -251,7 +252,7 @@ async fn the_pool_refuses_in_the_words_of_geth() {
         value: U256::from(value),
         ..transfer(nonce)
     };
-    // 21,000 times 3 gwei are 63,000 gwei, of 1,000,000 gwei.
+    // 21,000 gas at 3 gwei are 63,000 gwei, of 1,000,000 gwei.
     let alone = "insufficient funds for gas * price + value: balance 1000000000000000, \
                  tx cost 1063000000000000, overshot 63000000000000";
     let together = "insufficient funds for gas * price + value: balance 1000000000000000, \
@@ -300,7 +301,7 @@ async fn the_pool_refuses_in_the_words_of_geth() {
         assert!(message.starts_with(expected), "{message}");
     }
     assert_eq!(testkit.chain().pool().len(), 1);
-    // Exactly all it has.
+    // Its exact balance.
     request(
         &testkit,
         "eth_sendRawTransaction",
@@ -313,7 +314,7 @@ async fn the_pool_refuses_in_the_words_of_geth() {
     assert_eq!(message, "sender not an eoa");
 }
 
-/// Blocks, receipts and logs agree with each other, and with the roots that the header commits to.
+/// Blocks, receipts and logs agree with each other, and with the header's roots.
 #[tokio::test]
 async fn one_block_takes_many_transactions() {
     let testkit = Testkit::from(pooling());
@@ -328,7 +329,7 @@ async fn one_block_takes_many_transactions() {
             transaction.max_priority_fee_per_gas = tip;
         })
     };
-    // Alice's second pays most, but comes after her first; of the same tip, who came first.
+    // Alice's second transaction pays most, but follows her first; equal tips go by arrival.
     let (hashes, provider) = {
         let mut chain = testkit.chain();
         let alice = log(&mut chain, 0, 0, 1, GWEI);
@@ -401,7 +402,7 @@ async fn one_block_takes_many_transactions() {
         alloy::consensus::proofs::calculate_transaction_root(&transactions)
     );
 
-    // 1 gwei for two fifths of the gas or so, then 2.
+    // 1 gwei for about two fifths of the gas, then 2.
     let history = provider
         .get_fee_history(1, BlockNumberOrTag::Latest, &[0.0, 10.0, 70.0, 100.0])
         .await
@@ -428,7 +429,7 @@ async fn the_fee_history_weighs_tips_by_gas() {
 }
 
 #[test]
-fn a_block_takes_no_more_than_its_gas_limit() {
+fn a_block_stays_within_its_gas_limit() {
     let mut chain = Chain::new(ChainConfig {
         automine: false,
         gas_limit: 70_000,
@@ -437,7 +438,7 @@ fn a_block_takes_no_more_than_its_gas_limit() {
     for nonce in 0..3 {
         send(&mut chain, 0, nonce, |_| ());
     }
-    // What remains is enough for what they use, not for what they may use.
+    // The rest suffices for the gas they use, but not for their gas limits.
     send(&mut chain, 1, 0, |transaction| {
         transaction.gas_limit = 30_000;
         transaction.max_priority_fee_per_gas = GWEI / 2;
@@ -508,7 +509,7 @@ fn transactions_are_held_and_dropped() {
     assert_eq!(chain.drop_pooled(second), gone);
     assert_eq!(chain.hold_pooled(second), gone);
     assert_eq!(chain.release_pooled(second), gone);
-    // Dropped, not forbidden.
+    // Dropped, not banned.
     assert_eq!(send(&mut chain, 0, 1, |_| ()), second);
 }
 
@@ -529,7 +530,7 @@ fn a_block_drops_transactions_that_can_no_longer_be_included() {
 }
 
 #[test]
-fn sending_past_the_pool_makes_a_block_of_its_own() {
+fn sending_past_the_pool_mines_its_own_block() {
     let mut chain = pooling();
     let alice = dev_accounts()[0];
     let pooled = send(&mut chain, 0, 0, |_| ());
@@ -570,7 +571,7 @@ fn a_snapshot_keeps_the_pool() {
 
 /// `pending` is the block that would be mined now.
 #[tokio::test]
-async fn the_pending_block_holds_waiting_transactions() {
+async fn the_pending_block_contains_pending_transactions() {
     let testkit = Testkit::from(pooling());
     let provider = testkit.provider();
     let call = {
@@ -645,7 +646,7 @@ async fn waiting_for_a_receipt_ends_with_the_hash() {
 }
 
 #[tokio::test]
-async fn development_accounts_send_one_after_the_other() {
+async fn development_accounts_send_in_sequence() {
     let testkit = Testkit::default();
     request(&testkit, "evm_setAutomine", json!([false])).await;
     let transfer = json!([{"from": dev_accounts()[0].address, "to": RECIPIENT, "value": "0x1"}]);
@@ -663,7 +664,7 @@ async fn development_accounts_send_one_after_the_other() {
     );
     request(&testkit, "evm_mine", json!([])).await;
     assert_eq!(content(&testkit.chain(), 1), [(0, 0), (0, 1)]);
-    // Whoever is impersonated waits like everybody else.
+    // Impersonated senders wait like all others.
     testkit.chain().set_balance(CONTRACT, U256::from(10u64.pow(18)));
     testkit.chain().impersonate(CONTRACT);
     let transfer = json!([{"from": CONTRACT, "to": RECIPIENT, "value": "0x1"}]);
@@ -674,7 +675,7 @@ async fn development_accounts_send_one_after_the_other() {
 }
 
 #[test]
-fn automining_leaves_waiting_transactions_alone() {
+fn automining_leaves_pending_transactions_pending() {
     let mut chain = pooling();
     let waits = send(&mut chain, 1, 0, |_| ());
     chain.set_automine(true);

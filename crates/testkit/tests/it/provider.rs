@@ -23,7 +23,7 @@ const ETHER: U256 = U256::from_limbs([1_000_000_000_000_000_000, 0, 0, 0]);
 /// Reverts with its input.
 const REVERT: [u8; 7] = hex!("365f5f37365ffd");
 
-/// Emits its input as a log, with the first word of it as the only topic.
+/// Emits its input as a log, with its first word as the only topic.
 const LOG: [u8; 10] = hex!("365f5f375f51365fa100");
 
 #[tokio::test]
@@ -47,7 +47,7 @@ async fn a_signed_transfer_is_mined_with_a_receipt() {
     assert_eq!(testkit.chain().balance(bob.address), start + U256::from(5));
     let paid = U256::from(21_000) * U256::from(receipt.effective_gas_price) + U256::from(5);
     assert_eq!(provider.get_balance(alice.address).await.unwrap(), start - paid);
-    // The state before the transaction is still there to be read.
+    // The state before the transaction is still readable.
     assert_eq!(
         provider
             .get_balance(alice.address)
@@ -74,7 +74,7 @@ async fn a_signed_transfer_is_mined_with_a_receipt() {
 }
 
 #[tokio::test]
-async fn a_revert_keeps_its_data() {
+async fn a_revert_returns_its_data() {
     let testkit = Testkit::default();
     testkit.chain().set_code(CONTRACT, REVERT).unwrap();
     let provider = testkit.provider();
@@ -94,7 +94,7 @@ async fn a_revert_keeps_its_data() {
 }
 
 #[tokio::test]
-async fn raw_transactions_of_every_type_are_taken() {
+async fn raw_transactions_of_every_type_are_accepted() {
     let testkit = Testkit::default();
     let provider = testkit.provider();
     let alice = dev_accounts()[0];
@@ -111,7 +111,7 @@ async fn raw_transactions_of_every_type_are_taken() {
             ..Default::default()
         }
         .into(),
-        // As before EIP-155: for any chain.
+        // Without EIP-155: valid on any chain.
         TxLegacy {
             chain_id: None,
             nonce: 1,
@@ -161,7 +161,7 @@ async fn raw_transactions_of_every_type_are_taken() {
     assert_eq!(receipt["blockNumber"], "0x5");
 }
 
-/// EIP-7702: an account that signed for it gets a contract's code.
+/// EIP-7702: an account that signed the authorization gets a contract's code.
 #[tokio::test]
 async fn a_delegation_is_installed() {
     let testkit = Testkit::default();
@@ -191,7 +191,7 @@ async fn a_delegation_is_installed() {
     assert!(pending.get_receipt().await.unwrap().status());
     let delegation = [&hex!("ef0100"), CONTRACT.as_slice()].concat();
     assert_eq!(testkit.chain().code(bob.address), delegation);
-    // It may still send: EIP-3607 makes an exception for delegations.
+    // It can still send: EIP-3607 exempts delegations.
     let balance = testkit.chain().balance(CONTRACT);
     request(
         &testkit,
@@ -202,7 +202,7 @@ async fn a_delegation_is_installed() {
     assert_eq!(testkit.chain().balance(CONTRACT), balance + U256::from(1));
 }
 
-/// EIP-3607: a contract cannot send, even if somebody had a key to its address.
+/// EIP-3607: a contract cannot send, even with a key to its address.
 #[tokio::test]
 async fn an_account_with_code_cannot_send() {
     let testkit = Testkit::default();
@@ -292,7 +292,7 @@ async fn transactions_that_cannot_be_included_are_refused_and_change_nothing() {
             "{message:?} instead of {expected:?}"
         );
     }
-    // No sender comes out of this signature.
+    // No sender can be recovered from this signature.
     let unsigned = TxEnvelope::from(
         good.clone()
             .into_signed(Signature::new(U256::ZERO, U256::ZERO, false)),
@@ -319,7 +319,7 @@ async fn logs_are_found_by_address_topic_range_and_block() {
     let other = address!("0x000000000000000000000000000000000000c0df");
     testkit.chain().set_code(CONTRACT, LOG).unwrap();
     testkit.chain().set_code(other, LOG).unwrap();
-    // Blocks 1 to 4: topics 1, 2, 1, 2; the last from another address.
+    // Blocks 1 to 4: topics 1, 2, 1, 2; the last log is from another address.
     for (address, topic) in [(CONTRACT, 1), (CONTRACT, 2), (CONTRACT, 1), (other, 2)] {
         let request = TransactionRequest::default()
             .from(dev_accounts()[0].address)
@@ -348,7 +348,7 @@ async fn logs_are_found_by_address_topic_range_and_block() {
                 .address(other),
             vec![4],
         ),
-        // A log without a second topic matches no filter on the second topic.
+        // A log without a second topic matches no filter on it.
         (all.clone().topic1(topic(1)), vec![]),
         (Filter::new().from_block(2).to_block(3), vec![2, 3]),
         (Filter::new().from_block(3).to_block(99), vec![3, 4]),
@@ -389,7 +389,7 @@ async fn fees_follow_eip_1559() {
         .get_fee_history(2, BlockNumberOrTag::Latest, &[50.0])
         .await
         .unwrap();
-    // Empty blocks: an eighth less each time.
+    // Empty blocks reduce it by an eighth each.
     assert_eq!(history.base_fee_per_gas, [875_000_000, 765_625_000, 669_921_875]);
     assert_eq!(history.oldest_block, 1);
     assert_eq!(history.gas_used_ratio, [0.0, 0.0]);
@@ -402,10 +402,10 @@ async fn fees_follow_eip_1559() {
 }
 
 #[tokio::test]
-async fn a_gas_estimate_is_enough_and_no_more() {
+async fn a_gas_estimate_is_exact() {
     let testkit = Testkit::default();
     testkit.chain().set_code(CONTRACT, LOG).unwrap();
-    // SSTORE of zero to slot 0, where there is something: the refund comes after the gas was needed.
+    // SSTORE of zero to a nonzero slot 0: the refund comes after the gas was needed.
     let clearing = address!("0x000000000000000000000000000000000000c1ea");
     testkit.chain().set_code(clearing, hex!("5f5f55")).unwrap();
     testkit.chain().set_storage(clearing, U256::ZERO, U256::from(1));
@@ -413,7 +413,7 @@ async fn a_gas_estimate_is_enough_and_no_more() {
         let request = TransactionRequest::default()
             .from(dev_accounts()[0].address)
             .to(to)
-            // Little data, so that execution costs more than EIP-7623's floor.
+            // Little data, so execution costs more than EIP-7623's floor.
             .input(Bytes::from_static(&[1]).into());
         let gas = testkit.provider().estimate_gas(request.clone()).await.unwrap();
         let with = |gas| TransactionRequest {
@@ -481,7 +481,7 @@ async fn dev_methods_change_accounts_and_time() {
 }
 
 #[tokio::test]
-async fn only_dev_and_impersonated_accounts_send_without_a_signature() {
+async fn only_dev_and_impersonated_accounts_send_unsigned() {
     let testkit = Testkit::default();
     let contract = address!("0x000000000000000000000000000000000000beef");
     testkit.chain().set_balance(contract, ETHER);
@@ -506,7 +506,7 @@ async fn only_dev_and_impersonated_accounts_send_without_a_signature() {
         .await
         .unwrap()
         .unwrap();
-    // The signature is a real one.
+    // The signature is valid.
     use alloy::consensus::transaction::SignerRecoverable;
     assert_eq!(
         transaction.inner.recover_signer().unwrap(),
@@ -554,7 +554,7 @@ async fn parameters_are_checked() {
             "{method} {params}"
         );
     }
-    // What was refused has changed nothing.
+    // Refused requests have changed nothing.
     let chain = testkit.chain().clone();
     assert_eq!(chain.block_number(), 0);
     assert_eq!(chain.next_timestamp(), Chain::default().next_timestamp());
@@ -563,7 +563,7 @@ async fn parameters_are_checked() {
 }
 
 #[tokio::test]
-async fn the_node_says_that_it_is_a_simulation() {
+async fn the_client_version_names_the_simulation() {
     let version = Testkit::default().provider().get_client_version().await.unwrap();
     assert!(version.contains("simulated chain"), "{version}");
 }

@@ -1,4 +1,4 @@
-//! Blocks that are undone, and blocks that are final.
+//! Undone blocks and final blocks.
 
 use crate::requests::{RECIPIENT, failure, request, signed, transfer};
 use alloy::{
@@ -25,7 +25,7 @@ fn chain(finalized_distance: u64) -> Chain {
     })
 }
 
-/// A transfer of 1 wei, mined at once.
+/// Sends 1 wei, mined at once.
 fn pay(chain: &mut Chain, account: usize, nonce: u64) -> B256 {
     chain
         .submit_raw(&signed(dev_accounts()[account], transfer(nonce)))
@@ -42,7 +42,7 @@ fn waiting(chain: &Chain) -> Vec<B256> {
 }
 
 #[tokio::test]
-async fn an_undone_block_is_gone_with_all_that_came_of_it() {
+async fn an_undone_block_is_gone_with_all_its_effects() {
     let testkit = Testkit::from(chain(10));
     let alice = dev_accounts()[0].address;
     let (log, kept) = {
@@ -86,7 +86,7 @@ async fn an_undone_block_is_gone_with_all_that_came_of_it() {
         request(&testkit, "eth_getBlockByNumber", json!(["0x2", false])).await,
         Value::Null
     );
-    // Nor do the blocks that take their place answer for them.
+    // The blocks that replace them do not answer for them either.
     for block in blocks.into_iter().chain(blocks) {
         assert_eq!(
             request(&testkit, "eth_getBlockByHash", json!([block, false])).await,
@@ -113,7 +113,7 @@ async fn an_undone_block_is_gone_with_all_that_came_of_it() {
 }
 
 #[test]
-fn the_caller_chooses_which_transactions_wait_again() {
+fn the_caller_chooses_which_transactions_return_to_the_pool() {
     let mut chain = chain(10);
     let kept = pay(&mut chain, 0, 0);
     let hashes = [
@@ -145,19 +145,19 @@ fn the_caller_chooses_which_transactions_wait_again() {
     assert_eq!(pool, expected);
     assert!(chain.receipt(kept).is_some());
 
-    // Both in one block now: mined again, elsewhere.
+    // Both are in one block now.
     chain.mine();
     let places = [hashes[0], hashes[2]].map(|hash| chain.receipt(hash).unwrap().block_number);
     assert_eq!(places, [Some(2), Some(2)]);
     assert_eq!(chain.receipt(hashes[1]), None);
-    // What was dropped can be sent again.
+    // A dropped transaction can be sent again.
     assert_eq!(pay(&mut chain, 2, 0), hashes[1]);
     assert_eq!(chain.balance(RECIPIENT), 4);
 }
 
-/// The same transaction in a block at the same height, with the same parent and the same time.
+/// The same transaction at the same height, with the same parent and time.
 #[test]
-fn a_block_in_the_place_of_another_has_another_hash() {
+fn a_replacement_block_has_another_hash() {
     let mut chain = chain(10);
     let transfer = pay(&mut chain, 0, 0);
     let mut hashes = vec![hash_of(&chain, 1)];
@@ -180,7 +180,7 @@ fn a_block_in_the_place_of_another_has_another_hash() {
 }
 
 #[test]
-fn no_final_block_is_undone() {
+fn final_blocks_cannot_be_undone() {
     let mut chain = chain(3);
     for _ in 0..5 {
         chain.mine();
@@ -191,7 +191,7 @@ fn no_final_block_is_undone() {
     assert_eq!(hash_of(&chain, 5), before);
     chain.reorganize(3, |_| Fate::Pooled).unwrap();
     assert_eq!(chain.block_number(), 2);
-    // What was final stays final, though the chain is shorter now.
+    // Final blocks stay final, even if the chain is shorter now.
     let refused = chain.reorganize(1, |_| Fate::Pooled);
     assert_eq!(refused, Err(ChainError::BeyondFinality { depth: 1, deepest: 0 }));
     assert_eq!(
@@ -199,7 +199,7 @@ fn no_final_block_is_undone() {
         Ok(Reorganization::default())
     );
 
-    // Unless told otherwise, every block is final at once.
+    // By default, every block is final at once.
     let mut chain = Chain::default();
     chain.mine();
     let refused = chain.reorganize(1, |_| Fate::Pooled);
@@ -207,7 +207,7 @@ fn no_final_block_is_undone() {
 }
 
 #[test]
-fn safe_and_finalized_follow_the_latest_block_and_never_go_back() {
+fn safe_and_finalized_only_move_forward() {
     let mut chain = Chain::new(ChainConfig {
         safe_distance: 2,
         finalized_distance: 4,
@@ -241,7 +241,7 @@ fn safe_and_finalized_follow_the_latest_block_and_never_go_back() {
     }
     assert_eq!(tags(&chain), [6, 4, 2]);
 
-    // Reads and logs by tag.
+    // State reads and logs by tag.
     chain.set_balance(RECIPIENT, U256::from(7));
     chain.mine();
     let logs = chain.logs(&Filter::new().from_block(BlockNumberOrTag::Finalized));
@@ -266,7 +266,7 @@ fn a_reorganization_undoes_later_changes_by_hand_and_keeps_earlier_ones() {
 }
 
 #[test]
-fn snapshots_of_undone_blocks_are_gone() {
+fn snapshots_of_undone_blocks_are_invalid() {
     let mut chain = chain(10);
     let early = chain.snapshot();
     chain.mine();
@@ -282,11 +282,11 @@ fn snapshots_of_undone_blocks_are_gone() {
     chain.revert(early).unwrap();
     assert_eq!(chain.block_number(), 0);
     chain.mine();
-    assert_eq!(hash_of(&chain, 1), fork, "the fork goes on after a revert");
+    assert_eq!(hash_of(&chain, 1), fork, "the fork continues after a revert");
 }
 
 #[test]
-fn transactions_that_can_no_longer_be_paid_do_not_wait_again() {
+fn unaffordable_transactions_do_not_return_to_the_pool() {
     let mut chain = chain(10);
     let poor = dev_accounts()[7];
     let fund = TransactionRequest::default()
@@ -324,7 +324,7 @@ fn unsigned_transactions_can_be_mined_again() {
 }
 
 #[test]
-fn the_state_remembers_the_hashes_of_the_new_blocks() {
+fn the_state_has_the_hashes_of_the_new_blocks() {
     let mut chain = chain(10);
     for _ in 0..3 {
         chain.mine();
@@ -343,7 +343,7 @@ fn the_state_remembers_the_hashes_of_the_new_blocks() {
 }
 
 #[test]
-fn two_chains_with_the_same_reorganizations_are_the_same() {
+fn chains_with_the_same_reorganizations_are_identical() {
     let run = || {
         let mut chain = chain(10);
         pay(&mut chain, 0, 0);

@@ -1,4 +1,4 @@
-//! Requests to the testkit, and transactions to send.
+//! Requests to the testkit, and signed transactions.
 
 use alloy::{
     consensus::{SignableTransaction, TxEip1559, TxEnvelope, TypedTransaction},
@@ -12,12 +12,12 @@ use session_key_testkit::{DevAccount, Testkit};
 
 pub(crate) const RECIPIENT: Address = address!("0x000000000000000000000000000000000000c0de");
 
-/// Error code and message of a request that must fail.
+/// Sends a request that must fail, and returns error code and message.
 pub(crate) async fn failure(testkit: &Testkit, method: &'static str, params: Value) -> (i64, String) {
     failure_of(&testkit.client(), method, params).await
 }
 
-/// The answer to a request that must succeed.
+/// Sends a request that must succeed, and returns the result.
 pub(crate) async fn request(testkit: &Testkit, method: &'static str, params: Value) -> Value {
     answer_of(&testkit.client(), method, params).await
 }

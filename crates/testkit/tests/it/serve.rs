@@ -22,11 +22,11 @@ fn ask(server: &Server, method: &str, params: Value) -> Value {
     post(server.url(), &request)["result"].clone()
 }
 
-/// Status line and all that follows, of a request written by hand.
+/// Sends raw bytes, and returns the whole response.
 fn raw(server: &Server, request: &[u8]) -> String {
     let mut stream = TcpStream::connect(server.address()).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-    // The server may close before it has read everything.
+    // The server may close before reading everything.
     let _ = stream.write_all(request);
     let mut answer = Vec::new();
     let _ = stream.read_to_end(&mut answer);
@@ -60,7 +60,7 @@ fn a_testkit_answers_over_http() {
 }
 
 #[test]
-fn a_node_answers_over_http_as_it_does_in_process() {
+fn a_node_answers_over_http_as_in_process() {
     let testkit = Testkit::default();
     testkit.chain().mine();
     let node = testkit.node(NodeOptions {
@@ -75,19 +75,19 @@ fn a_node_answers_over_http_as_it_does_in_process() {
 }
 
 #[test]
-fn a_server_that_is_dropped_is_gone() {
+fn dropping_a_server_stops_it() {
     let server = Testkit::default().serve().unwrap();
     let address = server.address();
     let mut open = TcpStream::connect(address).unwrap();
     drop(server);
     assert!(TcpStream::connect(address).is_err());
     open.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-    // The end, or a reset.
+    // End of stream, or a reset.
     assert!(matches!(open.read(&mut [0]), Ok(0) | Err(_)));
 }
 
 #[test]
-fn only_posts_are_answered() {
+fn only_post_requests_are_answered() {
     let server = Testkit::default().serve().unwrap();
     for method in ["GET", "PUT", "OPTIONS"] {
         let request = format!("{method} / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
@@ -107,7 +107,7 @@ fn only_posts_are_answered() {
         answer.ends_with(r#"{"jsonrpc":"2.0","id":1,"result":"0x7a69"}"#),
         "{answer}"
     );
-    // In pieces of unknown number.
+    // Chunked, of unknown length.
     let chunked = format!(
         "POST / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n{body}\r\n0\r\n\r\n",
         body.len()
@@ -116,7 +116,7 @@ fn only_posts_are_answered() {
 }
 
 #[test]
-fn a_body_that_is_too_long_is_refused() {
+fn too_long_a_body_is_refused() {
     let server = Testkit::default().serve().unwrap();
     let request = |length: usize| {
         let head = "POST / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n";
@@ -124,7 +124,7 @@ fn a_body_that_is_too_long_is_refused() {
         [head.as_bytes(), &vec![b' '; length]].concat()
     };
     let limit = 5 * 1024 * 1024;
-    // Blanks only: nothing to parse.
+    // Only blanks: nothing to parse.
     assert!(raw(&server, &request(limit)).contains("-32700"));
     let answer = raw(&server, &request(limit + 1));
     assert!(
@@ -135,7 +135,7 @@ fn a_body_that_is_too_long_is_refused() {
 }
 
 #[test]
-fn slow_clients_keep_nobody_waiting() {
+fn slow_clients_do_not_delay_others() {
     let server = Testkit::default().serve().unwrap();
     let mut slow = Vec::new();
     for part in [
@@ -155,7 +155,7 @@ fn slow_clients_keep_nobody_waiting() {
     assert!(start.elapsed() < Duration::from_secs(10));
 }
 
-/// Many at once, all on one chain.
+/// Many clients at once, on one chain.
 #[test]
 fn clients_do_not_mix_up_their_answers() {
     let testkit = Testkit::default();

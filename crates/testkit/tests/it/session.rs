@@ -1,4 +1,4 @@
-//! An account with a session key that may send 100 base units of the test token.
+//! An account with a session key that may spend 100 base units of the test token.
 
 use alloy::{
     primitives::{Address, B256, Bytes, U256},
@@ -23,7 +23,7 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// Deploys everything, makes the account, funds it, and installs the plugin with the key.
+    /// Deploys everything, creates and funds the account, and installs the plugin with the key.
     pub(crate) fn new() -> Self {
         let mut chain = Chain::default();
         let stack = Stack::deploy(&mut chain).unwrap();
@@ -65,12 +65,12 @@ impl Session {
         }
     }
 
-    /// A bundle of one operation in which the key sends tokens, to be included next.
+    /// Returns a transaction with one operation in which the key sends tokens.
     pub(crate) fn transfer(&self, recipient: Address, amount: u64) -> TransactionRequest {
         self.sponsored_transfer(recipient, amount, Bytes::new())
     }
 
-    /// The same with a paymaster; `paymaster_and_data` may be empty.
+    /// Like [`transfer`](Self::transfer), with a paymaster; `paymaster_and_data` may be empty.
     pub(crate) fn sponsored_transfer(
         &self,
         recipient: Address,
@@ -92,7 +92,7 @@ impl Session {
             .input(Bytes::from(bundle.abi_encode()).into())
     }
 
-    /// An operation in which the key sends tokens, to be included next.
+    /// Returns an unsigned operation in which the key sends tokens, with the next nonce.
     pub(crate) fn unsigned_transfer(&self, recipient: Address, amount: u64) -> UserOperation {
         let transfer = TestToken::transferCall {
             to: recipient,
@@ -126,7 +126,7 @@ impl Session {
         }
     }
 
-    /// Signs as the key does.
+    /// Signs as the key.
     pub(crate) fn sign(&self, mut operation: UserOperation) -> UserOperation {
         let hash = self.hash(&operation);
         operation.signature = self
@@ -139,7 +139,7 @@ impl Session {
         operation
     }
 
-    /// The hash that identifies an operation.
+    /// Returns an operation's hash.
     pub(crate) fn hash(&self, operation: &UserOperation) -> B256 {
         let hash = IEntryPoint::getUserOpHashCall {
             userOp: operation.clone(),
@@ -147,7 +147,7 @@ impl Session {
         self.chain.read(Address::ZERO, ENTRY_POINT, &hash).unwrap()
     }
 
-    /// Revert data of a transfer that exceeds the key's limit.
+    /// Returns the revert data of a transfer that exceeds the key's limit.
     pub(crate) fn limit_exceeded(&self) -> Bytes {
         let error = ISessionKeyPlugin::ERC20SpendLimitExceeded {
             account: self.account,

@@ -1,4 +1,4 @@
-//! An ERC-6900 v0.8 account with a session key that may send 100 of the test token.
+//! An ERC-6900 v0.8 account with a session key that may spend 100 base units of the test token.
 
 use alloy::{
     primitives::{Address, B256, Bytes, FixedBytes, U256},
@@ -13,13 +13,13 @@ use session_key_bindings::{
 };
 use session_key_testkit::{Chain, DevAccount, StackV08, TestToken, dev_accounts};
 
-/// Entity id of an owner's module, and of the semi-modular accounts' own validation.
+/// Entity id of the owner's module, and of the semi-modular accounts' own validation.
 pub(crate) const ENTITY: u32 = 0;
-/// Entity id of the validation of the session key's operations.
+/// Entity id of the session key module's validation.
 const KEYS_ENTITY: u32 = 0x8000_0001;
 const DIRECT_CALL: u32 = u32::MAX;
 
-/// What kind of account.
+/// The kind of account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Modular,
@@ -40,12 +40,13 @@ pub(crate) struct SessionV08 {
 }
 
 impl SessionV08 {
-    /// Deploys everything, makes the account, funds it, and installs the module with the key by an operation of its owner.
+    /// Deploys everything, creates and funds the account, and installs the module with the key in the owner's
+    /// operation.
     pub(crate) fn new(kind: Kind) -> Self {
         Self::on(Chain::default(), kind)
     }
 
-    /// The same on a chain that is there.
+    /// Same, on an existing chain.
     pub(crate) fn on(mut chain: Chain, kind: Kind) -> Self {
         let stack = StackV08::deploy(&mut chain).unwrap();
         let [owner, key] = [dev_accounts()[0], dev_accounts()[1]];
@@ -79,7 +80,7 @@ impl SessionV08 {
         }
     }
 
-    /// A batch of calls of the account to itself that installs the module, with the key.
+    /// Returns a batch of self-calls that installs the module with the key.
     fn installation(&self) -> Bytes {
         let module = self.stack.session_key_module;
         let list = updateAccessListAddressEntryCall {
@@ -137,7 +138,7 @@ impl SessionV08 {
         IAccountV08::executeBatchCall { calls }.abi_encode().into()
     }
 
-    /// A bundle of operations, to be sent next.
+    /// Returns a transaction with these operations.
     pub(crate) fn bundle(&self, ops: Vec<PackedUserOperation>) -> TransactionRequest {
         let bundler = dev_accounts()[2].address;
         let bundle = IEntryPointV07::handleOpsCall {
@@ -150,22 +151,22 @@ impl SessionV08 {
             .input(Bytes::from(bundle.abi_encode()).into())
     }
 
-    /// An operation of the owner, signed.
+    /// Returns a signed operation of the owner.
     pub(crate) fn owners_operation(&self, call_data: Bytes) -> PackedUserOperation {
         self.sign_as(&self.owner, self.unsigned(call_data, owners_nonce_key()))
     }
 
-    /// Signs as an account's owner does.
+    /// Signs as an account's owner.
     pub(crate) fn sign_as(&self, owner: &DevAccount, operation: PackedUserOperation) -> PackedUserOperation {
         self.sign_with(operation, owner, &[0xff, 0x00])
     }
 
-    /// An operation in which the key sends tokens, signed.
+    /// Returns a signed operation in which the key sends tokens.
     pub(crate) fn transfer(&self, recipient: Address, amount: u64) -> PackedUserOperation {
         self.sign(self.unsigned_transfer(recipient, amount))
     }
 
-    /// An operation in which the key sends tokens, to be included next.
+    /// Returns an unsigned operation in which the key sends tokens, with the next nonce.
     pub(crate) fn unsigned_transfer(&self, recipient: Address, amount: u64) -> PackedUserOperation {
         let transfer = TestToken::transferCall {
             to: recipient,
@@ -186,7 +187,7 @@ impl SessionV08 {
         )
     }
 
-    /// An operation of the account, to be included next.
+    /// Returns an unsigned operation of the account, with the next nonce.
     pub(crate) fn unsigned(&self, call_data: Bytes, nonce_key: U256) -> PackedUserOperation {
         let nonce = IEntryPointV07::getNonceCall {
             sender: self.account,
@@ -205,12 +206,12 @@ impl SessionV08 {
         }
     }
 
-    /// Signs as the key does.
+    /// Signs as the key.
     pub(crate) fn sign(&self, operation: PackedUserOperation) -> PackedUserOperation {
         self.sign_with(operation, &self.key, &[0xff])
     }
 
-    /// Signs; `prefix` comes before the signature.
+    /// Signs, with `prefix` before the signature.
     fn sign_with(
         &self,
         mut operation: PackedUserOperation,
@@ -223,7 +224,7 @@ impl SessionV08 {
         operation
     }
 
-    /// The hash that identifies an operation.
+    /// Returns an operation's hash.
     pub(crate) fn hash(&self, operation: &PackedUserOperation) -> B256 {
         let hash = IEntryPointV07::getUserOpHashCall {
             userOp: operation.clone(),
@@ -231,7 +232,7 @@ impl SessionV08 {
         self.chain.read(Address::ZERO, ENTRY_POINT_V07, &hash).unwrap()
     }
 
-    /// Deposits one ether for somebody.
+    /// Deposits one ether for an address.
     pub(crate) fn deposit(&mut self, account: Address) {
         let deposit = IEntryPointV07::depositToCall { account };
         let request = TransactionRequest::default()
@@ -242,19 +243,19 @@ impl SessionV08 {
         self.chain.send(request).unwrap().ok().unwrap();
     }
 
-    /// What names a paymaster in an operation, without data of the paymaster's.
+    /// Packs a paymaster's address and gas limits, without paymaster data.
     pub(crate) fn paymaster_and_data(paymaster: Address, verification_gas: u128, post_op_gas: u128) -> Bytes {
         let limits = pair(verification_gas, post_op_gas);
         [paymaster.as_slice(), limits.as_slice()].concat().into()
     }
 }
 
-/// The first lane of owners.
+/// Returns the owner's first lane.
 pub(crate) fn owners_nonce_key() -> U256 {
     (U256::from(ENTITY) << 8_usize) | U256::from(1)
 }
 
-/// Two numbers in one word.
+/// Packs two numbers into one word.
 pub(crate) fn pair(high: u128, low: u128) -> B256 {
     ((U256::from(high) << 128_usize) | U256::from(low)).into()
 }

@@ -1,4 +1,4 @@
-//! The contracts on the chain.
+//! The contracts of ERC-6900 v0.7 on the chain.
 
 use crate::session::Session;
 use alloy::{
@@ -37,7 +37,7 @@ fn every_contract_is_where_the_plan_says() {
 }
 
 #[test]
-fn plugins_say_what_they_are() {
+fn plugins_report_their_interfaces() {
     let mut chain = Chain::default();
     let stack = Stack::deploy(&mut chain).unwrap();
     let plugins = [
@@ -84,8 +84,8 @@ fn anyone_may_mint_test_tokens() {
     );
 }
 
-/// The whole way: an account made by the factory, the plugin installed with a key by its owner, transfers by the key
-/// through the EntryPoint.
+/// The whole flow: the factory creates an account, its owner installs the plugin with a key, and the key
+/// transfers through the EntryPoint.
 #[test]
 fn a_session_key_spends_within_its_limit_and_not_beyond() {
     let mut session = Session::new();
@@ -159,7 +159,7 @@ fn the_paymaster_pays_from_its_deposit() {
 }
 
 #[test]
-fn a_second_account_with_the_same_owners_and_salt_is_the_first() {
+fn creating_an_account_twice_returns_the_same_account() {
     let Session {
         mut chain,
         stack,
@@ -174,7 +174,7 @@ fn a_second_account_with_the_same_owners_and_salt_is_the_first() {
     );
 }
 
-/// The EntryPoint flattens what happens in validation; the trace does not.
+/// The EntryPoint flattens validation errors; the trace does not.
 #[test]
 fn a_trace_shows_where_a_bundle_reverted() {
     let mut session = Session::new();
@@ -186,7 +186,7 @@ fn a_trace_shows_where_a_bundle_reverted() {
         .unwrap()
         .ok()
         .unwrap();
-    // The nonce is used up.
+    // The nonce is used.
     let trace = session.chain.trace(&bundle, &CallOptions::pending()).unwrap();
     assert!(trace.failed());
     assert_eq!(trace.error.as_deref(), Some("execution reverted"));
@@ -204,11 +204,11 @@ fn a_trace_shows_where_a_bundle_reverted() {
     assert!(!trace.failed(), "a reverted operation does not revert its bundle");
     assert_eq!(trace.gas_used, execution.gas_used);
     let innermost = trace.iter().filter(|call| call.failed()).last().unwrap();
-    // The account delegates to the plugin by CALL.
+    // The account calls the plugin with CALL.
     assert_eq!(innermost.to, Some(session.stack.session_key_plugin));
     assert_eq!(innermost.kind, CallKind::Call);
     assert_eq!(innermost.output, session.limit_exceeded());
-    // The same transaction in the same place: tracing leaves nothing behind.
+    // The same transaction again: tracing changes nothing.
     assert_eq!(
         session
             .chain

@@ -81,7 +81,7 @@ fn the_factory_is_staked_for_a_day() {
 }
 
 #[test]
-fn accounts_are_where_the_factory_said_before() {
+fn accounts_are_at_the_predicted_addresses() {
     let mut chain = Chain::default();
     let stack = StackV08::deploy(&mut chain).unwrap();
     let owner = dev_accounts()[0].address;
@@ -110,7 +110,7 @@ fn accounts_are_where_the_factory_said_before() {
     ] {
         assert!(![modular, semi_modular].contains(&other));
     }
-    // An owner by the module, global, for operations and signatures.
+    // An owner by module: global, for operations and signatures.
     let of_owner: FixedBytes<24> = [stack.single_signer_module.as_slice(), &ENTITY.to_be_bytes()]
         .concat()
         .as_slice()
@@ -135,7 +135,7 @@ fn a_delegated_account_is_owned_by_its_key() {
     let fallback = ISemiModularAccount::getFallbackSignerDataCall {};
     let fallback = chain.read(Address::ZERO, account.address, &fallback).unwrap();
     assert_eq!(fallback.fallbackSigner, account.address);
-    // Version 1.1 takes the key's plain signature of a hash.
+    // Version 1.1 accepts the key's plain signature of a hash.
     let hash = B256::repeat_byte(7);
     let answer = |signer: DevAccount| {
         let call = IAccountV08::isValidSignatureCall {
@@ -152,7 +152,7 @@ fn a_delegated_account_is_owned_by_its_key() {
 }
 
 #[test]
-fn a_delegation_that_does_not_hold_is_an_error() {
+fn an_invalid_delegation_is_an_error() {
     let mut chain = Chain::default();
     let stack = StackV08::deploy(&mut chain).unwrap();
     let [account, other] = [dev_accounts()[3], dev_accounts()[4]];
@@ -172,8 +172,8 @@ fn a_delegation_that_does_not_hold_is_an_error() {
     assert!(chain.code(other.address).is_empty());
 }
 
-/// The whole way, on every kind of account: the owner's operation installs the module with a key, then the key spends through
-/// EntryPoint v0.7.
+/// The whole flow on every kind of account: the owner's operation installs the module with a key, then the
+/// key spends through EntryPoint v0.7.
 #[test]
 fn a_session_key_spends_within_its_limit_and_not_beyond() {
     for kind in Kind::ALL {

@@ -1,4 +1,4 @@
-//! Answers made up and changed on their way.
+//! Answers intercepted and rewritten by a transport.
 
 use crate::requests::{answer_of, failure_of};
 use serde_json::{Value, json};
@@ -6,7 +6,7 @@ use session_key_testkit::{ErrorAnswer, Testkit};
 use std::sync::{Arc, Mutex};
 
 #[tokio::test]
-async fn a_batch_keeps_its_order_whoever_answers() {
+async fn a_batch_keeps_its_order_with_interception() {
     let testkit = Testkit::default();
     let transport = testkit.transport().intercept(|method, params| match method {
         "eth_gasPrice" => Some(Ok(json!("0x7"))),
@@ -37,7 +37,7 @@ async fn a_batch_keeps_its_order_whoever_answers() {
 }
 
 #[tokio::test]
-async fn intercepted_requests_do_not_happen_and_rewritten_ones_do() {
+async fn intercepted_requests_have_no_effect_and_rewritten_ones_do() {
     let testkit = Testkit::default();
     let lost = || Err(ErrorAnswer::new(-32000, "context deadline exceeded"));
     let before = testkit.transport().intercept(move |_, _| Some(lost()));
@@ -50,7 +50,7 @@ async fn intercepted_requests_do_not_happen_and_rewritten_ones_do() {
 }
 
 #[tokio::test]
-async fn answers_and_errors_pass_through_as_they_are() {
+async fn other_answers_and_errors_pass_through_unchanged() {
     let testkit = Testkit::default();
     let seen = Arc::new(Mutex::new(Vec::new()));
     let log = seen.clone();

@@ -1,4 +1,4 @@
-//! Making an account.
+//! Creating an account.
 
 use super::{
     Writing,
@@ -20,11 +20,11 @@ use session_key_client::{
 
 #[derive(Debug, Args)]
 pub(crate) struct NewAccountArguments {
-    /// The owner [default: whoever signs].
+    /// The owner [default: the signer].
     #[arg(long, value_name = "ADDRESS", value_parser = parse_address)]
     owner: Option<Address>,
 
-    /// A number that tells the owner's accounts apart.
+    /// Distinguishes the accounts of one owner.
     #[arg(long, value_name = "NUMBER")]
     salt: Option<U256>,
 
@@ -35,13 +35,13 @@ pub(crate) struct NewAccountArguments {
     pub(crate) writing: Writing,
 }
 
-/// What is to be done.
+/// The remaining work.
 enum Work {
-    /// Nothing: an earlier run has done it.
+    /// None: an earlier run did it.
     Done,
-    /// Nothing: the account is there.
+    /// None: the account exists.
     Nothing,
-    /// To create the account.
+    /// Create the account.
     Create(Bytes),
 }
 
@@ -64,7 +64,7 @@ pub(crate) async fn new_account(arguments: &NewAccountArguments) -> Outcome {
             .of_options(arguments.owner.is_some(), arguments.salt.is_some());
         let signer = writing.owner().ok().map(|owner| owner.address());
         let owner = arguments.owner.or(desk.chain.settings.owner).or(signer);
-        let owner = owner.ok_or_else(|| WrongInput("whose account? Give --owner".to_owned()))?;
+        let owner = owner.ok_or_else(|| WrongInput("an owner is needed: give --owner".to_owned()))?;
         let salt = arguments.salt.or(desk.chain.settings.salt).unwrap_or_default();
         let chain = &desk.chain;
         let account = desk
@@ -81,15 +81,13 @@ pub(crate) async fn new_account(arguments: &NewAccountArguments) -> Outcome {
             .data("salt", salt.to_string())
             .data("created", !init_code.is_empty());
         if init_code.is_empty() {
-            answer.plain("It is there already.");
+            answer.plain("It exists already.");
             return Ok((desk, Work::Nothing));
         }
         let payer = signer.map_or_else(|| "whoever signs".to_owned(), |signer| signer.to_string());
-        answer.plain(format!(
-            "A plain transaction creates it, and {payer} pays for that."
-        ));
+        answer.plain(format!("A plain transaction creates it; {payer} pays for it."));
         if !writing.direct && desk.chain.bundler.is_some() {
-            answer.plain("The bundler has no part in it.");
+            answer.plain("The bundler is not used.");
         }
         if !writing.dry_run {
             writing.consent(&mut answer, &desk.chain.settings.of_file).await?;

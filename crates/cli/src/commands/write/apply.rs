@@ -1,4 +1,4 @@
-//! Planning what has to change, and changing it.
+//! Planning changes to a key, and applying them.
 
 use super::{
     Writing, done, failed,
@@ -30,14 +30,14 @@ use session_key_client::{
 };
 use std::path::PathBuf;
 
-/// What becomes of the amount used of limits that change.
+/// What happens to the amount used when a limit changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Limits {
-    /// What is used stays as long as its interval runs; of an interval that is over, it is cleared.
+    /// Keep the amount used until its interval ends; an interval that is over is cleared.
     Keep,
-    /// What is used is cleared.
+    /// Clear the amount used.
     Afresh,
-    /// The limit is set, and the plugin does the rest: use of an interval that is over counts again.
+    /// Only set the limit: the plugin counts the use of an interval that is over again.
     Raw,
 }
 
@@ -64,7 +64,7 @@ pub(crate) struct PlanArguments {
     #[arg(long)]
     check: bool,
 
-    /// What becomes of the amount used of limits that change. Must be said if something is used of one.
+    /// What happens to the amount used when a limit changes. Required if any of it is used.
     #[arg(long, value_enum)]
     limits: Option<Limits>,
 
@@ -81,7 +81,7 @@ pub(crate) struct ApplyArguments {
     /// The policy; `-` reads standard input.
     policy: PathBuf,
 
-    /// What becomes of the amount used of limits that change. Must be said if something is used of one.
+    /// What happens to the amount used when a limit changes. Required if any of it is used.
     #[arg(long, value_enum)]
     limits: Option<Limits>,
 
@@ -92,7 +92,7 @@ pub(crate) struct ApplyArguments {
     pub(crate) writing: Writing,
 }
 
-/// Where a limit of which something is used changes, the caller has to say what becomes of it.
+/// Requires `--limits` if a changed limit has an amount used.
 fn require_mode(plan: &Plan, limits: Option<Limits>) -> Result<()> {
     let touches_use = plan.changes().iter().any(|change| {
         let keeps_limit = change.after != session_key_client::permissions::plan::Setting::Limit(None);
@@ -104,45 +104,47 @@ fn require_mode(plan: &Plan, limits: Option<Limits>) -> Result<()> {
     ensure!(
         limits.is_some() || !touches_use,
         WrongInput(
-            "something is used of a limit that changes: say what becomes of it, --limits keep, afresh or raw"
+            "a changed limit has an amount used: choose what happens to it with --limits keep, afresh or raw"
                 .to_owned()
         )
     );
     Ok(())
 }
 
-/// A key's tag stays as it was given, whatever its policy says now.
+/// Warns if the policy's tag differs: only a new grant sets a tag.
 fn show_other_tag(answer: &mut Answer, tag: Option<B256>) {
     if let Some(tag) = tag {
         answer.line(
             Tone::Doubt,
             2,
-            format!("The key's tag, {tag}, is not the policy's. It stays: only a new grant sets a tag."),
+            format!(
+                "The key's tag, {tag}, differs from the policy's and stays: only a new grant sets a tag."
+            ),
         );
     }
     answer.data("otherTag", tag);
 }
 
-/// Shows what lint says of the policy.
+/// Shows the lint warnings of a policy.
 fn warn(answer: &mut Answer, warnings: &[Warning], names: &Names, file: &PolicyFile) {
     show::show_warnings(answer, warnings, names, Some((&file.name, &file.policy)));
     let warnings = show::warnings_json(warnings, names, Some(&file.policy));
     answer.data("warnings", warnings);
 }
 
-/// A plan, and what it is made of.
+/// A plan, and the data it is based on.
 struct Planned {
     account: SmartAccount,
     plan: Plan,
     names: Names,
     resolved: Resolved,
-    /// The key's tag, if the policy says another.
+    /// The key's tag, if the policy has a different one.
     other_tag: Option<B256>,
-    /// The block that the key was read at.
+    /// The block at which the key was read.
     block: u64,
 }
 
-/// Plans from the key as it is now.
+/// Plans from the key's current state.
 async fn planned(
     chain: &Chain,
     file: &PolicyFile,
@@ -152,16 +154,16 @@ async fn planned(
 ) -> Result<Planned> {
     let (account, block, found) = chain.inspect_key(key).await?;
     if let Some(missing) = found.missing.first() {
-        bail!("not everything that {key} may do is known: {missing}");
+        bail!("the permissions of {key} are not fully known: {missing}");
     }
     let lock = file.lock()?;
     let grant = lock.grant(chain.chain_id, account.address(), key);
     let (resolved, names) = resolve(file, chain, grant, None, needs_decimals).await?;
-    // Without a word, the plan is only one where it makes no difference.
+    // Without `--limits`, a plan is shown only if the mode makes no difference.
     let mode = limits.map_or(LimitMode::Raw, LimitMode::from);
     let plan = Plan::new(&found.state, &resolved.permissions, mode, block.timestamp)?;
     let names = chain.names([&found.state], names).await;
-    // What a file does not say is not another tag.
+    // A policy without a tag does not conflict.
     let other_tag = found
         .tag
         .filter(|tag| file.policy.tag().is_some() && *tag != resolved.tag);
@@ -219,11 +221,11 @@ pub(crate) async fn plan(arguments: &PlanArguments) -> Outcome {
     not_begun(waited(ASKING, limit.all(planning)).await)
 }
 
-/// What is to be done.
+/// The remaining work.
 enum Work {
-    /// Nothing: the key is as the policy says, an earlier run has done it, or it is a dry run.
+    /// None: the key matches the policy, an earlier run did it, or this is a dry run.
     Nothing,
-    /// To change the key.
+    /// Change the key.
     Change(SmartAccount, Vec<OwnerAction>, Resolved),
 }
 
@@ -244,13 +246,11 @@ pub(crate) async fn apply(arguments: &ApplyArguments) -> Outcome {
                     return Ok((desk, taken.answered(), Work::Nothing));
                 }
                 Ok(_) => {
-                    print_note(
-                        "an earlier run has done this, and the key was changed since: it is changed again",
-                    );
+                    print_note("an earlier run did this, but the key has changed since: changing it again");
                     desk.forget_taken().await;
                 }
                 Err(error) => {
-                    let what = "an earlier run has made the change";
+                    let what = "an earlier run made the change";
                     bail!(writing.not_reported(&taken.done, what, &error).await);
                 }
             }
@@ -319,7 +319,7 @@ pub(crate) async fn apply(arguments: &ApplyArguments) -> Outcome {
         }
         arguments.lints.check(writing, &file, &warnings)?;
         writing.consent(&mut answer, &desk.chain.settings.of_file).await?;
-        // The key may have been used, or changed, while somebody was reading.
+        // The key may have been used or changed while the user was reading.
         let Planned { plan: again, .. } = desk
             .within(planned(
                 &desk.chain,
@@ -332,7 +332,9 @@ pub(crate) async fn apply(arguments: &ApplyArguments) -> Outcome {
         require_mode(&again, arguments.limits)?;
         ensure!(
             again.updates() == plan.updates() || writing.yes,
-            WrongInput("the key was changed meanwhile, so nothing was signed: look again".to_owned())
+            WrongInput(
+                "the key changed in the meantime, so nothing was signed: run the command again".to_owned()
+            )
         );
         Ok((desk, answer, Work::Change(account, actions(&again), resolved)))
     };

@@ -1,4 +1,5 @@
-//! Granting without sending anything: the owner signs, and the executing side hands it over with the key's first operation.
+//! Granting without sending: the owner signs, and the executing side includes the grant in the key's first
+//! operation.
 
 use super::{
     Writing, failed,
@@ -26,7 +27,7 @@ use session_key_client::{
 };
 use std::path::Path;
 
-/// Signs the grant, and writes it to a file for the executing side.
+/// Signs the grant and writes it to a file for the executing side.
 pub(super) async fn grant_deferred(
     arguments: &GrantArguments,
     policy: &PolicyFile,
@@ -40,9 +41,9 @@ pub(super) async fn grant_deferred(
     let ready = async {
         ensure!(
             !writing.direct,
-            WrongInput("--deferred sends nothing: leave --direct out".to_owned())
+            WrongInput("--deferred sends nothing: omit --direct".to_owned())
         );
-        // Nothing is sent, and nothing of it is kept.
+        // Nothing is sent, and nothing is recorded.
         let request = Request::new("grant", json!({ "deferred": file }));
         let mut desk = writing.offline_desk(&request).await?;
         desk.chain.settings.of_options(owner.is_some(), salt.is_some());
@@ -59,7 +60,7 @@ pub(super) async fn grant_deferred(
         );
         ensure!(
             deadline > now,
-            WrongInput(format!("the deadline {} is over", UnixTime(deadline)))
+            WrongInput(format!("the deadline {} has passed", UnixTime(deadline)))
         );
         let (resolved, names) = resolve(policy, chain, None, Some(now), writing.yes).await?;
         let permissions = &resolved.permissions;
@@ -76,7 +77,7 @@ pub(super) async fn grant_deferred(
             None => answer.plain("to a new session key in the keystore"),
         };
         answer.plain(format!(
-            "Nothing is sent. Whoever has the file can use it once, with the key, until {}.",
+            "Nothing is sent. Anyone who has the file and the key can use it once, until {}.",
             UnixTime(deadline)
         ));
         for sentence in permissions.describe(&names) {
@@ -129,7 +130,7 @@ pub(super) async fn grant_deferred(
             None => desk.generate()?,
         };
         let new = NewSessionKey::new(key, &resolved.permissions)?.with_tag(tag);
-        // It is never asked: nothing is sent.
+        // Never queried: nothing is sent.
         let entry_point = account.deployment().entry_point;
         let nobody = BundlerSubmitter::new(desk.chain.provider(), entry_point);
         let client = OwnerClient::new(account.clone(), signer, nobody);
@@ -153,7 +154,7 @@ pub(super) async fn grant_deferred(
     Ok(answer)
 }
 
-/// What `plan` and `apply` read later.
+/// Returns the lock file that `plan` and `apply` will read.
 fn lock_with(
     policy: &PolicyFile,
     chain: &crate::commands::chain::Chain,

@@ -1,4 +1,4 @@
-//! An owner at a chain, about to sign.
+//! An owner on a chain, about to sign.
 
 use super::{
     Done, INCLUSION, Signed, Writing, done, is_void,
@@ -35,48 +35,48 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-/// What is waited for before a transaction is sent.
+/// The spinner's message before a transaction is sent.
 const EARLIER: &str = "waiting for earlier transactions of the owner";
-/// What the first transaction does where there is no account.
+/// The label of the transaction that creates the account.
 pub(super) const CREATING: &str = "creating the account";
 
-/// The call of a dry run.
+/// Shows the call of a dry run.
 pub(super) fn show_call(answer: &mut Answer, target: Address, data: &Bytes) {
     answer.heading("A dry run: nothing was signed.");
     answer.plain(format!("call of {target}:"));
     answer.raw(format!("  {data}"));
 }
 
-/// An owner at a chain, about to sign.
+/// An owner on a chain, about to sign.
 pub(super) struct Desk<'a> {
     pub(super) writing: &'a Writing,
     pub(super) chain: Chain,
-    /// With session keys: as it was given, or as the settings file says.
+    /// The session keys' keystore, from options or the settings file.
     pub(super) keystore: Keystore,
     pub(super) signed: Signed,
-    /// Whether it sends plain transactions.
+    /// Whether to send plain transactions.
     pub(super) is_direct: bool,
     pub(super) command: &'static str,
-    /// Where plain transactions are written down, if it sends them.
+    /// Where plain transactions are recorded, if any are sent.
     pub(super) ledger: Option<Ledger>,
-    /// Where operations are noted, if it sends them.
+    /// Where operations are noted, if any are sent.
     pub(super) notes: Option<BegunNotes>,
-    /// As long as it sends operations, no other process sends plain transactions.
+    /// Keeps other processes from sending plain transactions while operations are sent.
     pub(super) shared: Option<File>,
-    /// The session key that was made for this.
+    /// The session key created for this command.
     pub(super) generated: Mutex<Option<Address>>,
-    /// What became of what the same command has sent before.
+    /// The outcome of what an earlier run of the same command sent.
     pub(super) taken: Option<Result<Taken, TransactionError>>,
 }
 
-/// What the same command has done before.
+/// What an earlier run of the same command did.
 pub(super) struct Taken {
     pub(super) answer: Answer,
     pub(super) done: Done,
 }
 
 impl Taken {
-    /// What it would have answered.
+    /// Returns the answer it would have given.
     pub(super) fn answered(&self) -> Answer {
         let mut answer = self.answer.clone();
         done(&mut answer, &self.done);
@@ -104,7 +104,7 @@ impl Done {
 }
 
 impl Desk<'_> {
-    /// What would have to be found out later otherwise, when a key is made already: whether there is a way to send.
+    /// Fails early if there is no way to send: before a key is created.
     pub(super) fn require_way(&self) -> Result<()> {
         ensure!(
             self.writing.dry_run || self.is_direct || self.chain.bundler.is_some(),
@@ -129,7 +129,7 @@ impl Desk<'_> {
         }
     }
 
-    /// Ends when the process is asked to end.
+    /// Completes when the process is asked to stop.
     pub(super) async fn interrupted(&self) -> Interrupted {
         if asked_to_end().await.is_err() {
             std::future::pending::<()>().await;
@@ -137,15 +137,15 @@ impl Desk<'_> {
         self.signed.interrupted()
     }
 
-    /// Makes a session key in the keystore.
+    /// Creates a session key in the keystore.
     pub(super) fn generate(&self) -> Result<Address> {
         let key = self.keystore.generate()?;
         *self.generated.lock().unwrap_or_else(PoisonError::into_inner) = Some(key);
         Ok(key)
     }
 
-    /// After an error: removes the key that was made, if nothing that names it was signed, here or by another process that took it
-    /// along. Whether it was removed.
+    /// Removes the generated key after an error, unless something signed here or adopted by another process
+    /// names it. Returns whether it was removed.
     pub(super) fn discard_generated(&self, error: &eyre::Report) -> bool {
         let may_be_signed = error.chain().any(|cause| {
             cause.is::<Interrupted>() && !self.is_direct
@@ -164,7 +164,7 @@ impl Desk<'_> {
         key.is_some_and(|key| self.keystore.remove(key).is_ok())
     }
 
-    /// Whether the transaction that an error is about is kept: the same command sends it again.
+    /// Whether the error's transaction is recorded: the same command sends it again.
     pub(super) fn is_kept(&self, error: &eyre::Report) -> bool {
         let is_not_taken = |error: &TransactionError| {
             matches!(
@@ -180,19 +180,19 @@ impl Desk<'_> {
             .any(|cause| cause.downcast_ref().is_some_and(is_not_taken))
     }
 
-    /// What the same command has sent before is not the answer any more: it is forgotten, and the command goes on.
+    /// Forgets what an earlier run sent: it no longer answers the command, which continues.
     pub(super) async fn forget_taken(&self) {
         self.writing.told.forget().await;
         self.signed.nothing();
     }
 
-    /// What the same command has sent before, if it was done.
+    /// Returns what an earlier run of the same command did, if it succeeded.
     pub(super) fn taken(&mut self) -> Result<Option<Taken>> {
         Ok(self.taken.take().transpose().map_err(OfEarlierRun)?)
     }
 
-    /// What the same command has done before, if that stands. `is_undone` says whether the chain has moved on since: then it is
-    /// forgotten, and the command does what it was asked for.
+    /// Returns what an earlier run of the same command did, if it still holds. If `is_undone` says that the
+    /// chain has moved on, the record is forgotten and the command runs.
     pub(super) async fn standing(
         &mut self,
         is_undone: impl AsyncFnOnce(&Self, &Taken) -> Result<bool>,
@@ -204,16 +204,16 @@ impl Desk<'_> {
             Ok(false) => return Ok(Some(taken)),
             Ok(true) => {}
             Err(error) => {
-                let what = "an earlier run has done this";
+                let what = "an earlier run did this";
                 bail!(self.writing.not_reported(&taken.done, what, &error).await);
             }
         }
-        print_note("an earlier run has done this, and it has been undone since: it is done again");
+        print_note("an earlier run did this, but it has been undone since: doing it again");
         self.forget_taken().await;
         Ok(None)
     }
 
-    /// Sees what earlier runs have signed to its end. What the same command has done stands in `taken` then.
+    /// Settles what earlier runs signed. The outcome for the same command is stored in `taken`.
     pub(super) async fn take_up(&mut self) -> Result<()> {
         let transactions = self.transactions(self.writing.owner()?);
         let Some(ledger) = &self.ledger else {
@@ -227,7 +227,7 @@ impl Desk<'_> {
             let (mut latest, what, last_note) = (signed.clone(), note.what.clone(), note.clone());
             let hash = latest.hash;
             print_note(&format!(
-                "an earlier run has signed transaction {hash} for this (nonce {nonce}): it is taken up"
+                "an earlier run signed transaction {hash} for this (nonce {nonce}): resuming it"
             ));
             self.signed.transaction(hash);
             let seen_to_its_end = async {
@@ -236,7 +236,7 @@ impl Desk<'_> {
                     Ok(None) => {}
                     Ok(Some(raised)) => {
                         print_note(&format!(
-                            "its fees are too low by now: transaction {} offers more for the same, and one of the two is included",
+                            "its fees are now too low: transaction {} replaces it at higher fees; only one of the two can be included",
                             raised.hash
                         ));
                         let kept = ledger.keep_with(&raised, &last_note).await;
@@ -253,11 +253,9 @@ impl Desk<'_> {
                         all.push(raised.clone());
                         latest = raised;
                     }
-                    // What is wrong with the node or the kept ones shows again.
+                    // Problems with the node or the recorded transactions will show again.
                     Err(error @ (SendError::OverBound(_) | SendError::NotSigned { .. })) => {
-                        print_note(&format!(
-                            "its fees are too low by now, and were not raised: {error}"
-                        ));
+                        print_note(&format!("its fees are now too low, and were not raised: {error}"));
                     }
                     Err(_) => {}
                 }
@@ -271,7 +269,7 @@ impl Desk<'_> {
             if let Err(error @ (TransactionError::Failed { .. } | TransactionError::NotKept { .. })) = end {
                 return Err(OfEarlierRun(error).into());
             }
-            // Each has its own answer: that of the one that was included counts.
+            // Each has its own answer: the one of the included transaction counts.
             let decided = match &end {
                 Ok(receipt) => Some(receipt.transaction_hash),
                 Err(error) => error.transaction(),
@@ -281,7 +279,7 @@ impl Desk<'_> {
                 .find(|kept| Some(kept.signed.hash) == decided)
                 .map_or(last_note, |kept| kept.note.clone());
             match end {
-                // The command goes on from there.
+                // The command continues from there.
                 Ok(_) | Err(TransactionError::Void { .. }) if !note.is_last => {
                     if let Err(error) = &end {
                         print_note(&error.to_string());
@@ -305,13 +303,13 @@ impl Desk<'_> {
         }
         waited(EARLIER, transactions.settle())
             .await
-            .wrap_err("nothing was signed; with --again, it is sent behind what waits")?;
+            .wrap_err("nothing was signed; with --again, it is sent after the pending transactions")?;
         for Kept { signed, note } in others {
             ensure!(
                 !transactions.is_undecided(&signed).await?,
                 WrongInput(format!(
-                    "transaction {} of an earlier run ({}, nonce {}) is in no block, and the node does not know it: give that \
-                     command again, which sends it again; with --again, this one takes its nonce, and that one is void",
+                    "transaction {} of an earlier run ({}, nonce {}) is in no block, and the node does not know it: repeat that \
+                     command, which sends it again; with --again, this one takes its nonce and makes that one void",
                     signed.hash, note.command, signed.nonce
                 ))
             );
@@ -319,7 +317,7 @@ impl Desk<'_> {
         Ok(())
     }
 
-    /// One plain transaction, written down and waited for; an interruption ends the wait.
+    /// Records a plain transaction, sends it and waits for it; an interruption ends the wait.
     pub(super) async fn transaction(
         &self,
         what: &str,
@@ -334,7 +332,7 @@ impl Desk<'_> {
         }
     }
 
-    /// `is_last`: it does what the command was asked for. `answer`: what the command says then.
+    /// `is_last`: whether this completes the command. `answer`: the command's answer in that case.
     async fn step(
         &self,
         what: &str,
@@ -363,7 +361,7 @@ impl Desk<'_> {
         let sent = transactions.send(what, &signed).await;
         match &sent {
             Ok(_) if !is_last => {
-                // What stays is found to be done the next time.
+                // A record that remains is found settled by the next run.
                 let _ = ledger.forget(hash).await;
             }
             Ok(_) | Err(TransactionError::Void { .. } | TransactionError::Reverted { .. }) => {
@@ -373,7 +371,7 @@ impl Desk<'_> {
                 error: SendError::NeverLeft { .. },
                 ..
             }) => {
-                // What stays is sent the next time, as it was meant to be.
+                // A record that remains is sent by the next run, as intended.
                 if ledger.forget(hash).await.is_ok() {
                     self.signed.nothing();
                 }
@@ -383,8 +381,9 @@ impl Desk<'_> {
         Ok(Done::by_transaction(&sent?))
     }
 
-    /// Does these things, all or none, and waits until they are done.
-    /// Under a name, what was asked for before under it is what is answered. `answer`: what the command says then.
+    /// Carries out these actions, all or none, and waits until they are done.
+    ///
+    /// A repeated name returns the first outcome. `answer`: the command's answer on success.
     pub(super) async fn carry_out(
         &self,
         account: &SmartAccount,
@@ -416,7 +415,7 @@ impl Desk<'_> {
         }
     }
 
-    /// An operation that is noted.
+    /// Starts an operation that is noted.
     async fn begun(&self, client: &OwnerClient, notes: &BegunNotes, note: OperationNote) -> Result<Done> {
         let OperationNote { name, actions, .. } = note.clone();
         let done = self.operation(client.batch(actions), name).await;
@@ -428,7 +427,7 @@ impl Desk<'_> {
         done
     }
 
-    /// Sees an operation to its end that an earlier run of the same command has begun.
+    /// Settles an operation that an earlier run of the same command started.
     pub(super) async fn go_on(&mut self) -> Result<()> {
         let Some(notes) = self.notes.clone() else {
             return Ok(());
@@ -444,7 +443,7 @@ impl Desk<'_> {
         for note in begun {
             if note.scope != scope {
                 print_note(&format!(
-                    "an earlier run has noted an operation of account {} with EntryPoint {} for this: it is left alone",
+                    "an earlier run noted an operation of account {} with EntryPoint {} for this: ignoring it",
                     note.scope.account, note.scope.entry_point
                 ));
                 continue;
@@ -454,7 +453,7 @@ impl Desk<'_> {
                 notes.remove(&note);
                 continue;
             }
-            print_note("an earlier run has signed an operation for this: it is taken up");
+            print_note("an earlier run signed an operation for this: resuming it");
             self.signed.anything();
             let answer = note.answer.clone();
             let done = tokio::select! {
@@ -524,7 +523,7 @@ impl Desk<'_> {
             let init_code = account.init_code().await?;
             let (factory, call) = init_code.split_at_checked(20).ok_or_else(|| {
                 eyre!(
-                    "there is no account at {}, and nothing is known that would create it",
+                    "there is no account at {}, and no known way to create it",
                     account.address()
                 )
             })?;
@@ -542,8 +541,8 @@ impl Desk<'_> {
             .await
     }
 
-    /// The calls that the actions make, for a dry run, and whether they would go through. `tried`: the actions to try instead, where
-    /// those that are shown leave something open.
+    /// Shows the calls of the actions for a dry run, and whether they would succeed. `tried`: actions to
+    /// simulate instead, if those shown contain a placeholder.
     pub(super) async fn dry(
         &self,
         answer: &mut Answer,
@@ -569,7 +568,7 @@ impl Desk<'_> {
             .data("block", Value::Null);
         hashes(answer, None, None);
         if !account.is_deployed().await? {
-            not_simulated(answer, "the account is not there yet");
+            not_simulated(answer, "the account does not exist yet");
             return Ok(());
         }
         if let Some(owner) = owner
@@ -581,7 +580,7 @@ impl Desk<'_> {
             answer.no(true);
             return Ok(());
         }
-        // An account of v0.7 takes the calls from its EntryPoint as from an owner; one of v0.8 knows who has signed.
+        // A v0.7 account accepts calls from its EntryPoint like an owner's; a v0.8 account checks who signed.
         let from = if matches!(account.generation(), Generation::V08(_)) || self.is_direct {
             match owner {
                 Some(owner) => Some(owner),
@@ -602,7 +601,7 @@ impl Desk<'_> {
         Ok(())
     }
 
-    /// Says whether a call would go through now.
+    /// Shows whether a call would succeed now.
     pub(super) async fn simulate(&self, answer: &mut Answer, from: Address, to: Address, data: Bytes) {
         let request = TransactionRequest::default()
             .with_from(from)
@@ -630,12 +629,12 @@ impl Desk<'_> {
     }
 }
 
-/// What a dry run says of whether it would go through.
+/// Adds a dry run's verdict to the JSON.
 fn verdict(answer: &mut Answer, verdict: &str, reason: Option<&str>) {
     answer.data("simulation", json!({ "verdict": verdict, "reason": reason }));
 }
 
-/// It could not be tried.
+/// Says that the call was not simulated, and why.
 fn not_simulated(answer: &mut Answer, reason: &str) {
     verdict(answer, "notSimulated", Some(reason));
     answer.line(

@@ -45,31 +45,31 @@ pub(crate) struct GrantArguments {
     /// The policy; `-` reads standard input.
     policy: PathBuf,
 
-    /// The key. Without it, one is made in the keystore.
+    /// The key. Without it, one is created in the keystore.
     #[arg(long, value_name = "ADDRESS", value_parser = parse_address)]
     key: Option<Address>,
 
-    /// Another tag than the policy's: 32 bytes, or a text that is hashed.
+    /// Override the policy's tag: 32 bytes, or a text to hash.
     #[arg(long)]
     tag: Option<String>,
 
-    /// The owner of the account, if that is not there yet [default: whoever signs].
+    /// The account's owner, if the account does not exist yet [default: the signer].
     #[arg(long, value_name = "ADDRESS", value_parser = parse_address)]
     owner: Option<Address>,
 
-    /// The salt of the account, if that is not there yet.
+    /// The account's salt, if the account does not exist yet.
     #[arg(long, value_name = "NUMBER")]
     salt: Option<U256>,
 
     #[command(flatten)]
     kind: Kind,
 
-    /// Send nothing: sign a grant that rides along with the key's first operation, and write it to this file for the executing side.
-    /// ERC-6900 v0.8 accounts only.
+    /// Send nothing: sign a grant for the key's first operation, and write it to this file for the executing
+    /// side. ERC-6900 v0.8 accounts only.
     #[arg(long, value_name = "FILE", requires = "deadline")]
     deferred: Option<PathBuf>,
 
-    /// The end of a deferred grant: a time with its offset, such as 2027-03-01T00:00:00Z.
+    /// When a deferred grant expires: a time with its offset, such as 2027-03-01T00:00:00Z.
     #[arg(long, value_name = "TIME", value_parser = parse_time, requires = "deferred")]
     deadline: Option<u64>,
 
@@ -81,27 +81,27 @@ pub(crate) struct GrantArguments {
 }
 
 impl GrantArguments {
-    /// Owner, salt and kind of an account that may be made.
+    /// Returns owner, salt and kind of an account to create.
     pub(super) const fn new_account(&self) -> NewAccount {
         (self.owner, self.salt, self.kind)
     }
 
-    /// The key that is named.
+    /// Returns the key, if one is named.
     pub(super) const fn key(&self) -> Option<Address> {
         self.key
     }
 }
 
-/// What becomes of a policy that lint finds errors in.
+/// How to treat a policy with lint errors.
 #[derive(Clone, Copy, Debug, Args)]
 pub(crate) struct Lints {
-    /// With --yes: grant it although lint finds errors in the policy. Without --yes, the question shows them.
+    /// With --yes, grant the policy despite lint errors. Without --yes, the question shows them.
     #[arg(long)]
     allow_lint_errors: bool,
 }
 
 impl Lints {
-    /// Refuses errors that nobody would see.
+    /// Refuses lint errors that the user would not see.
     pub(super) fn check(
         self,
         writing: &Writing,
@@ -122,10 +122,10 @@ impl Lints {
     }
 }
 
-/// Nobody has seen errors that lint found.
+/// The user has not seen the lint errors.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "lint finds errors in {file} ({}), and with --yes nobody sees them, so nothing was signed: mend the policy, or add \
+    "lint found errors in {file} ({}), and --yes would hide them, so nothing was signed: fix the policy, or add \
      --allow-lint-errors",
     codes.join(", ")
 )]
@@ -134,10 +134,10 @@ pub(crate) struct LintErrors {
     codes: Vec<String>,
 }
 
-/// Owner, salt and kind of an account that may be made.
+/// Owner, salt and kind of an account to create.
 pub(super) type NewAccount = (Option<Address>, Option<U256>, Kind);
 
-/// The account that is meant, and whether it is there: by its address, or as the factory makes it for an owner.
+/// Returns the account: by its address, or as the factory creates it for an owner.
 pub(super) async fn account_to_grant_on(
     chain: &Chain,
     signer: Option<Address>,
@@ -158,7 +158,7 @@ pub(super) async fn account_to_grant_on(
         && expected != made.address()
     {
         bail!(
-            "there is no account at {expected}; that of owner {owner} with salt {salt} would be {}",
+            "there is no account at {expected}; the account of owner {owner} with salt {salt} would be {}",
             made.address()
         );
     }
@@ -169,7 +169,7 @@ pub(super) async fn account_to_grant_on(
     }
     ensure!(
         made.address_is_verified(),
-        "the address {} is only the node's word: create the account first (account new)",
+        "only the node vouches for the address {}: create the account first (account new)",
         made.address()
     );
     Ok(made)
@@ -199,18 +199,18 @@ pub(crate) async fn grant(arguments: &GrantArguments) -> Outcome {
     .await
 }
 
-/// A grant that was begun: what must be the same when the command is given again, so that it goes on with it.
+/// A started grant: what must stay the same when the command is repeated, so that it continues.
 #[derive(Debug, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Begun {
     session_key: Address,
-    /// Unless an earlier attempt is decided, and nothing came of it: what is granted later lasts from then on.
+    /// `None` once an attempt has definitely failed: the duration then starts with the next attempt.
     granted_at: Option<u64>,
     /// Whether it installs the plugin.
     installs: Option<bool>,
 }
 
-/// Where a begun grant is noted: beside the journal, by all that the command was given.
+/// The file that notes a started grant: next to the journal, named by the command's input.
 struct BegunNote(PathBuf);
 
 impl BegunNote {
@@ -240,25 +240,25 @@ impl BegunNote {
         write_whole(&self.0, &text).wrap_err_with(|| format!("{}", self.0.display()))
     }
 
-    /// Nothing came of it, and nothing will. Only the key is kept for another attempt.
+    /// Ends an attempt that failed for good. The key is kept for the next attempt.
     fn forget_attempt(&self, session_key: Address) {
         let begun = Begun {
             session_key,
             granted_at: None,
             installs: None,
         };
-        // Where that fails, so does the next attempt's own note, before anything is sent.
+        // If this fails, so does the next attempt's own note, before anything is sent.
         let _ = self.write(&begun);
     }
 
-    /// It is decided.
+    /// Removes the note of a settled grant.
     fn remove(&self) {
-        // What stays is found to be done the next time.
+        // A note that remains is found settled by the next run.
         let _ = std::fs::remove_file(&self.0);
     }
 }
 
-/// Grants a policy to a key. `need`: what was asked for, if the policy is the answer to a request.
+/// Grants a policy to a key. `need`: the request's policy, if this answers a request.
 pub(crate) async fn grant_policy(
     writing: &Writing,
     file: &PolicyFile,
@@ -277,9 +277,9 @@ pub(crate) async fn grant_policy(
         is_installed: bool,
         note: BegunNote,
         begun: Option<Begun>,
-        /// An earlier run has done it.
+        /// What an earlier run did.
         taken: Option<Taken>,
-        /// What nobody would see.
+        /// Lint errors that the user would not see.
         lint_errors: Result<(), LintErrors>,
     }
     let done_before: Cell<Option<Done>> = Cell::new(None);
@@ -315,7 +315,7 @@ pub(crate) async fn grant_policy(
                     return Err(OfEarlierRun(error).into());
                 }
             };
-            // The record names the key, too: the note goes away before it.
+            // The record names the key as well: the note is removed first.
             let granted = taken.as_ref().and_then(|taken| {
                 let key = taken.answer.text_of("sessionKey")?.parse::<Address>().ok();
                 key.or_else(|| begun.as_ref().map(|begun| begun.session_key))
@@ -332,7 +332,7 @@ pub(crate) async fn grant_policy(
                 });
                 ensure!(
                     entry.is_some(),
-                    "what was noted of it is gone, and no lock file of {} says when {granted} was granted: inspect shows what it may do",
+                    "its note is gone, and no lock file of {} says when {granted} was granted: inspect shows its permissions",
                     file.name
                 );
             }
@@ -346,13 +346,13 @@ pub(crate) async fn grant_policy(
                     Fate::GoesOn => {}
                     Fate::Undone => {
                         print_note(&format!(
-                            "an earlier run has granted this to {}, which has been removed since: it is granted again",
+                            "an earlier run granted this to {}, which has been removed since: granting it again",
                             attempt.session_key
                         ));
                         desk.forget_taken().await;
                         done_before.set(None);
                         taken = None;
-                        // A key that was made for it may have been removed for a reason: another is made.
+                        // A generated key may have been removed for a reason: create another.
                         if key.is_some() {
                             note.forget_attempt(attempt.session_key);
                             begun = note.read();
@@ -364,8 +364,8 @@ pub(crate) async fn grant_policy(
                     Fate::ByOthers => {
                         note.remove();
                         bail!(WrongInput(format!(
-                            "{}, to which an earlier run has begun to grant this, is a session key of {} already, and nothing is open here: \
-                             plan and apply change what it may do; given once more, this grants to another key, if none is named",
+                            "{}, to which an earlier run started to grant this, is already a session key of {}, and nothing is open here: \
+                             plan and apply change its permissions; repeating this command creates another key, unless one is named",
                             attempt.session_key,
                             account.address()
                         )));
@@ -392,14 +392,14 @@ pub(crate) async fn grant_policy(
                 let rules = session_key_client::explain::rule_set(&account).await?;
                 permissions.check_for(rules, now)?;
             }
-            // What no plugin takes is found out before a question is asked.
+            // Reject what no plugin accepts before asking.
             permissions.encode()?;
             let goes_on = begun.as_ref().is_some_and(|begun| begun.granted_at.is_some());
             if let (Some(key), false, true) = (key, goes_on || is_done, is_installed) {
                 ensure!(
                     !account.is_session_key(key).await?,
                     WrongInput(format!(
-                        "{key} is a session key of {} already: plan and apply change what it may do",
+                        "{key} is already a session key of {}: plan and apply change its permissions",
                         account.address()
                     ))
                 );
@@ -413,18 +413,18 @@ pub(crate) async fn grant_policy(
             match (key, &begun) {
                 (Some(key), _) => answer.plain(format!("to session key {key}")),
                 (None, Some(begun)) => {
-                    answer.plain(format!("to session key {}, as was begun", begun.session_key))
+                    answer.plain(format!("to session key {}, which an earlier run created", begun.session_key))
                 }
                 (None, None) => answer.plain("to a new session key in the keystore"),
             };
             if !is_deployed {
-                answer.line(Tone::Doubt, 2, "The account is not there yet: it is created.");
+                answer.line(Tone::Doubt, 2, "The account does not exist yet and is created.");
             }
             if !is_installed {
                 answer.line(
                     Tone::Doubt,
                     2,
-                    "The account gets the session key plugin: it is installed.",
+                    "The session key plugin is installed on the account.",
                 );
             }
             for sentence in permissions.describe(&names) {
@@ -446,7 +446,7 @@ pub(crate) async fn grant_policy(
                     "warnings",
                     show::warnings_json(&warnings, &names, Some(&file.policy)),
                 );
-            // What was begun goes on as it was.
+            // A started grant continues unchanged.
             let is_installed = begun
                 .as_ref()
                 .and_then(|begun| begun.installs)
@@ -560,15 +560,15 @@ pub(crate) async fn grant_policy(
     let prepared = async {
         if taken.is_some() {
             let begun = begun.as_ref().map(|begun| begun.session_key);
-            let key = begun.or(key).ok_or_else(|| {
-                eyre!("what was noted of it is gone: inspect shows the key that it was granted to")
-            })?;
+            let key = begun
+                .or(key)
+                .ok_or_else(|| eyre!("its note is gone: inspect shows the key that it was granted to"))?;
             return Ok((key, Vec::new()));
         }
         if key.is_none() && begun.is_none() {
             desk.keystore.check()?;
         }
-        // Of what was begun, something may be signed already: that is reported, whatever becomes of the lock file.
+        // A started grant may be signed already: it is reported even if the lock file cannot be written.
         if begun.as_ref().is_none_or(|begun| begun.granted_at.is_none()) {
             file.check_lock_can_be_written(&lock_with(key.unwrap_or_default())?)?;
         }
@@ -625,7 +625,7 @@ pub(crate) async fn grant_policy(
         .data("sessionKey", key.to_string())
         .data("tag", tag);
 
-    // It is done: what fails from here on fails to be reported.
+    // It is done: an error from here on is a failure to report.
     let not_reported = |error: eyre::Report| {
         failed(eyre!(NotReported {
             what: format!("the key was granted ({key}), but {error:#}"),
@@ -636,7 +636,7 @@ pub(crate) async fn grant_policy(
     let lock = lock_with(key).map_err(not_reported)?;
     file.write_lock(&lock).map_err(not_reported)?;
     if let Err(error) = read_back(&desk.chain, account.address(), key, &resolved.permissions).await {
-        // An earlier run's that cannot be read back now never can.
+        // If an earlier run's grant cannot be read back now, it never can.
         if was_done && !is_passing(&error) {
             desk.forget_taken().await;
             note.remove();
@@ -647,24 +647,24 @@ pub(crate) async fn grant_policy(
     Ok(answer)
 }
 
-/// An earlier run has granted the key, and that cannot be reported.
+/// An earlier run granted the key, and that cannot be reported.
 async fn not_reported_before(writing: &Writing, taken: &Done, error: &eyre::Report) -> Ended {
-    let what = "the key was granted by an earlier run";
+    let what = "an earlier run granted the key";
     failed(writing.not_reported(taken, what, error).await.into())
 }
 
-/// The name of the operation that grants.
+/// Returns the name of the granting operation.
 fn operation_name(key: Address, granted_at: u64) -> String {
     format!("grant {key} {granted_at}")
 }
 
-/// What a begun grant has come to.
+/// The state of a started grant.
 enum Fate {
-    /// It is gone on with, or was done and stands.
+    /// It continues, or was done and still holds.
     GoesOn,
-    /// It was done, and the key was removed since.
+    /// It was done, but the key was removed since.
     Undone,
-    /// The key is there, and nothing here has done it.
+    /// The key is registered, but not by this command.
     ByOthers,
 }
 

@@ -1,4 +1,4 @@
-//! An owner's plain transactions, written down in the journal before they are sent.
+//! An owner's plain transactions, recorded in the journal before they are sent.
 
 use crate::{
     answer::Answer,
@@ -24,12 +24,12 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-/// What a command was asked for: with equal ones, it is the same command given again.
+/// The input of a command: equal requests are the same command, repeated.
 #[derive(Clone, Debug)]
 pub(super) struct Request {
     pub(super) command: &'static str,
     arguments: Value,
-    /// It is a plain transaction whether `--direct` is given or not.
+    /// It sends a plain transaction with or without `--direct`.
     pub(super) is_always_direct: bool,
     names_account: bool,
 }
@@ -49,7 +49,7 @@ impl Request {
         self
     }
 
-    /// It is not about an account that is named.
+    /// For commands that do not name an account.
     pub(super) const fn without_account(mut self) -> Self {
         self.names_account = false;
         self
@@ -62,28 +62,28 @@ impl Request {
             chain.chain_id,
             self.command,
             &self.arguments,
-            // Whoever makes one does not name it.
+            // A command that creates an account does not name it.
             settings.account.filter(|_| self.names_account),
             &settings.deployment,
             settings.owner,
             settings.salt,
         );
-        // All of it can be written.
+        // Serialization cannot fail: keys are strings.
         keccak256(serde_json::to_vec(&asked).unwrap_or_default())
     }
 }
 
-/// What stands beside a transaction in the journal.
+/// The note stored with a transaction in the journal.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Note {
     pub(super) command: String,
     arguments: Value,
-    /// In words.
+    /// What it does, in words.
     pub(super) what: String,
-    /// Whether the command is done with it. If not, it goes on.
+    /// Whether it completes the command. If not, the command continues.
     pub(super) is_last: bool,
-    /// What the command says once it is done.
+    /// The command's answer once it is done.
     pub(super) answer: Answer,
 }
 
@@ -93,7 +93,7 @@ pub(super) struct Kept {
     pub(super) note: Note,
 }
 
-/// Those with the same nonce together: at most one of them is included.
+/// Groups transactions by nonce: at most one of each group can be included.
 pub(super) fn by_nonce(kept: Vec<Kept>) -> BTreeMap<u64, Vec<Kept>> {
     let mut groups = BTreeMap::<_, Vec<Kept>>::new();
     for kept in kept {
@@ -102,16 +102,16 @@ pub(super) fn by_nonce(kept: Vec<Kept>) -> BTreeMap<u64, Vec<Kept>> {
     groups
 }
 
-/// What was decided, and can be forgotten once the answer is printed.
+/// Settled records to forget once the answer is printed.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Told(Arc<Mutex<Vec<Decided>>>);
 
-/// What was decided.
+/// A settled record.
 #[derive(Clone, Debug)]
 enum Decided {
     Transaction(Arc<SqliteJournal>, B256),
     Operation(BegunNotes, OperationNote),
-    /// A file that notes it.
+    /// The file that notes it.
     File(PathBuf),
 }
 
@@ -123,19 +123,20 @@ impl Told {
             .push(decided);
     }
 
-    /// An operation is decided, and the answer says so.
+    /// Marks an operation as settled: the answer reports it.
     pub(super) fn operation(&self, notes: BegunNotes, note: OperationNote) {
         self.add(Decided::Operation(notes, note));
     }
 
-    /// What a file notes is decided, and the answer says so. It goes before the transaction that did it: with the transaction alone,
-    /// the next run knows that it was done, and without it, the file would be of something that others did.
+    /// Marks a noted file as settled: the answer reports it. The file is removed before the transaction's
+    /// record: with only the record, the next run knows that this command did it; with only the file, it
+    /// would look like someone else's work.
     pub(super) fn file(&self, path: PathBuf) {
         let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         told.insert(0, Decided::File(path));
     }
 
-    /// The answer is printed.
+    /// Forgets the records, after the answer is printed.
     pub(crate) async fn forget(&self) {
         let told = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
         for decided in told {
@@ -146,21 +147,21 @@ impl Told {
                     continue;
                 }
                 Decided::File(path) => {
-                    // What stays is found to be done the next time.
+                    // A file that remains is found settled by the next run.
                     let _ = std::fs::remove_file(path);
                     continue;
                 }
             };
             if let Err(error) = journal.forget_transaction(transaction).await {
                 print_note(&format!(
-                    "the same command will answer this once more: transaction {transaction} stays in the journal ({error})"
+                    "the same command will give this answer once more: transaction {transaction} stays in the journal ({error})"
                 ));
             }
         }
     }
 }
 
-/// Whose an operation is, and where.
+/// The account, signer and EntryPoint of an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct NoteScope {
@@ -170,23 +171,24 @@ pub(super) struct NoteScope {
     pub(super) signer: Address,
 }
 
-/// An operation that a command has begun: what it has to be when the command is given again, however the chain looks then. It is
-/// noted beside the journal, which has the operation itself by its name.
+/// An operation that a command started: what it must contain when the command is repeated, whatever the
+/// chain's state is then. The note is stored next to the journal, which has the operation itself under its
+/// name.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct OperationNote {
     pub(super) scope: NoteScope,
     pub(super) name: String,
     pub(super) actions: Vec<OwnerAction>,
-    /// What the command says once it is done.
+    /// The command's answer once it is done.
     pub(super) answer: Answer,
 }
 
-/// What a command has begun, as one signer. One process at a time has these notes.
+/// The operations started by commands of one signer. One process at a time holds these notes.
 #[derive(Clone, Debug)]
 pub(super) struct BegunNotes {
     path: PathBuf,
-    /// Released when the process ends, however it ends.
+    /// Released when the process ends, for any reason.
     _lock: Arc<LockedFile>,
 }
 
@@ -195,7 +197,7 @@ impl BegunNotes {
         let of = keccak256([asked.as_slice(), signer.as_slice()].concat());
         let path = journal.with_file_name(format!("begun-{of}.json"));
         make_folder_of(&path)?;
-        let on_wait = || print_note("another process is at the same command: waiting for its end");
+        let on_wait = || print_note("another process is running the same command: waiting for it");
         let lock = LockedFile::new(&path, LOCK_TIMEOUT, on_wait).await;
         let lock = lock.wrap_err_with(|| format!("{}", path.display()))?;
         Ok(Self {
@@ -204,7 +206,8 @@ impl BegunNotes {
         })
     }
 
-    /// What earlier runs have noted, the oldest first. Notes that cannot be read are an error: what they stand for may be open.
+    /// Reads the notes of earlier runs, oldest first. Unreadable notes are an error: their operations may be
+    /// open.
     pub(super) fn read(&self) -> Result<Vec<OperationNote>> {
         let path = &self.path;
         let text = match std::fs::read_to_string(path) {
@@ -216,7 +219,7 @@ impl BegunNotes {
             .wrap_err_with(|| format!("{} does not hold notes of this version", path.display()))
     }
 
-    /// Notes an operation, before it is signed.
+    /// Notes an operation before it is signed.
     pub(super) fn add(
         &self,
         scope: NoteScope,
@@ -237,9 +240,9 @@ impl BegunNotes {
         Ok(note)
     }
 
-    /// Removes one note: it is decided, or nothing was signed for it.
+    /// Removes a note: the operation is settled, or was never signed.
     pub(super) fn remove(&self, note: &OperationNote) {
-        // What stays is found to be done the next time.
+        // A note that remains is found settled by the next run.
         let Ok(mut notes) = self.read() else { return };
         notes.retain(|other| (other.scope, &other.name) != (note.scope, &note.name));
         let _ = self.write(&notes);
@@ -262,7 +265,7 @@ fn make_folder_of(path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Lets no other process send transactions with a journal, while this one sends operations.
+/// Keeps other processes from sending transactions with a journal while this one sends operations.
 pub(super) async fn share(journal: &Path) -> Result<File> {
     make_folder_of(journal)?;
     let shared = lock_shared(journal, LOCK_TIMEOUT, || say_waiting(journal)).await;
@@ -271,12 +274,12 @@ pub(super) async fn share(journal: &Path) -> Result<File> {
 
 fn say_waiting(journal: &Path) {
     print_note(&format!(
-        "another process sends with {}: waiting for its end",
+        "another process is sending with {}: waiting for it",
         journal.display()
     ));
 }
 
-/// The journal, with the transactions of one sender on one chain. One process at a time has it.
+/// The journal, restricted to one sender's transactions on one chain. One process at a time holds it.
 #[derive(Debug)]
 pub(super) struct Ledger {
     journal: Arc<SqliteJournal>,
@@ -285,11 +288,11 @@ pub(super) struct Ledger {
     asked: B256,
     request: Request,
     told: Told,
-    /// Released when the process ends, however it ends.
+    /// Released when the process ends, for any reason.
     _lock: File,
 }
 
-/// Opens a journal, and makes the folder that it is in.
+/// Opens a journal, creating its folder.
 pub(super) async fn open_journal(path: &Path) -> Result<SqliteJournal> {
     make_folder_of(path)?;
     let journal = SqliteJournal::open(path).await;
@@ -305,7 +308,7 @@ impl Ledger {
         told: Told,
     ) -> Result<Self> {
         make_folder_of(&path)?;
-        // Before it is looked into, and before it is made: of two processes that have none, one makes it.
+        // Lock before reading and before creating: of two processes without a journal, one creates it.
         let lock = lock(&path, LOCK_TIMEOUT, || say_waiting(&path))
             .await
             .wrap_err_with(|| format!("{}", path.display()))?;
@@ -321,20 +324,20 @@ impl Ledger {
         })
     }
 
-    /// Whose transactions they are.
+    /// Returns the sender.
     pub(super) const fn sender(&self) -> Address {
         self.sender
     }
 
-    /// The transactions of earlier runs of which nobody was told: those of the same command, and those of others. Those that another
-    /// version has noted are left alone.
+    /// Returns unreported transactions of earlier runs: those of the same command, and those of others. Notes
+    /// of another version are ignored.
     pub(super) async fn kept(&self) -> Result<(Vec<Kept>, Vec<Kept>)> {
         let (mut same, mut others) = (Vec::new(), Vec::new());
         for record in self.journal.transactions(self.chain_id, self.sender).await? {
             let signed = record.signed;
             let Ok(note) = serde_json::from_value(record.note) else {
                 print_note(&format!(
-                    "the journal holds transaction {} (nonce {}) with a note that this version cannot read: it is left alone",
+                    "the journal holds transaction {} (nonce {}) with a note that this version cannot read: ignoring it",
                     signed.hash, signed.nonce
                 ));
                 continue;
@@ -349,7 +352,7 @@ impl Ledger {
         Ok((same, others))
     }
 
-    /// Writes a transaction down, with what is answered once it is done.
+    /// Records a transaction, with the answer to give once it is done.
     pub(super) async fn keep(
         &self,
         signed: &SignedTransaction,
@@ -367,7 +370,7 @@ impl Ledger {
         self.keep_with(signed, &note).await
     }
 
-    /// Writes a transaction down with the note of the one whose place it takes.
+    /// Records a transaction with the note of the one it replaces.
     pub(super) async fn keep_with(
         &self,
         signed: &SignedTransaction,
@@ -389,13 +392,13 @@ impl Ledger {
             .await
     }
 
-    /// It is decided, and the answer says so.
+    /// Marks a transaction as settled: the answer reports it.
     pub(super) fn decided(&self, transaction: B256) {
         self.told
             .add(Decided::Transaction(self.journal.clone(), transaction));
     }
 
-    /// Nobody will ask for it: it never left, or the command goes on after it.
+    /// Forgets a transaction that needs no report: it was never sent, or the command continues after it.
     pub(super) async fn forget(&self, transaction: B256) -> Result<(), JournalError> {
         self.journal.forget_transaction(transaction).await
     }

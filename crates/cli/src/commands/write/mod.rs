@@ -1,4 +1,4 @@
-//! Commands of an owner: grant, apply, rotate, revoke and the like.
+//! Commands of an owner, such as grant, apply, rotate and revoke.
 
 mod account;
 mod apply;
@@ -49,52 +49,53 @@ use std::{
 };
 use tokio::sync::oneshot;
 
-/// What is waited for when something was sent.
+/// The spinner's message after something was sent.
 const INCLUSION: &str = "waiting until it is in a block";
 /// Environment variable with the owner's private key.
 const OWNER: &str = "SESSION_KEY_OWNER";
 /// Environment variable with the password of the owner's keystore.
 const OWNER_PASSWORD: &str = "SESSION_KEY_OWNER_PASSWORD";
 
-/// What commands that write take.
+/// Options of commands that write.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Writing {
     #[command(flatten)]
     pub(crate) sources: Sources,
 
-    /// The owner's key, in an encrypted file; its password is read from SESSION_KEY_OWNER_PASSWORD. Without it, the owner's private
-    /// key is read from SESSION_KEY_OWNER.
+    /// The owner's encrypted keystore file; its password is read from SESSION_KEY_OWNER_PASSWORD. Without it,
+    /// the owner's private key is read from SESSION_KEY_OWNER.
     #[arg(long, value_name = "FILE")]
     owner_keystore: Option<PathBuf>,
 
-    /// Do not ask. Without a terminal nothing is signed otherwise.
+    /// Do not ask. Required without a terminal.
     #[arg(long)]
     yes: bool,
 
-    /// Show what would be done, and do nothing.
+    /// Show what would be done, without doing it.
     #[arg(long, conflicts_with = "yes")]
     dry_run: bool,
 
-    /// Send a plain transaction of the owner instead of an operation: no bundler is needed.
+    /// Send a plain transaction from the owner instead of an operation; no bundler is needed.
     #[arg(long)]
     direct: bool,
 
-    /// Do it once more, also if the same was asked for before and is still open.
+    /// Run it once more, even if the same command is still open.
     #[arg(long)]
     again: bool,
 
-    /// Where operations are written down before they are sent [default: journal.sqlite in the keystore's folder].
+    /// The file that records operations before they are sent [default: journal.sqlite in the keystore's
+    /// folder].
     #[arg(long, value_name = "FILE")]
     journal: Option<PathBuf>,
 
     #[command(flatten)]
     keystore: Keystore,
 
-    /// What can be forgotten once the answer is printed.
+    /// Records to forget once the answer is printed.
     #[arg(skip)]
     pub(crate) told: Told,
 
-    /// What was signed so far.
+    /// What has been signed so far.
     #[arg(skip)]
     pub(crate) signed: Signed,
 }
@@ -106,9 +107,9 @@ pub(crate) struct Signed(Arc<Mutex<SignedSoFar>>);
 #[derive(Clone, Copy, Debug, Default)]
 struct SignedSoFar {
     is_anything: bool,
-    /// The operation that was signed last.
+    /// The last operation signed.
     operation: Option<B256>,
-    /// The transaction that was signed last.
+    /// The last transaction signed.
     transaction: Option<B256>,
 }
 
@@ -137,12 +138,12 @@ impl Signed {
         signed.transaction = Some(hash);
     }
 
-    /// What was signed is decided, or never left.
+    /// Clears it: what was signed is settled, or was never sent.
     fn nothing(&self) {
         *self.so_far() = SignedSoFar::default();
     }
 
-    /// What an interruption comes to now.
+    /// Returns the error of an interruption at this point.
     pub(crate) fn interrupted(&self) -> Interrupted {
         let signed = *self.so_far();
         Interrupted {
@@ -153,7 +154,7 @@ impl Signed {
     }
 }
 
-/// What was done.
+/// The result of what was done.
 #[derive(Clone, Copy, Debug)]
 struct Done {
     user_op_hash: Option<B256>,
@@ -170,7 +171,7 @@ impl Writing {
         }
     }
 
-    /// Connects, for something that is signed and not sent: no journal is opened.
+    /// Connects for signing without sending: no journal is opened.
     async fn offline_desk(&self, request: &Request) -> Result<Desk<'_>> {
         let settings = self.settings()?;
         let mut chain = waited(ASKING, self.sources.time_limit.all(Chain::connect(settings))).await?;
@@ -197,13 +198,13 @@ impl Writing {
         Ok(desk)
     }
 
-    /// Connects, and settles first what an earlier run has signed.
+    /// Connects, and first settles what an earlier run signed.
     async fn desk(&self, request: Request) -> Result<Desk<'_>> {
         let mut desk = self.offline_desk(&request).await?;
         if self.dry_run {
             return Ok(desk);
         }
-        // What an earlier run sent decides first: all that follows is read after it.
+        // What an earlier run sent is settled first: everything read below reflects it.
         if desk.is_direct {
             let (path, sender) = (desk.journal(), self.owner()?.address());
             desk.ledger = Some(Ledger::open(path, &desk.chain, sender, request, self.told.clone()).await?);
@@ -221,13 +222,14 @@ impl Writing {
         Ok(desk)
     }
 
-    /// What an earlier run has done is done, and cannot be reported. Unless that may pass, the next run does not try to.
+    /// Reports that an earlier run succeeded but cannot be reported. Unless the error is temporary, the next
+    /// run does not try again.
     async fn not_reported(&self, taken: &Done, what: &str, error: &eyre::Report) -> NotReported {
         let next = if is_passing(error) {
             ""
         } else {
             self.told.forget().await;
-            "; the next run does not come back to it"
+            "; the next run will not report it again"
         };
         NotReported {
             what: format!("{what}, but {error:#}{next}"),
@@ -236,7 +238,7 @@ impl Writing {
         }
     }
 
-    /// Whoever signs for the account.
+    /// Returns the account's signer.
     fn owner(&self) -> Result<PrivateKeySigner> {
         if let Some(path) = &self.owner_keystore {
             let password = env::var(OWNER_PASSWORD).map_err(|_| {
@@ -250,7 +252,7 @@ impl Writing {
         }
         let key = env::var(OWNER).map_err(|_| {
             WrongInput(format!(
-                "an owner has to sign: set {OWNER} to its private key, or give --owner-keystore"
+                "an owner must sign: set {OWNER} to its private key, or give --owner-keystore"
             ))
         })?;
         let wrong = || {
@@ -261,14 +263,15 @@ impl Writing {
         Ok(key.trim().parse().map_err(|_| wrong())?)
     }
 
-    /// Asks, unless it was agreed to. What is asked about stands in the answer so far: on a terminal, the answer does not repeat it.
+    /// Asks for confirmation, unless `--yes` was given. On a terminal, the shown part of the answer is not
+    /// printed again.
     async fn consent(&self, answer: &mut Answer, of_file: &[String]) -> Result<()> {
         if self.yes {
             return Ok(());
         }
         ensure!(
             stdin().is_terminal() && stderr().is_terminal(),
-            WrongInput("nobody is here to agree, so nothing was signed: add --yes".to_owned())
+            WrongInput("there is no terminal to ask on, so nothing was signed: add --yes".to_owned())
         );
         let mut out = stderr().lock();
         writeln!(out, "{}", answer.text())?;
@@ -280,16 +283,16 @@ impl Writing {
         write!(out, "Go on? [y/N] ")?;
         out.flush()?;
         drop(out);
-        // In a thread of its own: whoever waits for it can be interrupted.
+        // Read in its own thread: the waiting task stays interruptible.
         let (tell, told) = oneshot::channel();
         thread::spawn(move || {
             let mut said = String::new();
             let _ = tell.send(stdin().read_line(&mut said).map(|_| said));
         });
-        let said = told.await.map_err(|_| eyre!("the answer could not be read"))??;
+        let said = told.await.map_err(|_| eyre!("the reply could not be read"))??;
         ensure!(
             matches!(said.trim(), "y" | "Y" | "yes"),
-            WrongInput("not agreed to, so nothing was signed".to_owned())
+            WrongInput("not confirmed, so nothing was signed".to_owned())
         );
         if stdout().is_terminal() {
             answer.is_shown();
@@ -298,15 +301,15 @@ impl Writing {
     }
 }
 
-/// A key that nobody has, for what is simulated before a key is made.
+/// Returns a placeholder key that no one holds, to simulate with before a key is created.
 fn stand_in() -> Address {
     PrivateKeySigner::random().address()
 }
 
-/// A dry run makes no key.
+/// Says that a dry run creates no key.
 fn no_key_yet() -> String {
     format!(
-        "The key is made when this is done: in the call data, {} stands in its place.",
+        "The key is created when the command runs: {} stands in for it in the call data.",
         Address::ZERO
     )
 }
@@ -327,7 +330,7 @@ fn done(answer: &mut Answer, done: &Done) {
         .data("calls", json!([]));
 }
 
-/// Whether nothing came of what was tried, and nothing will.
+/// Whether it definitely had no effect.
 fn is_void(error: &eyre::Report) -> bool {
     Failure::during(std::slice::from_ref(error)).exit != Exit::Open
 }
@@ -337,7 +340,7 @@ fn failed(error: eyre::Report) -> Ended {
     Ended::Failed(vec![error])
 }
 
-/// 32 bytes as they are, anything else hashed.
+/// Parses 32 bytes verbatim, and hashes anything else.
 fn tag_of(text: &str) -> Result<B256> {
     let hex = text
         .strip_prefix("0x")
@@ -347,7 +350,7 @@ fn tag_of(text: &str) -> Result<B256> {
             let tag = (digits.len() == 64).then(|| digits.parse().ok()).flatten();
             Ok(tag.ok_or_else(|| {
                 WrongInput(format!(
-                    "a tag of hexadecimal digits has 64 of them after 0x, not {}",
+                    "a hexadecimal tag has 64 digits after 0x, not {}",
                     digits.len()
                 ))
             })?)
@@ -356,8 +359,8 @@ fn tag_of(text: &str) -> Result<B256> {
     }
 }
 
-/// Does something that needs no further questions, about these keys, or any. `is_undone` says whether what an earlier run of the same command has done has been
-/// undone since.
+/// Runs a command that asks no further questions, for these keys, or all. `is_undone` says whether the effect
+/// of an earlier run of the same command has been undone since.
 async fn simply(
     writing: &Writing,
     request: Request,
@@ -383,7 +386,8 @@ async fn simply(
             if !endings.is_empty() {
                 desk.settle_other_way(&account, keys).await?;
                 bail!(WrongInput(
-                    "what was open is decided now, so nothing was signed: give the command again".to_owned()
+                    "the open operations are settled now, so nothing was signed: run the command again"
+                        .to_owned()
                 ));
             }
             hashes(&mut answer, None, None);

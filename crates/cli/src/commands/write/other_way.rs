@@ -1,7 +1,8 @@
-//! What is open that went another way: operations before a plain transaction, plain transactions before an operation.
+//! Open work sent by the other way: operations before a plain transaction, plain transactions before an
+//! operation.
 //!
-//! The nonces of one way keep its own order. Nothing keeps the order between the two: a grant that is still open on one could be included
-//! after a removal on the other, and the key would be there again.
+//! Nonces keep the order within each way, but nothing orders the two: an open grant sent by one could be
+//! included after a removal sent by the other, and restore the key.
 
 use super::{
     desk::Desk,
@@ -20,18 +21,18 @@ use session_key_client::{
 use std::{collections::BTreeMap, time::Duration};
 use tokio::time::{Instant, sleep};
 
-/// What is waited for.
-const OTHER: &str = "waiting for what an earlier run has sent another way";
-/// How long it is waited for what is open.
+/// The spinner's message.
+const OTHER: &str = "waiting for what an earlier run sent the other way";
+/// How long to wait for open work.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// How far apart it is looked at.
+/// The polling interval.
 const INTERVAL: Duration = Duration::from_secs(1);
-/// The most nonces of one lane that are ended at once.
+/// The maximum number of nonces of one lane ended at once.
 const MOST_ENDED: usize = 64;
-/// Commands that give nothing to any key.
+/// Commands that never add permissions.
 const TAKES_ONLY: [&str; 3] = ["revoke", "unblock", "reset"];
 
-/// Whether data names one of the keys.
+/// Whether data contains one of the keys.
 fn names(data: &[u8], keys: &[Address]) -> bool {
     keys.iter().any(|key| {
         data.windows(Address::len_bytes())
@@ -39,7 +40,7 @@ fn names(data: &[u8], keys: &[Address]) -> bool {
     })
 }
 
-/// Something that is open.
+/// Open work.
 struct Open {
     /// In words.
     words: String,
@@ -48,8 +49,8 @@ struct Open {
 }
 
 impl Desk<'_> {
-    /// Waits for what went another way, concerns these keys of the account, or any, and is still open. What stays open is an error:
-    /// nothing is signed then. With `--again`, it is not looked for.
+    /// Waits for open work sent the other way that concerns these keys of the account, or any key. If it
+    /// stays open, that is an error and nothing is signed. With `--again`, it is ignored.
     pub(super) async fn settle_other_way(
         &self,
         account: &SmartAccount,
@@ -93,7 +94,7 @@ impl Desk<'_> {
                     let newest = match client.intent(record.id).await {
                         Ok(Some(newest)) => newest,
                         Ok(None) => continue,
-                        // Another signer's cannot be looked up by this one: it is what the journal says.
+                        // Another signer's record cannot be looked up with this one: use the journal's state.
                         Err(_) => record.clone(),
                     };
                     if let (Outcome::Open(_), Some(operation)) =
@@ -127,8 +128,8 @@ impl Desk<'_> {
         }
     }
 
-    /// Calls that end the open operations which give these keys something, or any, beside a removal in a plain transaction: a removal
-    /// does not wait for them. None if no key is there that could be removed.
+    /// Returns calls that end open operations which add permissions to these keys, or any, for a removal by
+    /// plain transaction, which does not wait for them. Empty if no such key is registered.
     pub(super) async fn endings(
         &self,
         account: &SmartAccount,
@@ -171,7 +172,7 @@ impl Desk<'_> {
         }
         if !endings.is_empty() {
             print_note(
-                "an operation of an earlier run concerns the same keys and is open: the transaction ends it, too",
+                "an open operation of an earlier run concerns the same keys: the transaction ends it as well",
             );
         }
         Ok(endings)
@@ -188,9 +189,9 @@ impl Desk<'_> {
         Ok(intents)
     }
 
-    /// Whether a plain transaction could come after what this command does, and concern the same keys.
+    /// Whether a plain transaction could be included after this command and affect the same keys.
     fn concerns(&self, record: &TransactionRecord, account: &SmartAccount, keys: Option<&[Address]>) -> bool {
-        // The nonces of one sender keep the order.
+        // One sender's nonces keep the order.
         let is_other_way = !self.is_direct
             || self
                 .ledger
@@ -200,7 +201,7 @@ impl Desk<'_> {
         let takes_only = command
             .as_deref()
             .is_some_and(|command| TAKES_ONLY.contains(&command));
-        // Of a key that is removed, nothing can be changed any more.
+        // A removed key cannot be changed afterwards.
         let is_late = command.as_deref() == Some("apply");
         let is_harmless = self.command == "revoke" && (takes_only || is_late);
         let Some(call) = record.signed.call() else {
@@ -212,7 +213,7 @@ impl Desk<'_> {
             && keys.is_none_or(|keys| names(&call.data, keys))
     }
 
-    /// Whether an operation could come after what this command does, and concern the same keys.
+    /// Whether an operation could be included after this command and affect the same keys.
     fn is_in_the_way(&self, record: &IntentRecord, account: &SmartAccount, keys: Option<&[Address]>) -> bool {
         // Operations settle among themselves.
         if !self.is_direct
@@ -228,23 +229,23 @@ impl Desk<'_> {
         let mut operations = record.open_operations();
         let mut named = || {
             operations.any(|operation| names(&operation.signed.operation.call_data, keys))
-                // What a key signs names itself.
+                // An operation names the key that signs it.
                 && !keys.contains(&record.signer)
         };
         grants || self.command != "revoke" && named()
     }
 
     fn open_transaction(&self, record: &TransactionRecord) -> Open {
-        let command = command_of(record).unwrap_or_else(|| "of another version".to_owned());
+        let command = command_of(record).unwrap_or_else(|| "unknown command".to_owned());
         let way = if self.is_direct {
             "Wait until it is included"
         } else {
-            "Give that command again with --direct, which sees it to its end; or give this one with --direct, which comes after it"
+            "Repeat that command with --direct, which settles it; or run this one with --direct, which comes after it"
         };
         Open {
             words: format!(
-                "transaction {} of an earlier run ({command}, nonce {}) concerns the same keys and is open: it could come after this \
-                 and undo it, so nothing was signed. {way}. With --again, it is not waited for",
+                "transaction {} of an earlier run ({command}, nonce {}) is open and concerns the same keys: it could be included after this \
+                 and undo it, so nothing was signed. {way}. --again does not wait for it",
                 record.signed.hash, record.signed.nonce
             ),
             user_op_hash: None,
@@ -261,9 +262,9 @@ fn command_of(record: &TransactionRecord) -> Option<String> {
 fn open_operation(hash: B256) -> Open {
     Open {
         words: format!(
-            "operation {hash} of an earlier run concerns the same keys and is open: it could come after this and undo it, so nothing was \
-             signed. Give that command again through the bundler, which sees it to its end; or give this one through the bundler, which \
-             keeps the order. With --again, it is not waited for"
+            "operation {hash} of an earlier run is open and concerns the same keys: it could be included after this and undo it, so nothing was \
+             signed. Repeat that command through the bundler, which settles it; or run this one through the bundler, which \
+             keeps the order. --again does not wait for it"
         ),
         user_op_hash: Some(hash),
         transaction_hash: None,

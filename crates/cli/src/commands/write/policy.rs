@@ -1,4 +1,4 @@
-//! Policies of keys on a chain: resolved, shown, read back.
+//! Policies of keys on a chain: resolving, showing, reading back.
 
 use crate::{
     answer::{Answer, Tone},
@@ -20,7 +20,7 @@ use session_key_client::{
 };
 use std::{collections::BTreeMap, time::Duration};
 
-/// Resolves a policy for a key that is granted now, or was.
+/// Resolves a policy for a key granted now, or already granted.
 pub(super) async fn resolve(
     file: &PolicyFile,
     chain: &Chain,
@@ -33,7 +33,8 @@ pub(super) async fn resolve(
         None => granted_at.map_or_else(Facts::new, |time| Facts::new().granted_at(time)),
     }
     .native_symbol(chain.symbol());
-    // Where the file says them, the token must agree: other decimals are other powers of ten. One that does not answer cannot.
+    // Decimals given in the file must match the token's: a mismatch shifts amounts by powers of ten. A token
+    // that does not answer cannot be checked.
     for token in file.policy.limited_tokens() {
         if file.policy.decimals(token).is_some()
             && let Ok(decimals) = chain.decimals(token).await
@@ -46,12 +47,12 @@ pub(super) async fn resolve(
     for token in file.policy.tokens_without_decimals() {
         let said = chain.decimals(token).await;
         if let Some(locked) = locked.get(&token).copied() {
-            // One that does not answer cannot disagree.
+            // A token that does not answer cannot disagree.
             if let Ok(said) = said {
                 ensure!(
                     said == locked,
                     WrongInput(format!(
-                        "{}: token {token} has {said} decimals, by what the node says, and {locked} by {}.lock",
+                        "{}: token {token} has {said} decimals according to the node, and {locked} according to {}.lock",
                         file.name, file.name
                     ))
                 );
@@ -63,8 +64,8 @@ pub(super) async fn resolve(
         ensure!(
             !needs_decimals,
             WrongInput(format!(
-                "{}: the decimals of {token} are neither in the file nor in its lock file, and with --yes the node's word ({decimals}) \
-                 is not taken: put them into [tokens.…]",
+                "{}: the decimals of {token} are neither in the file nor in its lock file, and with --yes the node's value ({decimals}) \
+                 is not trusted: set them in [tokens.…]",
                 file.name
             ))
         );
@@ -74,14 +75,14 @@ pub(super) async fn resolve(
     Ok((resolved, file.policy.names(&facts)))
 }
 
-/// A key that has just got these permissions.
+/// Returns the state of a key with exactly these permissions, unused.
 pub(super) fn state_of(permissions: &Permissions) -> Result<KeyState> {
     let mut state = KeyState::fresh(Address::ZERO, Address::ZERO);
     state.apply(&permissions.updates().collect(), 0)?;
     Ok(state)
 }
 
-/// What lint says of a policy on this chain.
+/// Returns the lint warnings of a policy on this chain.
 pub(super) async fn warnings_of(
     chain: &Chain,
     file: &PolicyFile,
@@ -99,7 +100,7 @@ pub(super) async fn warnings_of(
     Ok(lint.run())
 }
 
-/// Names for what somebody else asks for: those that tokens give themselves, not those that the request gives them.
+/// Names for someone else's request: as tokens name themselves, not as the request does.
 pub(super) async fn own_names(chain: &Chain, file: &PolicyFile, permissions: &Permissions) -> Result<Names> {
     let state = state_of(permissions)?;
     let signatures = file.policy.signatures();
@@ -109,10 +110,9 @@ pub(super) async fn own_names(chain: &Chain, file: &PolicyFile, permissions: &Pe
     Ok(chain.names([&state], names).await)
 }
 
-/// Shows keys of the account, and what they may do, to whoever is about to take it from them. That it cannot be read does not keep
-/// anybody from it.
+/// Shows the permissions of keys that are about to lose them. A read failure does not stop the command.
 pub(super) async fn show_permissions(chain: &Chain, answer: &mut Answer, keys: &[Address]) {
-    /// How long is waited for it.
+    /// How long to wait for the data.
     const PATIENCE: Duration = Duration::from_secs(10);
     let mut states = BTreeMap::new();
     let mut known = Names::new();
@@ -129,7 +129,7 @@ pub(super) async fn show_permissions(chain: &Chain, answer: &mut Answer, keys: &
         match tokio::time::timeout(PATIENCE, reading).await {
             Ok(Ok(read)) => (states, known) = read,
             Ok(Err(_)) | Err(_) => {
-                answer.line(Tone::Doubt, 2, "It could not be read what they may do.");
+                answer.line(Tone::Doubt, 2, "Their permissions could not be read.");
             }
         }
     }
@@ -145,9 +145,9 @@ pub(super) async fn show_permissions(chain: &Chain, answer: &mut Answer, keys: &
     }
 }
 
-/// Says which amounts depend on what stands neither in the file nor in its lock file.
+/// Shows which amounts rely on decimals from outside the file.
 pub(super) fn show_assumed(answer: &mut Answer, file: &PolicyFile, chain_id: u64, resolved: &Resolved) {
-    // A lock file that cannot be read has been an error before.
+    // An unreadable lock file has already been reported.
     let locked = file.locked_decimals(chain_id).unwrap_or_default();
     for (token, decimals) in &resolved.assumed_decimals {
         let limit = resolved
@@ -157,9 +157,9 @@ pub(super) fn show_assumed(answer: &mut Answer, file: &PolicyFile, chain_id: u64
             .find(|limit| limit.token == *token);
         if let Some(limit) = limit {
             let (tone, by) = if locked.get(token) == Some(decimals) {
-                (Tone::Quiet, "by the lock file")
+                (Tone::Quiet, "according to the lock file")
             } else {
-                (Tone::Doubt, "by what the node says")
+                (Tone::Doubt, "according to the node")
             };
             answer.line(
                 tone,
@@ -173,7 +173,7 @@ pub(super) fn show_assumed(answer: &mut Answer, file: &PolicyFile, chain_id: u64
     }
 }
 
-/// Whether the key has what it was given.
+/// Checks that the key has the permissions granted.
 pub(super) async fn read_back(
     chain: &Chain,
     account: Address,
@@ -184,11 +184,11 @@ pub(super) async fn read_back(
     chain.settings.account = Some(account);
     let (_, _, found) = chain.inspect_key(key).await?;
     if let Some(missing) = found.missing.first() {
-        bail!("it could not be read back: {missing}");
+        bail!("the key could not be read back: {missing}");
     }
     ensure!(
         is_as(&found.state, permissions),
-        "the key does not have these permissions: something has changed them since"
+        "the key does not have these permissions: they were changed since"
     );
     Ok(())
 }

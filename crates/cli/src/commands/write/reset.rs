@@ -1,4 +1,4 @@
-//! Settling the reset of a gas limit.
+//! Settling a reset of a gas limit.
 
 use super::{Writing, desk::show_call, done, failed, ledger::Request};
 use crate::{
@@ -25,15 +25,15 @@ pub(crate) struct ResetArguments {
     pub(crate) writing: Writing,
 }
 
-/// What is to be done.
+/// The remaining work.
 enum Work {
-    /// Nothing: an earlier run has done it.
+    /// None: an earlier run did it.
     Done,
-    /// Nothing: no reset is pending.
+    /// None: no reset is pending.
     Nothing,
-    /// To show the call of the plugin.
+    /// Show the call to the plugin.
     Show(Address, Bytes),
-    /// To call the plugin.
+    /// Call the plugin.
     Settle(Address, Bytes),
 }
 
@@ -96,7 +96,7 @@ pub(crate) async fn reset(arguments: &ResetArguments) -> Outcome {
             return Ok(answer);
         }
     };
-    // Anybody may: a plain transaction.
+    // Anyone may call it: a plain transaction.
     let sent = desk
         .transaction("settling the reset", plugin, call.to_vec(), &answer)
         .await;

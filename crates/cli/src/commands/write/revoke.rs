@@ -18,11 +18,11 @@ pub(crate) struct RevokeArguments {
     #[arg(value_name = "KEY", value_parser = parse_address)]
     keys: Vec<Address>,
 
-    /// All keys of the account.
+    /// Remove all keys of the account.
     #[arg(long)]
     all: bool,
 
-    /// All keys with this tag: 32 bytes, or a text that is hashed.
+    /// Remove all keys with this tag: 32 bytes, or a text to hash.
     #[arg(long)]
     tag: Option<String>,
 
@@ -31,13 +31,13 @@ pub(crate) struct RevokeArguments {
 }
 
 impl RevokeArguments {
-    /// The keys to remove.
+    /// Returns the keys to remove.
     async fn wanted(&self, desk: &Desk<'_>, account: &SmartAccount) -> Result<Vec<Address>> {
         let Some(tag) = &self.tag else {
             return Ok(if self.all {
                 account.session_keys().await?
             } else {
-                // One that is named twice is removed once.
+                // Remove a key that is named twice only once.
                 let mut seen = BTreeSet::new();
                 let keys = self.keys.iter().copied();
                 keys.filter(|key| seen.insert(*key)).collect()
@@ -58,9 +58,9 @@ pub(crate) async fn revoke(arguments: &RevokeArguments) -> Outcome {
     simply(
         &arguments.writing,
         Request::new("revoke", request),
-        // Those that a tag has, or all, may not be there yet.
+        // Keys selected by tag, or all keys, may not be registered yet.
         (!arguments.keys.is_empty()).then_some(arguments.keys.as_slice()),
-        // Of a removal, an old success means nothing if the key has been granted again.
+        // An earlier removal no longer holds if the key was granted again.
         async |desk, _| {
             let account = desk.chain.account().await?;
             let registered = account.session_keys().await?;

@@ -1,4 +1,4 @@
-//! Giving what a key may do to another.
+//! Moving permissions from one key to another.
 
 use super::{
     Writing,
@@ -21,11 +21,11 @@ use session_key_client::{OwnerAction, alloy::primitives::Address, permissions::p
 
 #[derive(Debug, Args)]
 pub(crate) struct RotateArguments {
-    /// The key that goes.
+    /// The key to replace.
     #[arg(value_name = "OLD", value_parser = parse_address)]
     old: Address,
 
-    /// The key that comes. Without it, one is made in the keystore.
+    /// The new key. Without it, one is created in the keystore.
     #[arg(value_name = "NEW", value_parser = parse_address)]
     new: Option<Address>,
 
@@ -40,7 +40,7 @@ pub(crate) async fn rotate(arguments: &RotateArguments) -> Outcome {
     let prepared = async {
         let request = json!({ "old": old, "new": arguments.new });
         let mut desk = writing.desk(Request::new("rotate", request)).await?;
-        // An old success means nothing if the key that went is there again, or the one that came is gone.
+        // An earlier rotation no longer holds if the old key is back, or the new one is gone.
         let is_undone = async |desk: &Desk<'_>, taken: &Taken| {
             let keys = desk.chain.account().await?.session_keys().await?;
             let new = taken
@@ -69,7 +69,7 @@ pub(crate) async fn rotate(arguments: &RotateArguments) -> Outcome {
                 ensure!(
                     arguments.new != Some(old),
                     WrongInput(format!(
-                        "{old} is the key that goes and the key that comes: nothing would change"
+                        "the old and the new key are both {old}: nothing would change"
                     ))
                 );
                 Ok(account)

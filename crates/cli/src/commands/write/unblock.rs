@@ -1,4 +1,4 @@
-//! Ending the open operations of a lane.
+//! Ending the open operations of a nonce lane.
 
 use super::{
     Done, INCLUSION, Writing,
@@ -16,12 +16,15 @@ use eyre::Result;
 use serde_json::{Value, json};
 use session_key_client::{
     OwnerAction, SmartAccount,
-    alloy::primitives::{Address, B256},
+    alloy::primitives::{Address, B256, U256},
     journal::{IntentRecord, Journal as _, Lane},
     node::OperationFilter,
     permissions::{nonce, parse_address},
 };
-use std::collections::BTreeSet;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 
 #[derive(Debug, Args)]
 pub(crate) struct UnblockArguments {
@@ -29,7 +32,7 @@ pub(crate) struct UnblockArguments {
     #[arg(value_name = "KEY", value_parser = parse_address)]
     key: Address,
 
-    /// The last sequence number to end [default: the last that the journal knows].
+    /// The last sequence number to end [default: the last one in the journal].
     #[arg(long, value_name = "NUMBER")]
     nonce: Option<u64>,
 
@@ -37,7 +40,7 @@ pub(crate) struct UnblockArguments {
     pub(crate) writing: Writing,
 }
 
-/// What became of operations.
+/// What happened to the operations.
 #[derive(Debug, Default)]
 struct Fates {
     ended: Vec<B256>,
@@ -49,18 +52,23 @@ struct Fates {
 impl Fates {
     fn show(self, answer: &mut Answer) {
         for (name, tone, words, hashes) in [
-            ("ended", Tone::Good, "ended", self.ended),
+            (
+                "ended",
+                Tone::Good,
+                "is ended: it can no longer be included",
+                self.ended,
+            ),
             (
                 "includedBefore",
                 Tone::Doubt,
-                "was in a block before",
+                "was included before its nonce was used up",
                 self.included_before,
             ),
             ("stillOpen", Tone::Doubt, "is still open", self.still_open),
             (
                 "notReadBack",
                 Tone::Doubt,
-                "was ended, or was in a block before: the node did not say which",
+                "is ended, or was included before: the node did not answer which",
                 self.not_read_back,
             ),
         ] {
@@ -93,7 +101,7 @@ pub(crate) async fn unblock(arguments: &UnblockArguments) -> Outcome {
     let prepared = async {
         let request = json!({ "key": key, "nonce": arguments.nonce });
         let mut desk = writing.desk(Request::new("unblock", request)).await?;
-        // An old success means nothing if operations are open again, or since.
+        // An earlier run no longer holds if operations are open again.
         let is_undone = async |desk: &Desk<'_>, _: &Taken| {
             let account = desk.chain.account().await?;
             let lane = lane_of(&account, key);
@@ -110,7 +118,7 @@ pub(crate) async fn unblock(arguments: &UnblockArguments) -> Outcome {
         desk.require_way()?;
         let account = desk.within(desk.chain.account()).await?;
         let path = desk.journal();
-        // To look into it, none is made.
+        // Do not create a journal just to read it.
         let account = if path.exists() || !writing.dry_run {
             account.with_journal(open_journal(&path).await?)
         } else {
@@ -124,6 +132,8 @@ pub(crate) async fn unblock(arguments: &UnblockArguments) -> Outcome {
         answer
             .data("account", account.address().to_string())
             .data("sessionKey", key.to_string());
+        let details = desk.within(show_lane(&mut answer, &account, &path, arguments));
+        details.await?;
         if !writing.dry_run && !writing.direct {
             writing.consent(&mut answer, &desk.chain.settings.of_file).await?;
             return Ok((desk, account, Work::ThroughBundler));
@@ -172,17 +182,77 @@ pub(crate) async fn unblock(arguments: &UnblockArguments) -> Outcome {
     Ok(answer)
 }
 
-/// What is to be done.
+/// Shows the nonces that will be used up, and the journal's open operations with each.
+async fn show_lane(
+    answer: &mut Answer,
+    account: &SmartAccount,
+    journal: &Path,
+    arguments: &UnblockArguments,
+) -> Result<()> {
+    let lane = lane_of(account, arguments.key);
+    let next = account.nonce(lane.nonce_key).await?;
+    let records = if journal.exists() {
+        open_journal(journal).await?.unsettled(&lane).await?
+    } else {
+        Vec::new()
+    };
+    let mut open: BTreeMap<U256, Vec<B256>> = BTreeMap::new();
+    for operation in records.iter().flat_map(IntentRecord::open_operations) {
+        let hashes = open.entry(operation.nonce()).or_default();
+        hashes.push(operation.signed.hash);
+    }
+    answer.plain(format!(
+        "Nonce lane {:#x} (its next nonce is number {}):",
+        lane.nonce_key,
+        number_of(next)
+    ));
+    let count = account.unblock_calls(arguments.key, arguments.nonce).await?.len();
+    for nonce in (0..count).map(|index| next.saturating_add(U256::from(index))) {
+        let number = number_of(nonce);
+        match open.remove(&nonce) {
+            Some(hashes) => {
+                for hash in hashes {
+                    answer.plain(format!(
+                        "number {number}: used up, so operation {hash} can no longer be included"
+                    ));
+                }
+            }
+            None => {
+                answer.plain(format!(
+                    "number {number}: used up; the journal has no open operation with it"
+                ));
+            }
+        }
+    }
+    for (nonce, hashes) in open {
+        let state = if nonce < next {
+            "already used, so the operation is settled"
+        } else {
+            "not used up, so the operation stays open"
+        };
+        for hash in hashes {
+            answer.plain(format!("number {}: {state}: {hash}", number_of(nonce)));
+        }
+    }
+    Ok(())
+}
+
+/// Returns the sequence number of a nonce within its lane.
+const fn number_of(nonce: U256) -> u64 {
+    nonce.as_limbs()[0]
+}
+
+/// The remaining work.
 enum Work {
-    /// Nothing: it is a dry run.
+    /// None: a dry run.
     Dry,
-    /// Nothing: nothing is open.
+    /// None: nothing is open.
     Nothing,
-    /// Nothing: an earlier run has done it.
+    /// None: an earlier run did it.
     Done(Done),
-    /// To use nonces up in a plain transaction.
+    /// Use up the nonces in a plain transaction.
     Unblock(Vec<OwnerAction>),
-    /// To use nonces up in an operation.
+    /// Use up the nonces in an operation.
     ThroughBundler,
 }
 
@@ -216,7 +286,8 @@ async fn through_bundler(
     })
 }
 
-/// What has become of the operations that the journal takes for open, after a plain transaction in this block.
+/// Looks up, after a plain transaction in this block, what happened to the operations the journal has as
+/// open.
 async fn fates(desk: &Desk<'_>, account: &SmartAccount, key: Address, carried: &Done) -> Fates {
     let lane = lane_of(account, key);
     let mut fates = Fates::default();

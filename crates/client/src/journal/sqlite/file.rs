@@ -1,4 +1,4 @@
-//! The file: made, found, checked, and kept from being mistaken for another.
+//! The file: creating, finding and checking it, and detecting its replacement.
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior, config::DbConfig};
 use std::{
@@ -11,7 +11,7 @@ use std::{
 /// The `application_id` of the file: `SKJL`.
 pub(super) const APPLICATION_ID: i32 = 0x534B_4A4C;
 
-/// The scripts that make each version of the file (`user_version`) from the one before.
+/// The scripts that create each version of the file (`user_version`) from the previous one.
 pub(super) const VERSIONS: &[&str] = &[include_str!("version_1.sql"), include_str!("version_2.sql")];
 
 /// How long a transaction waits for those of other processes.
@@ -19,28 +19,28 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A file of a [`SqliteJournal`](super::SqliteJournal) cannot be used.
 ///
-/// Messages hold the file's name, without its folder, and SQLite's words for the kind of error.
+/// Messages contain the file's name without its folder, and SQLite's message for the kind of error.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SqliteError {
-    /// The path does not name a file: it is empty, a folder, or SQLite's notation for something else than a file.
+    /// The path is not that of a file: it is empty, a folder, or SQLite's notation for something else.
     #[error("{file:?} is not the path of a file")]
     NotAFile {
         /// The file's name.
         file: String,
     },
 
-    /// The file, or its folder, cannot be read or made.
+    /// The file, or its folder, cannot be read or created.
     #[error("{file}: {kind}")]
     Io {
         /// The file's name.
         file: String,
-        /// The operating system's words for it.
+        /// The operating system's message.
         kind: String,
     },
 
-    /// The file has no bytes. A journal never is empty, so it was cut off, or was made by somebody else.
-    #[error("{file} is empty, and a journal never is; remove it only if no journal was kept in it")]
+    /// The file is empty. A journal never is, so it was truncated, or created by another program.
+    #[error("{file} is empty, and a journal never is; remove it only if it never held a journal")]
     Empty {
         /// The file's name.
         file: String,
@@ -53,7 +53,7 @@ pub enum SqliteError {
         file: String,
     },
 
-    /// The file is a database of another application. It was not changed.
+    /// The file is another application's database. It was not changed.
     #[error("{file} is not a journal: its application id is {found:#010x} and not {APPLICATION_ID:#010x}")]
     NotAJournal {
         /// The file's name.
@@ -62,7 +62,7 @@ pub enum SqliteError {
         found: i32,
     },
 
-    /// A later release made the file, or has changed it since it was opened.
+    /// A later release created the file, or changed it since it was opened.
     #[error("{file} has version {found}, and this release knows versions 1 to {known}")]
     UnknownVersion {
         /// The file's name.
@@ -73,8 +73,9 @@ pub enum SqliteError {
         known: i32,
     },
 
-    /// The file lies on a file system that several machines can share, or that does not promise shared memory to processes.
-    #[error("{file} lies on {file_system}; a journal has to lie on a disk of this machine")]
+    /// The file is on a file system that several machines can share, or that does not guarantee shared memory
+    /// between processes.
+    #[error("{file} is on {file_system}; a journal must be on a local disk")]
     NotLocal {
         /// The file's name.
         file: String,
@@ -82,30 +83,30 @@ pub enum SqliteError {
         file_system: String,
     },
 
-    /// The file has several names (hard links). SQLite would keep what is not in the file yet beside each name.
+    /// The file has several names (hard links). SQLite would keep a separate log next to each name.
     #[error("{file} has {names} names on its file system, and a journal has one")]
     SeveralNames {
         /// The file's name.
         file: String,
-        /// How many.
+        /// The number of names.
         names: u64,
     },
 
-    /// SQLite did not take a setting on which the journal's promises rest, for example because the file system lacks what it
-    /// needs.
+    /// SQLite did not accept a setting that the journal's guarantees require, for example because the file
+    /// system does not support it.
     #[error("{file}: SQLite has {setting} = {found} and not {wanted}")]
     Setting {
         /// The file's name.
         file: String,
         /// The setting.
         setting: String,
-        /// What it should be.
+        /// The required value.
         wanted: String,
-        /// What it is.
+        /// The actual value.
         found: String,
     },
 
-    /// Since it was opened the file was removed, renamed, or replaced by another.
+    /// The file was removed, renamed or replaced since it was opened.
     #[error("{file} was removed or replaced while it was open")]
     Replaced {
         /// The file's name.
@@ -117,25 +118,25 @@ pub enum SqliteError {
     Damaged {
         /// The file's name.
         file: String,
-        /// SQLite's words for it.
+        /// SQLite's message.
         problem: String,
     },
 
-    /// The file, or its folder, cannot be written to.
+    /// The file, or its folder, is not writable.
     #[error("{file} cannot be written to")]
     ReadOnly {
         /// The file's name.
         file: String,
     },
 
-    /// There is no room left for the file.
-    #[error("there is no room left for {file}")]
+    /// There is no space left for the file.
+    #[error("there is no space left for {file}")]
     Full {
         /// The file's name.
         file: String,
     },
 
-    /// Others used the file for longer than a transaction waits.
+    /// Other processes used the file for longer than a transaction waits.
     #[error("{file} was in use by others for {} seconds", BUSY_TIMEOUT.as_secs())]
     Busy {
         /// The file's name.
@@ -149,20 +150,20 @@ pub enum SqliteError {
         file: String,
     },
 
-    /// Anything else that SQLite reports.
+    /// Any other error that SQLite reports.
     #[error("{file}: {message} (SQLite's code {code})")]
     Other {
         /// The file's name.
         file: String,
         /// SQLite's extended result code; 0 if there was none.
         code: i32,
-        /// SQLite's words for this code.
+        /// SQLite's message for this code.
         message: String,
     },
 }
 
 impl SqliteError {
-    /// Sorts an error of SQLite. Its own message can hold the path and is left out.
+    /// Classifies an error of SQLite. Its own message may contain the path, and is left out.
     pub(super) fn of(file: &str, error: &rusqlite::Error) -> Self {
         let file = file.to_owned();
         let Some(failure) = error.sqlite_error() else {
@@ -211,7 +212,7 @@ pub(super) struct Database {
 }
 
 impl Database {
-    /// Opens a journal, and makes it if there is no file at this path.
+    /// Opens a journal, creating it if there is no file at this path.
     pub(super) fn open(path: &Path) -> Result<Self, SqliteError> {
         let file = name_of(path);
         let path = find(path, &file)?;
@@ -221,7 +222,7 @@ impl Database {
         set_up(&connection, &file)?;
         check_content(&connection, &file)?;
         migrate(&mut connection, VERSIONS).map_err(|error| SqliteError::of(&file, &error))?;
-        // The connection is to whatever had this name when it was made.
+        // Check that the connection is to the file that had this name.
         identity.check(&path, &file)?;
         Ok(Self {
             connection,
@@ -231,17 +232,17 @@ impl Database {
         })
     }
 
-    /// The file's name.
+    /// Returns the file's name.
     pub(super) fn file(&self) -> &str {
         &self.file
     }
 
-    /// Begins a transaction, on the file that was opened, in the version that this release knows.
+    /// Begins a transaction on the opened file, in the version of this release.
     pub(super) fn begin(&mut self, behavior: TransactionBehavior) -> Result<Transaction<'_>, SqliteError> {
         let failed = |error| SqliteError::of(&self.file, &error);
         self.identity.check(&self.path, &self.file)?;
         if !self.connection.is_autocommit() {
-            // The end of an earlier one failed.
+            // The end of an earlier transaction failed.
             self.connection.execute_batch("ROLLBACK").map_err(failed)?;
         }
         let transaction = self
@@ -254,13 +255,13 @@ impl Database {
     }
 }
 
-/// The file's name, without its folder.
+/// Returns the file's name, without its folder.
 pub(super) fn name_of(path: &Path) -> String {
     let name = path.file_name().unwrap_or(path.as_os_str());
     name.to_string_lossy().into_owned()
 }
 
-/// The path of the file without links, after the file was made if there was none.
+/// Returns the file's path without links, creating the file if there is none.
 fn find(path: &Path, file: &str) -> Result<PathBuf, SqliteError> {
     let not_a_file = || SqliteError::NotAFile {
         file: file.to_owned(),
@@ -298,8 +299,8 @@ fn find(path: &Path, file: &str) -> Result<PathBuf, SqliteError> {
     Ok(path)
 }
 
-/// Makes an empty journal, readable for its owner only. It gets its name when it is complete, so nobody sees half of one, and a
-/// file without content is not taken for a new one.
+/// Creates an empty journal, readable only by its owner. It is named once it is complete, so no one sees half
+/// of one, and an empty file is not mistaken for a new one.
 fn create(folder: &Path, path: &Path, file: &str) -> Result<(), SqliteError> {
     let failed = |error| SqliteError::io(file, &error);
     let made = tempfile::Builder::new()
@@ -315,11 +316,11 @@ fn create(folder: &Path, path: &Path, file: &str) -> Result<(), SqliteError> {
     connection.close().map_err(|(_, error)| sqlite(error))?;
     match made.persist_noclobber(path) {
         Ok(()) => {}
-        // Another process was first.
+        // Another process created it first.
         Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => {}
         Err(error) => return Err(failed(error.error)),
     }
-    // The name has to outlive a loss of power as well.
+    // The name must survive a loss of power too.
     #[cfg(unix)]
     fs::File::open(folder)
         .and_then(|folder| folder.sync_all())
@@ -339,7 +340,7 @@ fn connect(path: &Path, file: &str) -> Result<Connection, SqliteError> {
         .set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)
         .map_err(failed)?;
     connection.set_prepared_statement_cache_capacity(32);
-    // SQLite opens what it may not write for reading.
+    // SQLite opens a file that it cannot write in read-only mode.
     if connection.is_readonly("main").map_err(failed)? {
         return Err(SqliteError::ReadOnly {
             file: file.to_owned(),
@@ -348,7 +349,7 @@ fn connect(path: &Path, file: &str) -> Result<Connection, SqliteError> {
     Ok(connection)
 }
 
-/// Refuses files of others before anything in them is changed.
+/// Refuses other applications' files before anything in them is changed.
 fn check_owner(connection: &Connection, file: &str) -> Result<(), SqliteError> {
     let failed = |error| SqliteError::of(file, &error);
     let found = pragma(connection, "application_id").map_err(failed)?;
@@ -369,10 +370,11 @@ fn check_owner(connection: &Connection, file: &str) -> Result<(), SqliteError> {
     Ok(())
 }
 
-/// Sets what the promises rest on, and reads it back.
+/// Applies the settings that the guarantees require, and reads them back.
 fn set_up(connection: &Connection, file: &str) -> Result<(), SqliteError> {
     let failed = |error: rusqlite::Error| SqliteError::of(file, &error);
-    // Several processes that open a new file at once get "busy" here without the wait that transactions have.
+    // Processes that open a new file at the same time get "busy" here, without the wait that transactions
+    // have.
     let began = Instant::now();
     let mode: String = loop {
         match connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0)) {
@@ -399,7 +401,7 @@ fn set_up(connection: &Connection, file: &str) -> Result<(), SqliteError> {
     let settings = [
         ("synchronous", "2"),
         ("foreign_keys", "1"),
-        // Where a plain sync leaves writes in the disk's cache.
+        // Required where a plain sync leaves writes in the disk's cache.
         ("fullfsync", "1"),
         ("checkpoint_fullfsync", "1"),
     ];
@@ -416,7 +418,8 @@ fn set_up(connection: &Connection, file: &str) -> Result<(), SqliteError> {
     Ok(())
 }
 
-/// Reads the whole file, and compares its tables with their indexes: an intent that an index has lost would be forgotten.
+/// Reads the whole file, and compares tables with their indexes: an intent missing from an index would be
+/// forgotten.
 fn check_content(connection: &Connection, file: &str) -> Result<(), SqliteError> {
     let failed = |error| SqliteError::of(file, &error);
     let damaged = |problem| SqliteError::Damaged {
@@ -431,12 +434,12 @@ fn check_content(connection: &Connection, file: &str) -> Result<(), SqliteError>
     }
     let mut orphans = connection.prepare("PRAGMA foreign_key_check").map_err(failed)?;
     if orphans.exists([]).map_err(failed)? {
-        return Err(damaged("it holds operations of no intent".to_owned()));
+        return Err(damaged("it has operations without an intent".to_owned()));
     }
     Ok(())
 }
 
-/// Brings the file to the latest version: each script in a transaction of its own.
+/// Migrates the file to the latest version: each script in its own transaction.
 fn migrate(connection: &mut Connection, versions: &[&str]) -> rusqlite::Result<()> {
     loop {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -481,8 +484,8 @@ fn is_busy(error: &rusqlite::Error) -> bool {
     )
 }
 
-/// Tells the file that was opened from another one with its name. Without that, a process that goes on writing to a file whose
-/// name was taken away would acknowledge what nobody finds again.
+/// Distinguishes the opened file from another one of the same name. Otherwise a process that keeps writing to
+/// a replaced file would confirm writes that no one can find.
 #[derive(Debug)]
 struct Identity {
     #[cfg(unix)]
@@ -546,7 +549,8 @@ fn check_file_system(_path: &Path, _file: &str) -> Result<(), SqliteError> {
     Ok(())
 }
 
-/// File systems on which locks or shared memory do not reach everybody who can open the file, by Linux's identifiers (statfs(2)).
+/// File systems on which locks or shared memory do not reach everyone who can open the file, by Linux's
+/// identifiers (statfs(2)).
 #[cfg(target_os = "linux")]
 fn shared_file_system(identifier: u32) -> Option<&'static str> {
     let known = [
@@ -585,7 +589,7 @@ mod tests {
         (folder, path)
     }
 
-    /// An empty file of version 1 with a lease in it.
+    /// Creates an empty file of version 1 with a lease.
     fn version_1(path: &Path) -> Connection {
         let mut connection = Connection::open(path).unwrap();
         connection.busy_timeout(BUSY_TIMEOUT).unwrap();
@@ -607,26 +611,26 @@ mod tests {
     }
 
     #[test]
-    fn each_version_is_made_from_the_one_before() {
+    fn each_version_is_migrated_from_the_previous_one() {
         let (_folder, path) = folder();
         let mut connection = version_1(&path);
         assert_eq!(pragma(&connection, "user_version"), Ok(1));
         assert_eq!(pragma(&connection, "application_id"), Ok(APPLICATION_ID));
         let third = "UPDATE leases SET note = note || ' twice'";
         let versions = [VERSIONS[0], NEXT, third];
-        // Another time there is nothing to do.
+        // A second run does nothing.
         for _ in 0..2 {
             migrate(&mut connection, &versions).unwrap();
             assert_eq!(pragma(&connection, "user_version"), Ok(3));
             assert_eq!(lease(&connection), (6, "migrated twice".to_owned()));
         }
-        // A release that knows less does not go back.
+        // An older release does not downgrade it.
         migrate(&mut connection, &versions[..1]).unwrap();
         assert_eq!(pragma(&connection, "user_version"), Ok(3));
     }
 
     #[test]
-    fn a_version_is_made_whole_or_not_at_all() {
+    fn a_migration_is_atomic() {
         let (_folder, path) = folder();
         let mut connection = version_1(&path);
         let broken = format!("{NEXT}; CREATE TABLE leases (again)");
@@ -641,7 +645,7 @@ mod tests {
     }
 
     #[test]
-    fn a_version_is_made_by_one_of_many() {
+    fn one_of_several_processes_migrates() {
         let (_folder, path) = folder();
         drop(version_1(&path));
         thread::scope(|scope| {
@@ -659,8 +663,8 @@ mod tests {
     }
 
     #[test]
-    fn a_journal_without_a_log_is_refused() {
-        // A database in memory has no log, as a file on some file systems has none.
+    fn a_journal_without_a_write_ahead_log_is_refused() {
+        // An in-memory database has no log, like files on some file systems.
         let connection = Connection::open_in_memory().unwrap();
         let error = set_up(&connection, "journal.db").unwrap_err();
         assert_eq!(
@@ -670,7 +674,7 @@ mod tests {
     }
 
     #[test]
-    fn settings_are_those_that_the_promises_rest_on() {
+    fn the_required_settings_are_applied() {
         let (_folder, path) = folder();
         let database = Database::open(&path).unwrap();
         let settings = [
@@ -690,7 +694,7 @@ mod tests {
     }
 
     #[test]
-    fn a_transaction_that_was_not_ended_is_undone() {
+    fn an_unfinished_transaction_is_rolled_back() {
         let (_folder, path) = folder();
         let mut database = Database::open(&path).unwrap();
         database
@@ -707,7 +711,7 @@ mod tests {
     }
 
     #[test]
-    fn an_index_that_lost_an_intent_is_damage() {
+    fn an_index_without_an_intent_is_damage() {
         let (_folder, path) = folder();
         drop(Database::open(&path).unwrap());
         let edit = |from: &str, to: &str| {
@@ -736,7 +740,7 @@ mod tests {
     }
 
     #[test]
-    fn an_operation_of_no_intent_is_damage() {
+    fn an_operation_without_an_intent_is_damage() {
         let (_folder, path) = folder();
         drop(Database::open(&path).unwrap());
         let connection = Connection::open(&path).unwrap();
@@ -747,7 +751,7 @@ mod tests {
                  VALUES ('0x1', 0, '0x2', '0x3', '{}', 1, '0x4', '{}')",
             )
             .unwrap();
-        let problem = "it holds operations of no intent".to_owned();
+        let problem = "it has operations without an intent".to_owned();
         let file = "journal.db".to_owned();
         assert_eq!(
             Database::open(&path).unwrap_err(),
@@ -757,7 +761,7 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn file_systems_of_several_machines_are_known() {
+    fn shared_file_systems_are_recognized() {
         assert_eq!(shared_file_system(0x6969), Some("NFS"));
         assert_eq!(shared_file_system(0x6573_5546), Some("FUSE"));
         // ext4, XFS, Btrfs, ZFS, tmpfs, overlayfs.

@@ -1,4 +1,5 @@
-//! The journal of one machine: an SQLite file that several processes may share. [`SqliteJournal`] says what it promises.
+//! The journal of one machine: an SQLite file that several processes may share. See [`SqliteJournal`] for its
+//! guarantees.
 
 mod file;
 mod rows;
@@ -18,34 +19,38 @@ use rusqlite::{Transaction, TransactionBehavior, named_params};
 use std::{fmt, path::PathBuf, process, sync::mpsc, thread};
 use tokio::sync::oneshot;
 
-/// Keeps intents in an SQLite file, which several processes of one machine may share.
+/// Stores intents in an SQLite file, which several processes of one machine may share.
 ///
-/// # Promises
+/// # Guarantees
 ///
-/// - What a method has answered `Ok` to is on the disk (write-ahead log, `synchronous = FULL`): it survives the end of the
-///   process at any moment, and a loss of power as far as the disk does what it says.
+/// - What a method has confirmed with `Ok` is on the disk (write-ahead log, `synchronous = FULL`): it
+///   survives the process being killed at any moment, and a loss of power if the disk honours flushes.
 /// - A method happens whole or not at all, in one transaction, also if its future is dropped. One that has not begun by then
 ///   does not happen.
-/// - Nothing is guessed. [`open`](Self::open) makes a file only where there is none. It refuses a file that is empty, damaged,
-///   another application's or a later release's, and leaves it as it is. A record that cannot be read is
-///   [`Unreadable`](JournalError::Unreadable), named in the message, and so is every question that it would belong to the
-///   answer of; [`remove`](Journal::remove) removes it all the same.
-/// - A file that is removed, renamed or replaced while it is open is not written to any more (on Unix).
-/// - SQLite is called on a thread of its own, which ends when the journal is dropped. The methods run on any executor.
+/// - Nothing is guessed. [`open`](Self::open) creates a file only if there is none. It refuses a file that is
+///   empty, damaged, another application's or a later release's, and leaves it unchanged. A record that cannot
+///   be read is [`Unreadable`](JournalError::Unreadable), named in the message, and so is every query whose
+///   answer would include it; [`remove`](Journal::remove) removes it nevertheless.
+/// - A file that is removed, renamed or replaced while it is open is no longer written to (on Unix).
+/// - SQLite is called on a separate thread, which ends when the journal is dropped. The methods run on any
+///   executor.
 ///
 /// # One file on one machine
 ///
-/// Processes that use the file have to run on one machine, and in one place where they see each other's memory: the log is
-/// shared through it. The file has to lie on a disk of that machine. On Linux, `open` refuses NFS, SMB, FUSE, 9P and the like;
-/// elsewhere nobody checks. Clients on two machines need a [`Journal`] that both reach, or one session key each.
+/// Processes that use the file must run on one machine, where they share memory: the log is shared through
+/// it. The file must be on a local disk. On Linux, `open` refuses NFS, SMB, FUSE, 9P and similar file
+/// systems; elsewhere this is not checked. Clients on two machines need a [`Journal`] that both can reach, or
+/// separate session keys.
 ///
-/// A transaction waits up to five seconds for those of other processes, and reports [`SqliteError::Busy`] then. Do not keep
-/// transactions open in other tools. A process that was forked after `open` has to open the file itself.
+/// A transaction waits up to five seconds for those of other processes, then fails with
+/// [`SqliteError::Busy`]. Do not keep transactions open in other tools. A process that was forked after
+/// `open` must open the file itself.
 ///
-/// The file, and the `-wal` and `-shm` files beside it, are readable for their owner only (mode 0600) if this made them. They
-/// hold signed operations: whoever reads one that was not included yet can send it.
+/// The file, and the `-wal` and `-shm` files next to it, are readable only by their owner (mode 0600) if this
+/// crate created them. They contain signed operations: anyone who reads one that was not included yet can
+/// send it.
 ///
-/// # Looking into it
+/// # Inspecting it
 ///
 /// ```text
 /// $ sqlite3 -readonly journal.db 'SELECT name, state, asked, hash FROM intent_list'
@@ -54,9 +59,9 @@ use tokio::sync::oneshot;
 /// $ sqlite3 -readonly journal.db 'SELECT hash, nonce, signed FROM transaction_list'
 /// ```
 ///
-/// The views show times in UTC and hashes in hex, at any time, also while the journal is in use. Behind them are the tables
-/// `intents`, `operations`, `leases` and `transactions`. Rows are for reading only: some columns follow from others, and a record in which they
-/// disagree is unreadable.
+/// The views show times in UTC and hashes in hex, and can be read at any time. They are based on the tables
+/// `intents`, `operations`, `leases` and `transactions`. Do not change rows: some columns are derived from
+/// others, and a record in which they disagree is unreadable.
 ///
 /// # Backups
 ///
@@ -64,28 +69,28 @@ use tokio::sync::oneshot;
 /// $ (umask 077; sqlite3 journal.db "VACUUM INTO 'backup.db'")
 /// ```
 ///
-/// This makes one file, complete in itself, while the journal is in use. A copy of the `.db` file alone lacks what is still in
-/// its `-wal` file; the two belong together, also after the machine lost power.
+/// This creates one complete file while the journal is in use. A copy of the `.db` file alone lacks what is
+/// still in its `-wal` file; the two belong together, also after a loss of power.
 ///
-/// An older backup has forgotten what was written since: names that were given are free again, so the same name pays again, and
-/// outcomes and operations on their way are unknown, so nobody sends them again and the nonces that they use come as a surprise.
-/// Before a backup goes into use, end every process of the old file, and settle from the chain what was on its way: an
-/// `incrementNonce` on each lane ends what is not included yet.
+/// An older backup lacks everything written since: names are free again, so the same name pays again, and
+/// pending operations and outcomes are unknown, so they are not sent again and their nonces come as a
+/// surprise. Before using a backup, end every process of the old file, and settle pending operations from the
+/// chain: an `incrementNonce` on each lane ends what is not included yet.
 pub struct SqliteJournal {
     /// The file's name, for errors.
     file: String,
     jobs: mpsc::Sender<Job>,
-    /// The process that has the thread; one that was forked from it has not.
+    /// The process that owns the thread; a process forked from it does not.
     process: u32,
 }
 
-/// Something for the thread to do. It answers for itself.
+/// A task for the thread, which sends its own answer.
 type Job = Box<dyn FnOnce(&mut Database) + Send>;
 
 /// Why a transaction was not committed.
 #[derive(Debug)]
 enum Failure {
-    /// For a reason of the journal's own.
+    /// An error of the journal itself.
     Said(JournalError),
     /// SQLite failed.
     Sqlite(rusqlite::Error),
@@ -112,12 +117,12 @@ impl From<SqliteError> for JournalError {
 }
 
 impl SqliteJournal {
-    /// Opens the file at `path`, or makes it if there is none (its folder has to exist), and brings it to the version of this
-    /// release. Reads the whole file to check it: about 0.1 s for ten thousand intents.
+    /// Opens the file at `path`, creating it if there is none (its folder must exist), and migrates it to the
+    /// version of this release. Reads the whole file to check it: about 0.1 s for ten thousand intents.
     ///
     /// # Errors
     ///
-    /// [`SqliteError`], if the file cannot be used or does not keep the promises.
+    /// [`SqliteError`], if the file cannot be used or does not meet the guarantees.
     pub async fn open(path: impl Into<PathBuf>) -> Result<Self, SqliteError> {
         let path = path.into();
         let file = name_of(&path);
@@ -143,8 +148,8 @@ impl SqliteJournal {
         })
     }
 
-    /// Carries out a transaction on the thread. If the future is dropped before the transaction has begun, there is none; later,
-    /// it runs to its end.
+    /// Runs a transaction on the thread. If the future is dropped before the transaction begins, it does not
+    /// run; later, it runs to its end.
     async fn run<T: Send + 'static>(
         &self,
         behavior: TransactionBehavior,
@@ -161,7 +166,7 @@ impl SqliteJournal {
         let (answer, answered) = oneshot::channel();
         let job: Job = Box::new(move |database| {
             if !answer.is_closed() {
-                // Nobody may be left to read it.
+                // The receiver may be gone.
                 drop(answer.send(transact(database, behavior, work)));
             }
         });
@@ -209,7 +214,7 @@ impl fmt::Debug for SqliteJournal {
     }
 }
 
-/// The lease that a lane is held by, if it is this one.
+/// Returns the lane's lease, if it is this one.
 fn held(transaction: &Transaction<'_>, lease: &Lease) -> Result<Option<Lease>, Failure> {
     let held = read_lease(transaction, &lease.lane)?.and_then(|(_, held)| held);
     Ok(held.filter(|held| held.holder == lease.holder && held.epoch == lease.epoch))
@@ -301,7 +306,7 @@ impl Journal for SqliteJournal {
                 }
                 record.version = record.version.checked_add(1).ok_or(conflict)?;
                 write(transaction, &record)?;
-                // What cannot be read again is not written.
+                // Refuse to write what cannot be read back.
                 read(
                     transaction,
                     "id = :id",
@@ -498,12 +503,12 @@ mod tests {
             };
             wait(journal.reading(set)).unwrap()
         };
-        // SQLite takes what is used already as the least.
+        // SQLite's minimum is the number of pages in use.
         set_pages(1);
         let no_room = JournalError::Store {
-            message: "there is no room left for journal.db".to_owned(),
+            message: "there is no space left for journal.db".to_owned(),
         };
-        // A new one, and more of one that is there.
+        // A new record, and more data in an existing one.
         assert_eq!(wait(journal.put(record(2, 1000), None)), Err(no_room.clone()));
         let grown = IntentRecord {
             version: kept.version,
@@ -512,7 +517,7 @@ mod tests {
         assert_eq!(wait(journal.put(grown.clone(), None)), Err(no_room));
         assert_eq!(wait(journal.intent(kept.id)).unwrap().as_ref(), Some(&kept));
         assert_eq!(wait(journal.intents(1, Address::ZERO)).unwrap(), [kept]);
-        // Once there is room again, nobody has to open the file anew.
+        // Once there is space again, the file need not be reopened.
         set_pages(10_000);
         let grown = wait(journal.put(grown, None)).unwrap();
         assert_eq!(wait(journal.intents(1, Address::ZERO)).unwrap(), [grown]);

@@ -1,4 +1,4 @@
-//! Records as rows, and back.
+//! Converts records to rows, and back.
 
 use super::Failure;
 use crate::{
@@ -16,7 +16,7 @@ use rusqlite::{
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-/// A number of 64 bits. SQLite's integers have a sign: what does not fit is kept as text.
+/// A 64-bit number. SQLite's integers are signed: larger ones are stored as text.
 pub(super) struct Number(pub(super) u64);
 
 impl ToSql for Number {
@@ -33,7 +33,7 @@ pub(super) fn text(bytes: impl AsRef<[u8]>) -> String {
     hex::encode_prefixed(bytes)
 }
 
-/// A lane as columns compare it.
+/// A lane in the format of its columns.
 pub(super) struct LaneKey {
     pub(super) chain_id: Number,
     pub(super) entry_point: String,
@@ -61,7 +61,7 @@ impl LaneKey {
     }
 }
 
-/// The condition that [`LaneKey::params`] fill.
+/// The condition with the parameters of [`LaneKey::params`].
 macro_rules! lane_is {
     () => {
         "chain_id = :chain_id AND entry_point = :entry_point AND account = :account AND nonce_key = :nonce_key"
@@ -81,7 +81,7 @@ macro_rules! highest {
 }
 pub(super) use highest;
 
-/// Columns that follow from the rest of a record. Queries ask for them.
+/// Columns derived from the rest of a record, for queries.
 #[derive(Debug, PartialEq, Eq)]
 struct Derived {
     state: &'static str,
@@ -121,7 +121,7 @@ impl Derived {
     }
 }
 
-/// Writes a record over the one with its id, if there is one.
+/// Writes a record, replacing the one with its id.
 pub(super) fn write(connection: &Connection, record: &IntentRecord) -> Result<(), Failure> {
     let IntentRecord {
         id,
@@ -240,7 +240,7 @@ fn json(value: &impl Serialize) -> Result<String, Failure> {
     })
 }
 
-/// The records that meet a condition, in the order in which they were first written.
+/// Reads the records that meet a condition, in order of first writing.
 pub(super) fn read(
     connection: &Connection,
     condition: &str,
@@ -314,7 +314,7 @@ fn read_intent(connection: &Connection, row: &Row<'_>) -> Result<IntentRecord, F
     }
 }
 
-/// An operation with its version, in JSON.
+/// An operation with its version, as JSON.
 #[derive(Serialize, Deserialize)]
 struct Kept(#[serde(with = "kept_operation")] UserOperation);
 
@@ -345,7 +345,7 @@ fn read_operation(columns: &Columns<'_>, position: usize) -> Result<OperationRec
     }
 }
 
-/// The lanes of rows that meet a condition.
+/// Reads the lanes of rows that meet a condition.
 pub(super) fn read_lanes(
     connection: &Connection,
     condition: &str,
@@ -365,7 +365,7 @@ pub(super) fn read_lanes(
     Ok(lanes)
 }
 
-/// The last epoch of a lane, and its lease if it was not given back.
+/// Reads a lane's last epoch, and its lease unless it was released.
 pub(super) fn read_lease(
     connection: &Connection,
     lane: &Lane,
@@ -396,7 +396,7 @@ pub(super) fn read_lease(
     Ok(Some((epoch, lease)))
 }
 
-/// The version of a record. Reads nothing else of it.
+/// Reads a record's version, and nothing else.
 pub(super) fn read_version(connection: &Connection, id: IntentId) -> Result<Option<u64>, Failure> {
     let mut versions = connection.prepare_cached("SELECT version FROM intents WHERE id = ?1")?;
     let mut rows = versions.query([text(id.0)])?;
@@ -411,7 +411,7 @@ pub(super) fn read_version(connection: &Connection, id: IntentId) -> Result<Opti
     }
 }
 
-/// The intent that holds a name.
+/// Reads the intent that holds a name.
 pub(super) fn read_holder(
     connection: &Connection,
     scope: &Scope,
@@ -458,7 +458,7 @@ pub(super) fn write_lease(connection: &Connection, lease: &Lease) -> Result<(), 
     Ok(())
 }
 
-/// Takes the holder from a lane. The epoch stays.
+/// Clears a lane's holder, keeping the epoch.
 pub(super) fn clear_lease(connection: &Connection, lane: &Lane) -> Result<(), Failure> {
     connection
         .prepare_cached(concat!(
@@ -469,10 +469,10 @@ pub(super) fn clear_lease(connection: &Connection, lane: &Lane) -> Result<(), Fa
     Ok(())
 }
 
-/// The columns of a row, trusted in nothing.
+/// The columns of an untrusted row.
 pub(super) struct Columns<'r> {
     pub(super) row: &'r Row<'r>,
-    /// Whose they are, for errors.
+    /// The row's description, for errors.
     pub(super) of: &'r str,
 }
 
@@ -514,7 +514,7 @@ impl<'r> Columns<'r> {
                         .ok()
                         .filter(|number: &u64| number.to_string() == text)
                 })
-                // What fits is not kept as text: queries would not find it.
+                // Numbers that fit are not stored as text: queries would not find them.
                 .filter(|number| i64::try_from(*number).is_err()),
             _ => None,
         };
@@ -529,7 +529,7 @@ impl<'r> Columns<'r> {
         }
     }
 
-    /// Hex as [`text`] writes it: in another form, queries would not find it.
+    /// Reads hex as [`text`] writes it: in another format, queries would not find it.
     pub(super) fn bytes<const N: usize>(&self, column: &str) -> Result<FixedBytes<N>, Failure> {
         let written = self.text(column)?;
         let mut bytes = FixedBytes::ZERO;

@@ -1,4 +1,4 @@
-//! Signed plain transactions, kept beside the intents.
+//! Signed plain transactions, stored next to the intents.
 
 use super::{
     Failure, SqliteJournal,
@@ -12,11 +12,11 @@ use alloy::primitives::{Address, B256};
 use rusqlite::named_params;
 
 impl SqliteJournal {
-    /// Writes a transaction down, before it is sent. One that is there already gets this request and note.
+    /// Records a transaction before it is sent. An existing one gets this request and note.
     ///
     /// # Errors
     ///
-    /// The store failed.
+    /// If the store fails.
     pub async fn keep_transaction(&self, record: TransactionRecord) -> Result<(), JournalError> {
         self.writing(move |transaction| {
             let TransactionRecord {
@@ -52,7 +52,7 @@ impl SqliteJournal {
         .await
     }
 
-    /// The transactions of a sender on a chain, in the order in which they were kept.
+    /// Returns a sender's transactions on a chain, in order of recording.
     pub async fn transactions(
         &self,
         chain_id: u64,
@@ -61,7 +61,7 @@ impl SqliteJournal {
         self.kept_transactions(chain_id, Some(sender)).await
     }
 
-    /// The transactions of all senders on a chain, in the order in which they were kept.
+    /// Returns all senders' transactions on a chain, in order of recording.
     pub async fn all_transactions(&self, chain_id: u64) -> Result<Vec<TransactionRecord>, JournalError> {
         self.kept_transactions(chain_id, None).await
     }
@@ -104,7 +104,7 @@ impl SqliteJournal {
         .await
     }
 
-    /// Removes a transaction: what became of it is known, and whoever asked was told; or no byte of it left the process.
+    /// Removes a transaction: its outcome is known and reported, or it never left the process.
     pub async fn forget_transaction(&self, hash: B256) -> Result<(), JournalError> {
         self.writing(move |transaction| {
             transaction

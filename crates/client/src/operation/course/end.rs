@@ -1,4 +1,4 @@
-//! How a course ends, and what its caller is told.
+//! The end of a course, and what its caller is told.
 
 use super::{Course, FIRST_PAUSE, LAST_WRITE, LONGEST_PAUSE};
 use crate::{
@@ -12,7 +12,7 @@ use alloy::eips::BlockId;
 use tokio::time::{Instant, sleep, timeout};
 
 impl Course {
-    /// Ends the course: `None` if its time was over.
+    /// Ends the course. `None`: its time limit was exceeded.
     pub(super) async fn end(
         mut self,
         end: Option<Result<Included, Cause>>,
@@ -20,7 +20,7 @@ impl Course {
         let end = match end {
             Some(end) => end,
             None => {
-                // Somebody else may have seen it included at the last moment.
+                // Another process may have seen it included at the last moment.
                 let _ = timeout(LAST_WRITE, self.read_again()).await;
                 self.find_elsewhere().await;
                 match self.record.as_ref().map(|record| record.outcome()) {
@@ -41,9 +41,9 @@ impl Course {
             record.told = true;
             record.given_up = None;
         });
-        // If it is not written down, a later equal intent is told once more.
+        // If this write fails, a later equal intent is told once more.
         let _ = timeout(LAST_WRITE, told).await;
-        // What nobody will ask for again can go.
+        // Remove records that no one will ask for again.
         let pruned = self.wanted.core.desk.journal().prune(&self.lane);
         let _ = timeout(LAST_WRITE, pruned).await;
         self.release().await;
@@ -58,7 +58,7 @@ impl Course {
         }
     }
 
-    /// Takes the journal's newest record of the intent.
+    /// Reloads the intent's record from the journal.
     async fn read_again(&mut self) {
         if let Some(record) = &self.record
             && let Ok(Some(newest)) = self.wanted.core.desk.journal().intent(record.id).await
@@ -67,7 +67,7 @@ impl Course {
         }
     }
 
-    /// Reads back whether the operation did what it should, in the block that includes it.
+    /// Checks that the operation had its effect, in the block that includes it.
     pub(super) async fn confirmed(&self, included: &Included) -> Result<(), Cause> {
         let block = BlockId::hash(included.receipt.block_hash);
         let account = self.wanted.core.account.clone().at(block);
@@ -82,14 +82,14 @@ impl Course {
                 pause = (pause * 2).min(LONGEST_PAUSE);
             }
         };
-        // What is left of the time limit, and a little more: it is included already.
+        // The rest of the time limit, and a little more: it is already included.
         let limit = self.until.saturating_duration_since(Instant::now()) + LAST_WRITE;
         timeout(limit, read_back)
             .await
             .unwrap_or(Err(Cause::NoAnswerInTime { waited: limit }))
     }
 
-    /// The error of a caller whose time is over.
+    /// Returns the error of a caller whose time limit was exceeded.
     pub(super) fn out_of_time(&mut self) -> Cause {
         let waited = self.wanted.timeout;
         if self.record.is_none()
@@ -119,12 +119,12 @@ impl Course {
         }
     }
 
-    /// Gives the caller an error: from here on nobody waits for the intent.
+    /// Fails the course: from here on no one waits for the intent.
     pub(super) async fn fail(mut self, cause: Cause) -> OperationError {
         let mut cause = self.already.take().unwrap_or(cause);
         let given_up = self.wanted.core.desk.moment();
         let knows_included = matches!(cause, Cause::NotDeepInTime { .. });
-        // It may be taken along at this very moment.
+        // Another intent may be taking it along right now.
         let is_known = self.leave_ride().await;
         let _ = timeout(LAST_WRITE, self.take_back()).await;
         let elsewhere = self.find_elsewhere().await;
@@ -142,7 +142,7 @@ impl Course {
         if self.record.is_some() && !matches!(is_written, Ok(Ok(()))) {
             self.wanted.core.desk.note_dropped(self.id);
         }
-        // Somebody else may have seen it included just now: then that is the answer.
+        // Another process may have just seen it included: then that is the answer.
         if let Some(Outcome::Included(included)) = self.record.as_ref().map(|record| record.outcome())
             && !matches!(
                 cause,
@@ -171,7 +171,7 @@ impl Course {
             error.happened = elsewhere;
         }
         self.release().await;
-        // It is not known whether it was written down, and somebody else may have sent it.
+        // It is unknown whether it was recorded, and another process may have sent it.
         let is_known = is_known && self.writing.is_none();
         if !is_known {
             error.happened = Happened::Unknown;
@@ -181,8 +181,9 @@ impl Course {
         error
     }
 
-    /// An operation that was being written down when the time was over has not left the process. If it is in the journal now, that is
-    /// said there, in every record that has it; unless another process has the lane and may have sent it.
+    /// An operation whose recording was in progress when the time limit was exceeded has not left the
+    /// process. If it is in the journal now, every record that has it is updated to say so, unless another
+    /// process holds the lane and may have sent it.
     pub(super) async fn take_back(&mut self) {
         let (Some((hash, ids)), Some(turn)) = (self.writing.clone(), &self.turn) else {
             return;
@@ -211,15 +212,15 @@ impl Course {
                 operation.handover = Handover::NeverLeft;
             }
         }
-        // If it cannot be taken back, it is there.
+        // If it cannot be taken back, it counts as recorded.
         let written = turn.write(records).await.ok();
         let own = written.and_then(|written| written.into_iter().find(|record| record.id == self.id));
         self.record = own.or(kept).or_else(|| self.record.take());
         self.writing = None;
     }
 
-    /// Whether anything of it happened that this course has not seen: done under its name, or as the intent that it goes on with. If
-    /// that is included, its record is taken.
+    /// Looks for effects that this course has not seen: under its name, or as the intent that it continues.
+    /// If that is included, its record is used.
     async fn find_elsewhere(&mut self) -> Happened {
         if self.is_fresh || self.record.is_some() {
             return Happened::No;
@@ -229,7 +230,7 @@ impl Course {
             Ok(Ok(Some(record))) => record,
             _ => return Happened::Unknown,
         };
-        // The name is another's: nothing of this was done.
+        // The name belongs to another request: nothing of this one was done.
         if self.wanted.adopts.is_none() && record.request != self.request {
             return Happened::No;
         }
@@ -243,7 +244,7 @@ impl Course {
 
     pub(super) async fn release(&mut self) {
         self.has_ended = true;
-        // What may still be written keeps the lane: dropping the course lets the lease lapse.
+        // A write still in progress keeps the lane: dropping the course lets the lease lapse.
         if self.writing.is_none()
             && let Some(turn) = self.turn.take()
         {

@@ -1,4 +1,4 @@
-//! What is known of an operation after it was handed over.
+//! The state of an operation after it was handed over.
 
 use crate::{
     journal::Handover,
@@ -7,12 +7,13 @@ use crate::{
     submit::Sent,
 };
 
-/// How far an operation came, after it was handed over. Only the very first time, by whoever has just written it down, can show that it
-/// never left: it is not known how far another hand-over came that was cut off.
+/// Returns how far an operation got after it was handed over. Only the first hand-over, by the process that
+/// has just recorded it, can show that it never left: an earlier interrupted hand-over may have got any
+/// distance.
 pub(in crate::operation) fn handover_after(before: Handover, sent: &Sent, is_first: bool) -> Handover {
     match sent {
         Sent::Taken => Handover::InPool,
-        // What may have left before may still be out there.
+        // An operation that may have left before may still be out there.
         Sent::NeverLeft { .. } => match before {
             Handover::Written if is_first => Handover::NeverLeft,
             Handover::Written => Handover::NoAnswer,
@@ -23,14 +24,14 @@ pub(in crate::operation) fn handover_after(before: Handover, sent: &Sent, is_fir
             _ => Handover::NoAnswer,
         },
         Sent::NotTaken(reason) => match before {
-            // A refusal of what was taken before can have its cause in that.
+            // A refusal of an accepted operation may be caused by its acceptance.
             Handover::InPool | Handover::NoAnswer if can_come_from_inclusion(reason) => before,
             _ => Handover::NotTaken(reason.clone()),
         },
     }
 }
 
-/// Whether an operation's own inclusion, or its being on the way, can be why it is not taken once more.
+/// Whether a refusal can be caused by the operation's own inclusion, or by its being pending.
 const fn can_come_from_inclusion(reason: &NotTaken) -> bool {
     match &reason.reason {
         NotTakenReason::Refused(refusal) => matches!(
@@ -49,7 +50,7 @@ const fn can_come_from_inclusion(reason: &NotTaken) -> bool {
     }
 }
 
-/// Whether an operation is in a pool, or nobody said what became of it.
+/// Whether an operation is in a pool, or its state is unknown.
 pub(super) const fn is_waiting(handover: &Handover) -> bool {
     matches!(
         handover,

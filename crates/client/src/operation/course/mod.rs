@@ -1,12 +1,13 @@
-//! One intent on its way: its turn in the lane, its operations, and what becomes of them.
+//! One intent's course: its turn in the lane, its operations, and their outcome.
 //!
-//! The rules that this file keeps:
+//! Invariants of this module:
 //!
-//! - Nothing is signed for a lane but in its turn, and nothing is sent that is not written down.
+//! - Nothing is signed for a lane outside its turn, and nothing is sent that is not recorded.
 //! - What is open in the lane is settled before anything new is signed.
-//! - The next operation has the lowest unused nonce. An older open operation with that nonce and the new one exclude each other;
-//!   both stay in the journal until the chain has decided.
-//! - An intent gets an operation with another nonce only when all earlier ones are void or never left the process.
+//! - The next operation has the lowest unused nonce. It and an older open operation with that nonce exclude
+//!   each other; both stay in the journal until the chain has decided.
+//! - An intent gets an operation with another nonce only if all earlier ones are void or never left the
+//!   process.
 
 mod end;
 mod handover;
@@ -43,26 +44,26 @@ use tokio::{
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
 /// The longest pause between two looks at the chain.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
-/// After how long an operation without answer is sent again; then twice as long, and so on.
+/// When an unanswered operation is sent again; the interval then doubles each time.
 const RESEND_AFTER: Duration = Duration::from_secs(1);
-/// After how long an operation that somebody has in a pool is sent again: pools forget.
+/// When an operation confirmed to be in a pool is sent again: pools forget.
 const RESEND_TAKEN_AFTER: Duration = Duration::from_secs(10);
-/// How often a reading that failed is tried again before anything is signed.
+/// How many times a failed read is retried before anything is signed.
 const READ_TRIES: u32 = 4;
-/// How often equal intents are looked at whose records change at the same time.
+/// How many times equal intents are checked again because their records changed meanwhile.
 const ALREADY_TRIES: u32 = 4;
-/// The longest time limit.
+/// The maximum time limit.
 const LONGEST_TIMEOUT: Duration = Duration::from_secs(86_400 * 365);
-/// What writing down an end may take, beyond the caller's time limit.
+/// The time allowed for recording an end, beyond the caller's time limit.
 const LAST_WRITE: Duration = Duration::from_secs(2);
 
-/// Carries an operation out, and waits until it is included.
+/// Executes an operation, and waits until it is included.
 #[tracing::instrument(level = "debug", skip_all, fields(account = %operation.core.account.address()))]
 pub(super) async fn run(operation: Operation) -> Result<Included, OperationError> {
     let mut course = Course::new(operation);
     let until = course.until;
     let end = timeout_at(until, async {
-        // The parts are large: each in a box of its own keeps the stack small.
+        // The parts are large: boxing each keeps the stack small.
         let included = Box::pin(course.start()).await?;
         Box::pin(course.finish(included)).await
     })
@@ -70,7 +71,7 @@ pub(super) async fn run(operation: Operation) -> Result<Included, OperationError
     course.end(end.ok()).await
 }
 
-/// Carries an operation out up to handing it over.
+/// Executes an operation up to handing it over.
 #[tracing::instrument(level = "debug", skip_all, fields(account = %operation.core.account.address()))]
 pub(super) async fn send(operation: Operation) -> Result<Pending, OperationError> {
     let mut course = Course::new(operation);
@@ -85,8 +86,8 @@ pub(super) async fn send(operation: Operation) -> Result<Pending, OperationError
     }
 }
 
-/// An operation that was handed over. Awaiting it waits until it is included; dropping it leaves it open, and gives the lane to
-/// the next.
+/// An operation that was handed over. Awaiting it waits until it is included; dropping it leaves it open, and
+/// releases the lane.
 #[derive(Debug)]
 #[must_use = "nobody looks what becomes of an operation that is not awaited"]
 pub struct Pending {
@@ -95,17 +96,17 @@ pub struct Pending {
 }
 
 impl Pending {
-    /// The hash of the operation that was handed over last.
+    /// Returns the hash of the operation handed over last.
     pub fn user_op_hash(&self) -> Option<B256> {
         self.course.last_hash()
     }
 
-    /// The intent, as the journal has it.
+    /// Returns the intent's record in the journal.
     pub const fn intent(&self) -> Option<&IntentRecord> {
         self.course.record.as_ref()
     }
 
-    /// Waits until it is included, within what is left of the time limit.
+    /// Waits until it is included, within the rest of the time limit.
     #[tracing::instrument(level = "debug", skip_all, fields(account = %self.course.wanted.core.account.address()))]
     pub async fn wait(self) -> Result<Included, OperationError> {
         let Self { mut course, included } = self;
@@ -124,7 +125,7 @@ impl IntoFuture for Pending {
     }
 }
 
-/// An intent on its way.
+/// An intent's course.
 #[derive(Debug)]
 struct Course {
     wanted: Operation,
@@ -132,34 +133,35 @@ struct Course {
     request: B256,
     lane: Lane,
     asked: Moment,
-    /// By the machine's clock, in milliseconds since the Unix epoch.
+    /// By the system clock, in milliseconds since the Unix epoch.
     deadline: u64,
     until: Instant,
-    /// Others that ride along. They wait again before the turn is given back.
+    /// Intents that ride along. They wait again before the turn is released.
     carried: Option<Carried>,
     turn: Option<Turn>,
-    /// Shows other processes that somebody waits, once the turn is given back.
+    /// Shows other processes that someone waits, after the turn was released.
     presence: Option<Arc<Turn>>,
-    /// As the journal has it.
+    /// The record in the journal.
     record: Option<IntentRecord>,
-    /// An operation that is being written, and may or may not have been. It has not left the process.
+    /// An operation being recorded, which may or may not have been. It has not left the process.
     writing: Option<(B256, Vec<IntentId>)>,
-    /// Whether nobody can have done it under its name or as the intent that it goes on with: there is none, or it was looked up in the
-    /// lane's turn.
+    /// Whether it cannot have been done under its name, or as the intent that it continues: there is none, or
+    /// it was looked up in the lane's turn.
     is_fresh: bool,
-    /// Equal intents that the journal had when this one was asked for, and whether their callers had been given errors.
+    /// Equal intents that the journal had at the time of the request, and whether their callers had got
+    /// errors.
     equals: BTreeMap<IntentId, bool>,
-    /// What happened in its place, as soon as it is found: its caller is told so, whether or not that can be written down.
+    /// What happened in its place, once found: its caller is told, whether or not it can be recorded.
     already: Option<Cause>,
-    /// Where the record comes from if another intent takes this one along.
+    /// Delivers the record if another intent takes this one along.
     seat: Option<oneshot::Receiver<IntentRecord>>,
-    /// Whether its operation carries others, or is another's that carries it.
+    /// Whether its operation carries other intents, or is another's that carries it.
     is_shared: bool,
     /// Whether it is sent alone, after a shared operation that reverted.
     signs_after_revert: bool,
-    /// What keeps it from being signed, so far.
+    /// What has prevented signing so far.
     last_cause: Option<Cause>,
-    /// Whether an operation was signed in this course.
+    /// Whether this course has signed an operation.
     has_signed: bool,
     has_ended: bool,
 }
@@ -170,7 +172,7 @@ impl Drop for Course {
         if !self.has_ended && (self.record.as_ref().is_some_and(is_open) || self.writing.is_some()) {
             self.wanted.core.desk.note_dropped(self.id);
         }
-        // Nobody may sign for the lane before what is being written is there to be seen.
+        // No one may sign for the lane before an operation being recorded is visible.
         if self.writing.is_some()
             && let Some(turn) = self.turn.take()
         {
@@ -179,12 +181,12 @@ impl Drop for Course {
     }
 }
 
-/// What a look at the chain has shown.
+/// The result of a look at the chain.
 enum Seen {
     Included(Included),
     /// None of the intent's operations can be included any more.
     Void,
-    /// It can still happen.
+    /// It can still be included.
     Open,
 }
 
@@ -201,7 +203,7 @@ fn settling_failed(error: SettleError) -> Cause {
 
 impl Course {
     fn new(mut wanted: Operation) -> Self {
-        // A year is as good as for ever, and can be reckoned with.
+        // A year is as good as forever, and cannot overflow.
         wanted.timeout = wanted.timeout.min(LONGEST_TIMEOUT);
         let desk = &wanted.core.desk;
         Self {
@@ -238,13 +240,14 @@ impl Course {
         Some(last.signed.hash)
     }
 
-    /// Takes the lane's turn and carries the operation out, up to handing it over. `Some`: the intent was included before.
+    /// Takes the lane's turn and executes the operation, up to handing it over. `Some`: the intent was
+    /// already included.
     async fn start(&mut self) -> Result<Option<Included>, Cause> {
         self.note_equals().await?;
         if let Some(record) = self.named().await? {
             self.lane = record.lane;
         } else if self.wanted.may_leave_lane().await? {
-            // Nobody knows this lane before the operation is public, and nothing in it is in the way.
+            // No one knows this lane before the operation is public, and nothing in it can block.
             let core = &self.wanted.core;
             let lane = U192::from_be_bytes(core.desk.random::<24>());
             self.lane = core.lane(core.account.generation().owner_nonce_key(lane));
@@ -267,7 +270,7 @@ impl Course {
         Ok(())
     }
 
-    /// Gives the lane to the next, and goes on waiting.
+    /// Releases the lane, and keeps waiting.
     async fn leave_turn(&mut self) {
         if self.presence.is_none() {
             self.presence = self.wanted.core.desk.presence(self.lane).await;
@@ -277,7 +280,7 @@ impl Course {
         }
     }
 
-    /// The record that the course goes on with: the one that has the intent's name, or that was given.
+    /// Returns the record to continue with: the one with the intent's name, or the given one.
     async fn named(&self) -> Result<Option<IntentRecord>, Cause> {
         let core = &self.wanted.core;
         let journal = core.desk.journal();
@@ -290,12 +293,13 @@ impl Course {
         }
     }
 
-    /// Takes up the intent that has the name: its outcome, if it is included; its operations, if it is open.
+    /// Resumes the intent with the name: returns its outcome if it is included, and continues its operations
+    /// if it is open.
     async fn take_up_named(&mut self) -> Result<Option<Included>, Cause> {
         let Some(record) = self.named().await? else {
             return Ok(None);
         };
-        // Somebody else has used the name in another lane, since it was looked up.
+        // Another client has used the name in another lane since it was looked up.
         if record.lane != self.lane {
             self.lane = record.lane;
             self.turn = None;
@@ -346,7 +350,7 @@ impl Course {
         self.write_all(record, Vec::new(), None).await.map(drop)
     }
 
-    /// Writes the intent's record and others' in the lane's turn, all or none of them. Answers the others'.
+    /// Writes the intent's record and others' in the lane's turn, all or none. Returns the others'.
     async fn write_all(
         &mut self,
         record: IntentRecord,

@@ -1,4 +1,4 @@
-//! Other intents of the same lane: what is open there comes first.
+//! Other intents of the same lane: their open operations come first.
 
 use super::{
     ALREADY_TRIES, Course, FIRST_PAUSE, LONGEST_PAUSE,
@@ -12,7 +12,7 @@ use alloy::primitives::{B256, U256};
 use tokio::time::{Instant, sleep, timeout_at};
 
 impl Course {
-    /// The lane's other intents that are not final. Of those that nobody waits for any more, that is written down.
+    /// Returns the lane's other intents that are not final. Records it if no one waits for one any more.
     pub(super) async fn others(&self) -> Result<Vec<IntentRecord>, Cause> {
         let desk = &self.wanted.core.desk;
         let mut others = desk.journal().unsettled(&self.lane).await?;
@@ -46,7 +46,7 @@ impl Course {
         again.sort_unstable();
         for (_, position, index) in again {
             let other = &mut others[position];
-            // A record that does not fit itself was damaged, or tampered with.
+            // An inconsistent record was damaged, or tampered with.
             if core.check_ours(other).is_err() {
                 continue;
             }
@@ -63,7 +63,7 @@ impl Course {
         }
     }
 
-    /// Waits until none of these operations is on its way any more, for half of the time limit.
+    /// Waits until none of these operations is pending, for half of the time limit.
     pub(super) async fn wait_for_others(
         &self,
         others: &[IntentRecord],
@@ -96,7 +96,7 @@ impl Course {
         let _ = timeout_at(until, wait).await;
     }
 
-    /// The signer's open operations in all lanes of the account.
+    /// Returns the signer's open operations in all lanes of the account.
     pub(super) async fn open_everywhere(&self, here: &[IntentRecord]) -> Result<Vec<IntentRecord>, Cause> {
         let journal = self.wanted.core.desk.journal();
         let account = (self.lane.chain_id, self.lane.account);
@@ -109,7 +109,7 @@ impl Course {
         Ok(open)
     }
 
-    /// Notes the equal intents that the journal has when this one is asked for.
+    /// Notes the equal intents in the journal at the time of the request.
     pub(super) async fn note_equals(&mut self) -> Result<(), Cause> {
         if self.wanted.name.is_some() || self.wanted.adopts.is_some() {
             return Ok(());
@@ -129,7 +129,7 @@ impl Course {
         Ok(())
     }
 
-    /// Notes that nobody waits any more for equal intents that are included, and whose processes went away while they waited for
+    /// Records that no one waits any more for included equal intents whose processes died while waiting for
     /// the depth.
     pub(super) async fn give_up_equals_of_gone(&self, others: &mut [IntentRecord]) -> Result<(), Cause> {
         let core = &self.wanted.core;
@@ -149,8 +149,8 @@ impl Course {
         Ok(())
     }
 
-    /// Whether an equal intent whose caller was given an error before has an operation whose nonce is past, and of which nothing is seen
-    /// yet.
+    /// Whether an equal intent whose caller got an error has an operation whose nonce is past, without a
+    /// visible outcome yet.
     pub(super) fn has_unseen_equal(&self, others: &[IntentRecord], next: U256) -> bool {
         others.iter().any(|other| {
             other.request == self.request
@@ -162,8 +162,8 @@ impl Course {
         })
     }
 
-    /// Whether this intent was asked for after an equal one's caller had been given an error, or had gone. Clocks of two processes are
-    /// not compared: they may jump.
+    /// Whether this intent was requested after an equal one's caller got an error, or went away. Clocks of
+    /// two processes are not compared: they may jump.
     fn was_asked_after_error_of(&self, older: &IntentRecord) -> bool {
         let Some(given_up) = older.given_up else {
             return false;
@@ -173,21 +173,23 @@ impl Course {
         }
         match self.equals.get(&older.id) {
             Some(true) => true,
-            // If its own process wrote that down, that was later. If another one did, its process had gone at some time before.
+            // If its own process recorded that, it was later. If another one did, its process died at some
+            // earlier time.
             Some(false) => older.asked.process != given_up.process,
             None => false,
         }
     }
 
-    /// An unnamed intent ends here if an equal one, whose caller was given an error before this one was asked for, proves to be
-    /// included: the caller most likely asks for the same once more.
+    /// An unnamed intent ends here if an equal one, whose caller got an error before this request, turns out
+    /// to be included: most likely the caller repeats the request.
     pub(super) async fn check_already_happened(&mut self) -> Result<(), Cause> {
         if self.wanted.name.is_some() || self.wanted.adopts.is_some() {
             return Ok(());
         }
         let core = self.wanted.core.clone();
         let journal = core.desk.journal();
-        // A record that somebody else has changed is looked at once more. Until it is known who was told, nothing may be signed.
+        // A record changed by others is checked once more. Until it is known who was told, nothing may be
+        // signed.
         let mut conflict = None;
         for _ in 0..ALREADY_TRIES {
             conflict = None;
@@ -205,7 +207,8 @@ impl Course {
                 };
                 self.already = Some(already.clone());
                 older.told_to = Some(self.id);
-                // Where the journal fails, or the time is over, it may be written all the same: then nobody else would be told.
+                // If the journal fails or times out, the write may have happened all the same: then no one
+                // else would be told.
                 match journal.put(older, None).await {
                     Err(error @ JournalError::Conflict { .. }) => {
                         self.already = None;
@@ -222,7 +225,7 @@ impl Course {
     }
 }
 
-/// Open operations of other intents at a nonce.
+/// Returns other intents' open operations at a nonce.
 pub(super) fn rivals(others: &[IntentRecord], nonce: U256) -> Vec<&OperationRecord> {
     others
         .iter()
@@ -231,8 +234,8 @@ pub(super) fn rivals(others: &[IntentRecord], nonce: U256) -> Vec<&OperationReco
         .collect()
 }
 
-/// The open operation with the lowest nonce from this one on whose caller was given no error: the caller knows it included, or
-/// waits until its block lies deep, and the chain does not include it any more.
+/// Returns the open operation with the lowest nonce, from this one on, whose caller got no error: the caller
+/// knows it as included, or waits for its depth, but the chain no longer includes it.
 pub(super) fn undone(others: &[IntentRecord], nonce: U256) -> Option<(U256, B256)> {
     others
         .iter()

@@ -18,17 +18,18 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-/// How often an intent that is about to be taken along looks whether it was.
+/// How often an intent checks whether it was taken along.
 const LOOK: Duration = Duration::from_millis(10);
 
-/// What came first.
+/// The first event.
 enum First {
     Seat(Result<IntentRecord, oneshot::error::RecvError>),
     Turn(Result<(), Cause>),
 }
 
 impl Course {
-    /// Takes the lane's turn; or rides along in the operation of whoever has it, if the caller allowed that. True: it rides.
+    /// Takes the lane's turn; or rides along in the operation of the turn's holder, if the caller allows it.
+    /// Returns whether it rides.
     pub(super) async fn ride(&mut self) -> Result<bool, Cause> {
         let may_ride =
             self.wanted.adopts.is_none() && !self.wanted.has_own_settings() && self.named().await?.is_none();
@@ -72,14 +73,14 @@ impl Course {
                 self.is_shared = true;
                 return Ok(true);
             }
-            // Its place is gone: it has to go by itself.
+            // Its seat is gone: it must go by itself.
             First::Seat(Err(_)) => self.take_turn().await?,
             First::Turn(turn) => turn?,
         }
         if self.leave_ride().await && self.record.is_none() {
             return Ok(false);
         }
-        // Whoever had the turn before has taken it along.
+        // The previous holder of the turn has taken it along.
         self.is_shared = true;
         if let Some(turn) = self.turn.take() {
             turn.release().await;
@@ -87,7 +88,8 @@ impl Course {
         Ok(true)
     }
 
-    /// Stops waiting to be taken along. If it was taken along, its record is there afterwards. False: that cannot be told.
+    /// Stops waiting to be taken along. If it was taken along, its record is set afterwards. False: it is
+    /// unknown whether it was.
     pub(super) async fn leave_ride(&mut self) -> bool {
         let Some(seat) = &mut self.seat else {
             return true;
@@ -109,14 +111,14 @@ impl Course {
                     self.seat = None;
                     return true;
                 }
-                // It is being taken along, or left out, just now.
+                // It is being taken along, or left out, right now.
                 Err(oneshot::error::TryRecvError::Empty) if Instant::now() >= until => return false,
                 Err(oneshot::error::TryRecvError::Empty) => sleep(LOOK).await,
             }
         }
     }
 
-    /// Takes along others that wait for it, unless the intent has an operation already.
+    /// Takes along others that wait for it, unless the intent already has an operation.
     pub(super) fn take_along(&mut self) {
         if self.wanted.shares.is_none()
             || self.wanted.session_key.is_none()
@@ -130,7 +132,7 @@ impl Course {
         self.carried = Some(desk.take_along(self.lane, signer));
     }
 
-    /// Leaves out those whose callers have gone. Answers whether there were any.
+    /// Removes riders whose callers have gone. Returns whether there were any.
     pub(super) fn leave_out_gone(&mut self) -> bool {
         let Some(carried) = &mut self.carried else {
             return false;
@@ -140,7 +142,7 @@ impl Course {
         carried.riders.len() < count
     }
 
-    /// The operation with the calls of those that ride along.
+    /// Returns the operation with the calls of all riders.
     pub(super) fn together(&self) -> Operation {
         self.carried
             .as_ref()
@@ -149,20 +151,20 @@ impl Course {
             .unwrap_or_else(|| self.wanted.clone())
     }
 
-    /// Whether anybody rides along.
+    /// Whether anyone rides along.
     pub(super) fn carries(&self) -> bool {
         self.carried
             .as_ref()
             .is_some_and(|carried| !carried.riders.is_empty())
     }
 
-    /// Leaves out whoever would fail behind those before it. They wait again.
+    /// Removes riders whose calls would fail after those before them. They wait again.
     pub(super) async fn leave_out(&mut self, reads: &Reads, others: &[IntentRecord]) {
         let Some(carried) = &mut self.carried else {
             return;
         };
         let core = &self.wanted.core;
-        // Whoever may have happened already goes by itself, and asks first.
+        // A rider that may already have happened goes by itself, and checks first.
         let scope = core.scope();
         let mut new = Vec::new();
         for rider in std::mem::take(&mut carried.riders) {
@@ -179,7 +181,8 @@ impl Course {
         let mut kept: Vec<Rider> = Vec::new();
         let mut left_out = Vec::new();
         while !carried.riders.is_empty() {
-            // If this ends at the await below, the one that is tried and those before it go by themselves.
+            // If this is cancelled at the await below, the rider being tried and those before it go by
+            // themselves.
             let rider = carried.riders.remove(0);
             let calls = |riders: &[Rider]| self.wanted.carrying(riders);
             kept.push(rider);
@@ -202,7 +205,7 @@ impl Course {
         core.desk.seat_again(self.lane, left_out);
     }
 
-    /// The records of those that ride along in this operation.
+    /// Returns the riders' records for this operation.
     pub(super) fn records_of_riders(&self, operation: &OperationRecord) -> Vec<IntentRecord> {
         let riders = self.carried.iter().flat_map(|carried| &carried.riders);
         riders
@@ -224,7 +227,7 @@ impl Course {
             .collect()
     }
 
-    /// Gives those that ride along their records, which are written down.
+    /// Delivers the recorded records to the riders.
     pub(super) fn seat(&mut self, records: Vec<IntentRecord>) {
         let Some(carried) = &mut self.carried else {
             return;
@@ -232,14 +235,15 @@ impl Course {
         let desk = &self.wanted.core.desk;
         for (rider, record) in std::mem::take(&mut carried.riders).into_iter().zip(records) {
             self.is_shared = true;
-            // Nobody waits for it any more.
+            // No one waits for it any more.
             if rider.seat.send(record).is_err() {
                 desk.note_dropped(rider.id);
             }
         }
     }
 
-    /// Whether the intent is to be sent once more, alone: its operation was shared and reverted, and its caller allowed that.
+    /// Whether the intent must be sent once more, alone: its shared operation reverted, and its caller allows
+    /// that.
     pub(super) fn goes_alone(&self, included: &Included) -> bool {
         let is_first = self
             .record

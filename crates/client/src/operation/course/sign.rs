@@ -1,4 +1,4 @@
-//! Signing an intent's next operation, and handing it over.
+//! Signs an intent's next operation, and hands it over.
 
 use super::{
     Course, FIRST_PAUSE, LONGEST_PAUSE, Seen,
@@ -19,15 +19,15 @@ use alloy::primitives::{B256, U256, aliases::U192};
 use tokio::time::{Instant, sleep};
 
 impl Course {
-    /// Signs the intent's next operation, writes it down, and hands it over; or hands over again what is open.
+    /// Signs the intent's next operation, records it and hands it over; or hands over an open one again.
     pub(super) async fn sign_and_send(&mut self) -> Result<(), Cause> {
-        // It may have been taken along by somebody who was cut off.
+        // Another intent may have taken it along before it was interrupted.
         if self.record.is_none() && self.wanted.shares.is_some() {
             self.record = self.wanted.core.desk.journal().intent(self.id).await?;
         }
         self.take_along();
         let sent = Box::pin(self.sign_and_send_together()).await;
-        // Whoever was not taken along waits again.
+        // Riders that were not taken along wait again.
         self.carried = None;
         sent
     }
@@ -54,7 +54,7 @@ impl Course {
                 .map_err(settling_failed)?;
             self.settle_own(&view).await?;
             match self.record.as_ref().map(IntentRecord::outcome) {
-                // It was included before anything new was signed: waiting tells.
+                // It was included before anything new was signed: waiting will report it.
                 Some(Outcome::Included(_)) if !self.signs_after_revert => return Ok(()),
                 Some(Outcome::Void(_)) if self.is_sent_as_it_is() => return Ok(()),
                 Some(Outcome::Open(_)) => {}
@@ -64,7 +64,7 @@ impl Course {
                 }
             }
             let next = self.next_nonce(&view).await?;
-            // An intent that was taken up keeps its lane, whatever nonce is given for another.
+            // A resumed intent keeps its lane, whatever nonce the caller gives.
             let given = self
                 .wanted
                 .nonce
@@ -73,7 +73,7 @@ impl Course {
             if nonce < next && self.open_operation().is_none() {
                 return Err(Cause::NonceUsed { by: None });
             }
-            // An equal intent from before may be the one that used the last nonce: that has to be seen first.
+            // An earlier equal intent may have used the last nonce: that must be seen first.
             if self.wanted.name.is_none() && self.record.is_none() && self.has_unseen_equal(&others, next) {
                 if Instant::now() >= unseen_until {
                     return Err(Cause::NonceUsed { by: None });
@@ -86,7 +86,7 @@ impl Course {
             if let Some(index) = self.open_operation() {
                 let is_next = self.nonce_of(index) == Some(nonce);
                 if !is_next || !sign_anew {
-                    // One whose nonce is past is settled by looking, not by sending.
+                    // An operation whose nonce is past is settled by looking, not by sending.
                     if self.nonce_of(index).is_some_and(|own| own < nonce) {
                         return Ok(());
                     }
@@ -105,9 +105,10 @@ impl Course {
                 }
             }
 
-            // Operations whose callers were given no error keep their nonces: a reorganization has undone them, and they come first.
+            // Operations whose callers got no error keep their nonces: a reorganization has undone them, and
+            // they come first.
             if let Some((lowest, undone)) = undone(&others, nonce) {
-                // Each is waited for once: some bundlers take no more than the next one.
+                // Each is waited for once: some bundlers accept only the next one.
                 if waited_for != Some(undone) {
                     waited_for = Some(undone);
                     self.send_others(&mut others, |other| other >= nonce).await;
@@ -118,7 +119,8 @@ impl Course {
                 if lowest == nonce {
                     return Err(Cause::BlockedBy { by: undone });
                 }
-                // It waits above a gap, or above what nobody takes: this one takes none of its nonces, and lets it pass.
+                // It waits above a gap, or above an operation that no one accepts: this one takes none of its
+                // nonces, and lets it pass.
                 has_waited = true;
             }
             let rivals = rivals(&others, nonce);
@@ -154,7 +156,7 @@ impl Course {
             let salt = self.wanted.salt();
             let prepared = match Box::pin(together.prepare(&reads, nonce, least_fees, &salt)).await {
                 Ok(prepared) => prepared,
-                // What is wrong with all of them may not be wrong with this one.
+                // The combined calls may fail where this one alone does not.
                 Err(_) if self.carries() => {
                     self.carried = None;
                     continue;
@@ -168,7 +170,7 @@ impl Course {
                     let Some(rival) = rivals.first() else {
                         return Err(cause);
                     };
-                    // The rival is in the way only if it is its fees that make this one cost too much.
+                    // The rival blocks only if outbidding its fees makes this one too expensive.
                     let free = Box::pin(together.prepare(&reads, nonce, (U256::ZERO, U256::ZERO), &salt));
                     return Err(match (cause, free.await) {
                         (_, Ok(_)) | (Cause::ReplacementUnderpriced { .. }, _) => Cause::BlockedBy {
@@ -177,7 +179,7 @@ impl Course {
                         (_, Err(cause)) => cause,
                     });
                 }
-                // Whoever answers does not know the nonces before this one yet, or has another operation with it.
+                // The bundler does not know the earlier nonces yet, or has another operation with this one.
                 Err(Cause::Refused(refusal)) if refusal.code == Some(AaCode::InvalidNonce) => {
                     self.last_cause = Some(Cause::Refused(refusal));
                     sleep(pause).await;
@@ -195,7 +197,7 @@ impl Course {
                 match core.submitter.knows(hash).await {
                     Ok(false) => {}
                     Ok(true) => return Err(Cause::NonceUsed { by: Some(hash) }),
-                    // Without an answer, it could be somebody else's.
+                    // Without an answer, it could be another process's.
                     Err(error) => {
                         return Err(Cause::Request {
                             by: "bundler".to_owned(),
@@ -224,20 +226,20 @@ impl Course {
                 void: None,
                 included: None,
             };
-            // The operation would do what nobody waits for any more.
+            // The operation would do what no one waits for any more.
             if self.leave_out_gone() {
                 continue;
             }
             match self.write_operation(operation).await {
                 Ok(()) => {}
-                // Somebody else's record cannot be written.
+                // Another intent's record cannot be written.
                 Err(Cause::Journal(JournalError::NameTaken { .. } | JournalError::Conflict { .. }))
                     if self.carries() =>
                 {
                     self.carried = None;
                     continue;
                 }
-                // Somebody else has the lane now, and may have used the nonce.
+                // Another process holds the lane now, and may have used the nonce.
                 Err(Cause::Journal(JournalError::LeaseLost)) => {
                     self.turn = None;
                     self.take_turn().await?;
@@ -249,7 +251,7 @@ impl Course {
         }
     }
 
-    /// Writes a new operation of the intent down.
+    /// Records a new operation of the intent.
     pub(super) async fn write_operation(&mut self, operation: OperationRecord) -> Result<(), Cause> {
         let signed = operation.signed.clone();
         let record = match &self.record {
@@ -276,14 +278,14 @@ impl Course {
         };
         let riders = self.records_of_riders(&operation);
         let riders = self.write_all(record, riders, Some(signed.hash)).await?;
-        // Nothing comes in between: who is written down knows it.
+        // No await in between: every recorded rider is informed.
         self.seat(riders);
         self.has_signed = true;
         self.wanted.report(|| Progress::Signed(Box::new(signed)));
         Ok(())
     }
 
-    /// Hands over an operation that was just written down.
+    /// Hands over an operation that was just recorded.
     pub(super) async fn send_first(&mut self, view: &View) -> Result<(), Cause> {
         let index = self
             .record
@@ -293,7 +295,7 @@ impl Course {
         match self.hand_over_first(index).await? {
             Sent::NeverLeft { error } => Err(Cause::NotReached { error }),
             Sent::NotTaken(reason) if !reason.is_passing() => {
-                // Inclusion itself can be the reason.
+                // The inclusion itself may be the reason.
                 match self.look().await {
                     Ok(Seen::Included(_) | Seen::Void) => Ok(()),
                     Err(cause @ Cause::AlreadyHappened { .. }) => Err(cause),
@@ -305,7 +307,7 @@ impl Course {
         }
     }
 
-    /// Hands an operation over, and writes down how that went.
+    /// Hands an operation over, and records the result.
     pub(super) async fn hand_over(&mut self, index: usize) -> Result<Sent, Cause> {
         let Some(operation) = self
             .record
@@ -324,7 +326,8 @@ impl Course {
         Ok(sent)
     }
 
-    /// Hands an operation over that this course has just written down. Only now can it be known that it never left.
+    /// Hands over an operation that this course has just recorded. Only at this point can it be known that it
+    /// never left.
     async fn hand_over_first(&mut self, index: usize) -> Result<Sent, Cause> {
         let Some(operation) = self
             .record
@@ -344,7 +347,7 @@ impl Course {
         Ok(sent)
     }
 
-    /// Writes down, under the lease, that an operation never left. False: another process may have sent it.
+    /// Records, under the lease, that an operation never left. False: another process may have sent it.
     async fn note_never_left(&mut self, hash: B256) -> bool {
         let (Some(turn), Some(mut record)) = (&self.turn, self.record.clone()) else {
             return false;
@@ -363,7 +366,7 @@ impl Course {
         }
     }
 
-    /// Writes down how handing over went, on top of what others have written.
+    /// Records the result of the hand-over, on top of what others have written.
     async fn note_sent(&mut self, hash: B256, sent: &Sent) -> Result<(), Cause> {
         self.change(|record| {
             for operation in &mut record.operations {
@@ -375,7 +378,7 @@ impl Course {
         .await
     }
 
-    /// Changes the intent's record in the journal, whoever has changed it in the meantime.
+    /// Changes the intent's record in the journal, retrying if it has changed meanwhile.
     pub(super) async fn change(&mut self, change: impl Fn(&mut IntentRecord)) -> Result<(), Cause> {
         let journal = self.wanted.core.desk.journal().clone();
         loop {
@@ -393,7 +396,7 @@ impl Course {
                     None => return Ok(()),
                 },
                 Err(error) => {
-                    // What is known here is known here all the same.
+                    // This course keeps what it knows in any case.
                     if let Some(record) = &mut self.record {
                         change(record);
                     }
@@ -403,7 +406,7 @@ impl Course {
         }
     }
 
-    /// The newest of the intent's open operations that has the lowest nonce.
+    /// Returns the newest of the intent's open operations with the lowest nonce.
     pub(super) fn open_operation(&self) -> Option<usize> {
         let record = self.record.as_ref()?;
         let open = || {
@@ -419,12 +422,12 @@ impl Course {
             .map(|(index, _)| index)
     }
 
-    /// Whether the caller wants the kept operation sent, and no other.
+    /// Whether the caller wants exactly the kept operation to be sent.
     pub(super) const fn is_sent_as_it_is(&self) -> bool {
         matches!(self.wanted.adopts, Some((_, false)))
     }
 
-    /// What was said of a kept operation is the answer, unless the chain has decided.
+    /// A refusal of the kept operation is the answer, unless the chain has decided.
     async fn check_decided(&mut self, reason: NotTaken) -> Result<(), Cause> {
         match self.look().await {
             Ok(Seen::Included(_) | Seen::Void) => Ok(()),
@@ -432,7 +435,8 @@ impl Course {
         }
     }
 
-    /// Whether an operation may be what it is told to replace: some bundlers say that of one that is in their pool already.
+    /// Whether the operation may itself be the one it is told to replace: some bundlers answer that about one
+    /// already in their pool.
     fn is_in_its_own_way(&self, index: usize, reason: &NotTaken) -> bool {
         let record = self.record.as_ref();
         let operation = record.and_then(|record| record.operations.get(index));
@@ -445,8 +449,8 @@ impl Course {
         Some(operation.nonce())
     }
 
-    /// The lowest unused nonce: the newest block's, or the one after the highest that this journal knows included, if that is
-    /// larger (the node may be behind).
+    /// Returns the lowest unused nonce: the latest block's, or the one after the highest that this journal
+    /// knows as included, if that is larger (the node may lag).
     pub(super) async fn next_nonce(&self, view: &View) -> Result<U256, Cause> {
         let journal = self.wanted.core.desk.journal();
         let highest = journal.highest_included(&self.lane).await?;
@@ -460,7 +464,7 @@ impl Course {
     }
 }
 
-/// Never left, whatever the reason.
+/// A result for an operation that never left.
 const fn never_left() -> Sent {
     Sent::NeverLeft {
         error: RequestError::NotReached {

@@ -1,4 +1,4 @@
-//! Looking at the chain until it has decided.
+//! Watches the chain until it has decided.
 
 use super::{
     Course, FIRST_PAUSE, LONGEST_PAUSE, READ_TRIES, RESEND_AFTER, RESEND_TAKEN_AFTER, Seen, settling_failed,
@@ -20,7 +20,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 impl Course {
-    /// Waits until the intent is included, as deep as was asked for.
+    /// Waits until the intent is included at the requested depth.
     pub(super) async fn finish(&mut self, mut known: Option<Included>) -> Result<Included, Cause> {
         let mut included = loop {
             let seen = match known.take() {
@@ -28,7 +28,7 @@ impl Course {
                 None => self.wait().await?,
             };
             match seen {
-                // Others may have failed, and this one with them.
+                // Other riders may have failed, and this one with them.
                 Some(included) if self.goes_alone(&included) => {
                     self.wait_until_final(included).await?;
                     if self.turn.is_none() {
@@ -44,7 +44,7 @@ impl Course {
                 {
                     return Err(cause);
                 }
-                // Every operation is void: with another nonce, it is none of them.
+                // All operations are void: the nonce was used by something else.
                 None => {
                     if self.turn.is_none() {
                         self.take_turn().await?;
@@ -63,7 +63,7 @@ impl Course {
             pause = (pause * 3 / 2).min(LONGEST_PAUSE);
             match self.look().await {
                 Ok(Seen::Included(again)) => included = again,
-                // A reorganization has undone it: the very same operation is sent again.
+                // A reorganization has undone it: the same operation is sent again.
                 Ok(Seen::Open) => {
                     if let Some(index) = self.open_operation() {
                         let _ = self.hand_over(index).await;
@@ -81,7 +81,7 @@ impl Course {
         Ok(included)
     }
 
-    /// That the intent cannot happen any more, if that is so.
+    /// Returns the cause if the intent can no longer be included.
     fn void(&self) -> Option<Cause> {
         match self.record.as_ref().map(IntentRecord::outcome) {
             Some(Outcome::Void(void)) => Some(Cause::Void { void: Box::new(void) }),
@@ -89,7 +89,7 @@ impl Course {
         }
     }
 
-    /// Waits until an operation that reverted lies so deep that it stays.
+    /// Waits until a reverted operation is deep enough to stay.
     async fn wait_until_final(&mut self, mut included: Included) -> Result<(), Cause> {
         self.leave_turn().await;
         let mut pause = FIRST_PAUSE;
@@ -109,11 +109,11 @@ impl Course {
         let mut resend_after = RESEND_AFTER;
         let mut resend_at = Instant::now() + resend_after;
         loop {
-            // Whoever took it along may have gone: then its lease shows that somebody waits.
+            // The intent that took it along may be gone: then its own lease shows that someone waits.
             if self.turn.is_none() {
                 self.turn = self.wanted.core.desk.turn(self.lane, Instant::now()).await.ok();
             }
-            // A node or a journal that fails for a while says nothing about the operation.
+            // A temporary failure of node or journal says nothing about the operation.
             match self.look().await {
                 Ok(Seen::Included(included)) => return Ok(Some(included)),
                 Ok(Seen::Void) => return Ok(None),
@@ -126,7 +126,7 @@ impl Course {
             {
                 resend_after *= 2;
                 resend_at = Instant::now() + resend_after;
-                // One above a gap waits for whatever fills the gap.
+                // An operation above a gap waits for the gap to be filled.
                 self.send_those_below(index).await;
                 match self.hand_over(index).await {
                     Ok(Sent::NotTaken(reason)) if !reason.is_passing() => {
@@ -134,7 +134,7 @@ impl Course {
                             Ok(Seen::Included(included)) => return Ok(Some(included)),
                             Ok(Seen::Void) => return Ok(None),
                             Err(cause @ Cause::AlreadyHappened { .. }) => return Err(cause),
-                            // Its nonce is past, or the answer before said otherwise: looking decides.
+                            // Its nonce is past, or the last answer says that it waits: looking decides.
                             _ if self.is_past_or_waiting() => {}
                             _ => return Err(Cause::NotTaken(reason)),
                         }
@@ -148,7 +148,7 @@ impl Course {
         }
     }
 
-    /// Sends open operations of the lane again whose nonces are below this one's: a reorganization may have undone them.
+    /// Sends the lane's open operations with lower nonces again: a reorganization may have undone them.
     async fn send_those_below(&self, index: usize) {
         let Some(own) = self.nonce_of(index) else {
             return;
@@ -160,20 +160,20 @@ impl Course {
         }
     }
 
-    /// Whether the newest look left it open for another reason than a refusal.
+    /// Whether the last look left it open for a reason other than a refusal.
     pub(super) fn is_past_or_waiting(&self) -> bool {
         let outcome = self.record.as_ref().map(IntentRecord::outcome);
         !matches!(outcome, Some(Outcome::Open(Open::NotTaken(_))))
     }
 
-    /// Looks at the chain, and at what others have written to the journal.
+    /// Looks at the chain, and at others' writes to the journal.
     pub(super) async fn look(&mut self) -> Result<Seen, Cause> {
         let core = self.wanted.core.clone();
         let view = core.view(&self.lane).await.map_err(|error| Cause::Request {
             by: "node".to_owned(),
             error,
         })?;
-        // Another operation with the nonce may be an older intent's.
+        // The nonce may have been used by an older intent's operation.
         let mut others = core.desk.journal().unsettled(&self.lane).await?;
         others.retain(|other| other.id != self.id);
         core.settle(&view, &mut others).await.map_err(settling_failed)?;
@@ -193,7 +193,7 @@ impl Course {
         Ok(Seen::Open)
     }
 
-    /// Settles the intent's own operations, from the journal's newest record.
+    /// Settles the intent's own operations, from the journal's latest record.
     pub(super) async fn settle_own(&mut self, view: &View) -> Result<(), Cause> {
         let Some(known) = &self.record else {
             return Ok(());
@@ -208,7 +208,7 @@ impl Course {
         Ok(())
     }
 
-    /// The newest block and the lane's nonce; tried again, since nothing is signed yet.
+    /// Reads the latest block and the lane's nonce, with retries, since nothing is signed yet.
     pub(super) async fn view_patiently(&self) -> Result<View, Cause> {
         let mut patience = Patience::new(self);
         loop {
@@ -226,8 +226,8 @@ impl Course {
         }
     }
 
-    /// Everything that an operation needs, in a block that is not older than what this process knows included. A node that stays
-    /// behind for a quarter of the time limit is taken as it is: nonces are right all the same.
+    /// Reads everything that an operation needs, in a block at least as new as this process knows. A node
+    /// that lags for a quarter of the time limit is used as is: nonces are still right.
     pub(super) async fn read_of_today(&self, operation: &Operation) -> Result<Reads, Cause> {
         let core = &self.wanted.core;
         let newest = core.desk.newest_block(core.chain_id());
@@ -238,7 +238,7 @@ impl Course {
             match Box::pin(self.read_patiently(operation)).await {
                 Ok(reads) if reads.head.number >= newest || is_late => return Ok(reads),
                 Ok(_) => {}
-                // What is missing may just not be there yet.
+                // Missing data may just not have arrived yet.
                 Err(cause) if is_late || self.head_number().await.is_none_or(|head| head >= newest) => {
                     return Err(cause);
                 }
@@ -254,7 +254,7 @@ impl Course {
         Some(head.number)
     }
 
-    /// Everything that an operation needs; tried again, since nothing is signed yet.
+    /// Reads everything that an operation needs, with retries, since nothing is signed yet.
     pub(super) async fn read_patiently(&self, operation: &Operation) -> Result<Reads, Cause> {
         let mut patience = Patience::new(self);
         loop {
@@ -266,10 +266,11 @@ impl Course {
     }
 }
 
-/// How long a reading is tried again that fails before anything is signed.
+/// The retries of reads that fail before anything is signed.
 struct Patience {
     tries: u32,
-    /// Until when a node is asked for a block that it does not know: behind one address may be nodes of different blocks.
+    /// How long to ask for a block that the node does not know: one address may lead to nodes at different
+    /// blocks.
     until: Instant,
 }
 
@@ -281,7 +282,7 @@ impl Patience {
         }
     }
 
-    /// Pauses before the next try. An error: no other try is worth it.
+    /// Pauses before the next attempt. An error: retrying is pointless.
     async fn after(&mut self, cause: Cause) -> Result<(), Cause> {
         self.tries += 1;
         let is_worth_it = match &cause {
@@ -302,7 +303,7 @@ impl Patience {
     }
 }
 
-/// An answered error that is no revert: nodes that are overloaded say all kinds of things.
+/// An answered error other than a revert: overloaded nodes return all kinds of errors.
 fn is_unexplained(error: &RequestError) -> bool {
     error.answer().is_some_and(|answer| answer.revert().is_none())
 }

@@ -394,7 +394,7 @@ async fn what_happened_earlier_in_the_block_is_run_again() {
     assert!(
         failure
             .to_string()
-            .ends_with("the key's state changed within the block, and it cannot be seen how"),
+            .ends_with("the key's state changed within the block, so the rule cannot be determined"),
         "{failure}"
     );
 }

@@ -1,0 +1,374 @@
+//! A development network on a port: a chain, a bundler, the contracts, and accounts with session keys.
+
+use crate::{
+    amount::parse_amount,
+    answer::{Answer, Tone, print_failure_line},
+    failure::{Exit, Failure, asked_to_end},
+    files::{PolicyFile, write_whole},
+};
+use clap::{Args, ValueEnum};
+use eyre::{Result, WrapErr as _, ensure, eyre};
+use serde_json::{Value, json};
+use session_key_client::{
+    alloy::primitives::{Address, U256},
+    permissions::{ERC20_TRANSFER, Permissions, SpendLimit, policy::Facts},
+};
+use session_key_devnet::{
+    Devnet, DevnetOptions, Kind, WithKey,
+    testkit::{BundlerOptions, Chain, ChainConfig, HttpState, Server, dev_accounts},
+};
+use std::{
+    fs,
+    io::{self, ErrorKind},
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+/// A day, in seconds.
+const DAY: u64 = 86_400;
+/// Decimals of the test token.
+const DECIMALS: u8 = 6;
+
+/// When the bundler bundles.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Bundling {
+    /// Each operation at once.
+    Auto,
+    /// When `debug_bundler_sendBundleNow` is called.
+    Manual,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DevnetArguments {
+    /// The port; 0 takes a free one.
+    #[arg(long, value_name = "PORT", default_value_t = 8545)]
+    port: u16,
+
+    /// The chain id [default: 31337; on a fork, the node's].
+    #[arg(long, value_name = "ID")]
+    chain_id: Option<u64>,
+
+    /// The policy of the session keys [default: 100 tokens and 0.1 ETH a day, for `transfer` of the test token].
+    #[arg(long, value_name = "FILE")]
+    policy: Option<PathBuf>,
+
+    /// When the bundler bundles.
+    #[arg(long, value_name = "MODE", value_enum, default_value_t = Bundling::Auto)]
+    bundling: Bundling,
+
+    /// The stake from which the bundler takes an entity for staked, with its unit.
+    #[arg(long, value_name = "AMOUNT", value_parser = parse_amount, default_value = "1 ETH")]
+    min_stake: U256,
+
+    /// The unstake delay from which the bundler takes an entity for staked.
+    #[arg(long, value_name = "SECONDS", default_value_t = DAY)]
+    min_unstake_delay: u64,
+
+    /// Load the chain from this file, if it is there, and save it there at the end.
+    #[arg(long, value_name = "FILE", conflicts_with = "fork_url")]
+    state: Option<PathBuf>,
+
+    /// Start on the state of a node, fetched as it is needed. HTTP only: for a node on this machine.
+    #[arg(long, value_name = "URL", hide_env_values = true)]
+    fork_url: Option<String>,
+
+    /// The block of that node to start on [default: the latest].
+    #[arg(long, value_name = "BLOCK", requires = "fork_url")]
+    fork_block: Option<u64>,
+
+    /// Write URLs, addresses and keys to this file too, as environment variables.
+    #[arg(long, value_name = "FILE")]
+    env: Option<PathBuf>,
+
+    /// Print one line of JSON instead of a text.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the network until the process is asked to end.
+pub(crate) async fn run(arguments: &DevnetArguments) -> ExitCode {
+    let started = match start(arguments).await {
+        Ok(started) => started,
+        Err(error) => return print_failure_line(&Failure::before(&error), arguments.json).into(),
+    };
+    if let Err(error) = started.show(arguments) {
+        return print_failure_line(&Failure::during(&[error]), arguments.json).into();
+    }
+    if asked_to_end().await.is_err() {
+        std::future::pending::<()>().await;
+    }
+    // Nothing changes any more.
+    drop(started.server);
+    match save(arguments, &started.devnet) {
+        Ok(()) => Exit::Done.into(),
+        Err(error) => print_failure_line(&Failure::during(&[error]), arguments.json).into(),
+    }
+}
+
+/// A network that serves.
+struct Started {
+    devnet: Devnet,
+    server: Server,
+    accounts: Vec<(&'static str, WithKey)>,
+}
+
+async fn start(arguments: &DevnetArguments) -> Result<Started> {
+    let devnet = network(arguments)?;
+    let token = devnet.stack().token;
+    let permissions = match &arguments.policy {
+        Some(path) => {
+            let file = PolicyFile::read(path)?;
+            let facts = Facts::new().granted_at(now()).decimals(token, DECIMALS);
+            file.policy
+                .resolve(&facts)
+                .map_err(|error| file.wrong(error))?
+                .permissions
+        }
+        None => default_permissions(token),
+    };
+    let mut accounts = Vec::new();
+    for (generation, kind) in [("v0.7", Kind::V07), ("v0.8", Kind::V08)] {
+        accounts.push((generation, devnet.key(kind, &permissions).await?));
+    }
+    let server = devnet
+        .serve(arguments.port)
+        .wrap_err_with(|| format!("port {} of 127.0.0.1 cannot be listened on", arguments.port))?;
+    Ok(Started {
+        devnet,
+        server,
+        accounts,
+    })
+}
+
+fn network(arguments: &DevnetArguments) -> Result<Devnet> {
+    let mut bundler = BundlerOptions {
+        auto: arguments.bundling == Bundling::Auto,
+        debug_methods: true,
+        max_bundle: 100,
+        ..BundlerOptions::default()
+    };
+    if let Some(rules) = &mut bundler.rules {
+        rules.min_stake = arguments.min_stake;
+        rules.min_unstake_delay = arguments.min_unstake_delay;
+    }
+    if let Some(path) = &arguments.state
+        && let Some(text) = read_state(path)?
+    {
+        let chain = Chain::load(&text).wrap_err_with(|| path.display().to_string())?;
+        ensure!(
+            arguments.chain_id.is_none_or(|id| id == chain.chain_id()),
+            "{} is of chain {}",
+            path.display(),
+            chain.chain_id()
+        );
+        return Ok(Devnet::on(chain, bundler)?);
+    }
+    let mut options = DevnetOptions {
+        bundler,
+        ..DevnetOptions::default()
+    };
+    if let Some(url) = &arguments.fork_url {
+        let (state, config) = HttpState::connect(url, arguments.fork_block)?;
+        options.chain = config;
+        options.fork = Some(Arc::new(state));
+    } else {
+        options.chain = ChainConfig {
+            genesis_timestamp: now(),
+            ..ChainConfig::default()
+        };
+    }
+    if let Some(chain_id) = arguments.chain_id {
+        options.chain.chain_id = chain_id;
+    }
+    Ok(Devnet::new(options)?)
+}
+
+/// Reads the file; `None` if it is not there yet.
+fn read_state(path: &Path) -> Result<Option<String>> {
+    match fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).wrap_err_with(|| path.display().to_string()),
+    }
+}
+
+fn save(arguments: &DevnetArguments, devnet: &Devnet) -> Result<()> {
+    let Some(path) = &arguments.state else {
+        return Ok(());
+    };
+    let saved = devnet.testkit().chain().save();
+    let saved = saved.ok_or_else(|| eyre!("a fork cannot be saved"))?;
+    write_whole(path, &saved).wrap_err_with(|| path.display().to_string())
+}
+
+fn now() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
+}
+
+/// 100 tokens a day by `transfer`, and 0.1 ETH a day for gas.
+fn default_permissions(token: Address) -> Permissions {
+    Permissions::new()
+        .contract_functions(token, [ERC20_TRANSFER])
+        .erc20_spend_limit(token, SpendLimit::per(U256::from(100_000_000), DAY))
+        .gas_spend_limit(SpendLimit::per(U256::from(10).pow(U256::from(17)), DAY))
+}
+
+impl Started {
+    /// Prints where it is and what is on it, and writes the file with environment variables.
+    fn show(&self, arguments: &DevnetArguments) -> Result<()> {
+        if let Some(path) = &arguments.env {
+            write_whole(path, &self.environment()).wrap_err_with(|| path.display().to_string())?;
+        }
+        let mut answer = Answer::new();
+        self.describe(&mut answer, arguments);
+        match answer.print_event(arguments.json) {
+            Ok(()) => Ok(()),
+            // Whoever started it reads nothing: it serves all the same.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn describe(&self, answer: &mut Answer, arguments: &DevnetArguments) {
+        let url = self.server.url();
+        let (stack, stack_v08) = (self.devnet.stack(), self.devnet.stack_v08());
+        let chain_id = self.devnet.testkit().chain().chain_id();
+        answer
+            .data("ok", true)
+            .data("chainId", chain_id)
+            .data("rpcUrl", url)
+            .data("bundlerUrl", url)
+            .data(
+                "entryPoints",
+                [stack.entry_point, stack_v08.entry_point].map(shown),
+            )
+            .data(
+                "contracts",
+                json!({
+                    "entryPointV06": shown(stack.entry_point),
+                    "multiOwnerPlugin": shown(stack.multi_owner_plugin),
+                    "sessionKeyPlugin": shown(stack.session_key_plugin),
+                    "accountImplementation": shown(stack.account_implementation),
+                    "accountFactory": shown(stack.account_factory),
+                    "entryPointV07": shown(stack_v08.entry_point),
+                    "sessionKeyModule": shown(stack_v08.session_key_module),
+                    "accountFactoryV08": shown(stack_v08.account_factory),
+                    "testToken": shown(stack.token),
+                    "testPaymasterV06": shown(stack.paymaster),
+                    "testPaymasterV07": shown(stack_v08.paymaster),
+                }),
+            );
+        let accounts: Vec<Value> = self
+            .accounts
+            .iter()
+            .map(|(generation, account)| account_json(generation, account))
+            .collect();
+        if let Some(first) = accounts.first() {
+            for member in [
+                "account",
+                "owner",
+                "ownerPrivateKey",
+                "sessionKey",
+                "sessionKeyPrivateKey",
+            ] {
+                answer.data(member, &first[member]);
+            }
+        }
+        answer.data("accounts", accounts);
+
+        answer
+            .heading("A development network. Its keys are public: nothing on it has value.")
+            .raw(format!("  Chain {chain_id}, node and bundler   {url}"));
+        for (generation, account) in &self.accounts {
+            answer
+                .heading(format!("Account of ERC-6900 {generation}"))
+                .raw(format!("  account        {}", shown(account.account.address())))
+                .raw(format!(
+                    "  owner          {}",
+                    shown(account.owner_account.address)
+                ))
+                .raw(format!("    private key  {}", account.owner_account.private_key))
+                .raw(format!("  session key    {}", shown(account.session_key.address)))
+                .raw(format!("    private key  {}", account.session_key.private_key));
+        }
+        answer
+            .heading("Contracts")
+            .raw(format!(
+                "  session key plugin (v0.7)   {}",
+                shown(stack.session_key_plugin)
+            ))
+            .raw(format!(
+                "  session key module (v0.8)   {}",
+                shown(stack_v08.session_key_module)
+            ))
+            .raw(format!(
+                "  EntryPoint v0.6             {}",
+                shown(stack.entry_point)
+            ))
+            .raw(format!(
+                "  EntryPoint v0.7             {}",
+                shown(stack_v08.entry_point)
+            ))
+            .raw(format!("  test token, 6 decimals      {}", shown(stack.token)));
+        if let Some(path) = &arguments.env {
+            answer.raw("").line(
+                Tone::Plain,
+                0,
+                format!(
+                    "In another shell: set -a; . {}; session-key inspect",
+                    path.display()
+                ),
+            );
+        }
+        answer.raw("").line(Tone::Quiet, 0, "Ends with Ctrl-C.");
+    }
+
+    /// The variables that the other commands read, and what else a client needs.
+    fn environment(&self) -> String {
+        let url = self.server.url();
+        let mut lines = vec![
+            format!("ETH_RPC_URL={url}"),
+            format!("SESSION_KEY_BUNDLER_URL={url}"),
+            format!(
+                "SESSION_KEY_CHAIN_ID={}",
+                self.devnet.testkit().chain().chain_id()
+            ),
+            format!("SESSION_KEY_FUNDER={}", dev_accounts()[0].private_key),
+        ];
+        if let Some((_, first)) = self.accounts.first() {
+            lines.extend([
+                format!("SESSION_KEY_ACCOUNT={}", shown(first.account.address())),
+                format!("SESSION_KEY_OWNER={}", first.owner_account.private_key),
+                format!("DEVNET_SESSION_KEY={}", first.session_key.private_key),
+            ]);
+        }
+        for (generation, account) in &self.accounts {
+            let suffix = generation.replace("v0.", "V0");
+            lines.push(format!(
+                "DEVNET_ACCOUNT_{suffix}={}",
+                shown(account.account.address())
+            ));
+        }
+        lines.push(format!("DEVNET_TOKEN={}", shown(self.devnet.stack().token)));
+        lines.join("\n") + "\n"
+    }
+}
+
+fn account_json(generation: &str, account: &WithKey) -> Value {
+    json!({
+        "generation": generation,
+        "account": shown(account.account.address()),
+        "owner": shown(account.owner_account.address),
+        "ownerPrivateKey": account.owner_account.private_key,
+        "sessionKey": shown(account.session_key.address),
+        "sessionKeyPrivateKey": account.session_key.private_key,
+    })
+}
+
+fn shown(address: Address) -> String {
+    address.to_checksum(None)
+}

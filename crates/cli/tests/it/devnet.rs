@@ -1,0 +1,263 @@
+//! The development network, as other programs use it.
+
+use super::{command, json_of, output, run, text};
+use serde_json::{Value, json};
+use session_key_client::alloy::primitives::{Address, U256, hex};
+use std::{
+    fs,
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    net::TcpStream,
+    path::Path,
+    process::{Child, Command, Output, Stdio},
+};
+use tempfile::TempDir;
+
+/// A network that runs, and what it printed first.
+pub(crate) struct Devnet {
+    process: Option<Child>,
+    pub(crate) line: Value,
+    /// Where the commands run that are given to it, and leave their journals.
+    folder: TempDir,
+}
+
+impl Devnet {
+    pub(crate) fn start(arguments: &[&str]) -> Self {
+        let all = [&["devnet", "--port", "0", "--json"], arguments].concat();
+        let mut process = command(&all, None)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the binary runs");
+        let mut line = String::new();
+        let out = process.stdout.as_mut().expect("piped");
+        BufReader::new(out).read_line(&mut line).expect("a line");
+        let line = serde_json::from_str(&line).unwrap_or_else(|error| {
+            let mut problem = String::new();
+            let _ = process.kill();
+            let errors = process.stderr.as_mut().expect("piped");
+            errors.read_to_string(&mut problem).expect("a text");
+            panic!("{error}: {line:?} {problem}")
+        });
+        Self {
+            process: Some(process),
+            line,
+            folder: tempfile::tempdir().expect("a folder"),
+        }
+    }
+
+    fn text(&self, member: &str) -> &str {
+        self.line[member].as_str().expect(member)
+    }
+
+    fn url(&self) -> &str {
+        self.text("rpcUrl")
+    }
+
+    fn ask(&self, method: &str, params: &Value) -> Value {
+        let answer = posted(
+            self.url(),
+            "/any/path",
+            &json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).to_string(),
+        );
+        let answer: Value = serde_json::from_str(&answer).expect("JSON");
+        assert!(answer.get("error").is_none(), "{method}: {answer}");
+        answer["result"].clone()
+    }
+
+    /// Runs a command on the account of a generation.
+    fn run(&self, generation: usize, arguments: &[&str]) -> Output {
+        let account = &self.line["accounts"][generation];
+        let name = |member: &str| account[member].as_str().expect(member).to_owned();
+        let account = name("account");
+        let node = ["--rpc-url", self.url(), "--account", &account, "--json"];
+        let all = [arguments, &node].concat();
+        let output = command(&all, None)
+            .current_dir(self.folder.path())
+            .env("SESSION_KEY_BUNDLER_URL", self.text("bundlerUrl"))
+            .env("SESSION_KEY_OWNER", name("ownerPrivateKey"))
+            .output()
+            .expect("the binary runs");
+        output::check(&all, &output);
+        output
+    }
+
+    fn answer(&self, generation: usize, arguments: &[&str]) -> Value {
+        let output = self.run(generation, arguments);
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+        json_of(&output)
+    }
+
+    /// Asks it to end.
+    fn end(mut self) -> Output {
+        let process = self.process.take().expect("it runs");
+        let signal = Command::new("kill")
+            .args(["-TERM", &process.id().to_string()])
+            .status();
+        assert!(signal.expect("a signal").success());
+        process.wait_with_output().expect("it ends")
+    }
+}
+
+impl Drop for Devnet {
+    fn drop(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            let _ = process.kill();
+            let _ = process.wait();
+        }
+    }
+}
+
+/// The body of the answer to a POST.
+fn posted(url: &str, path: &str, body: &str) -> String {
+    let host = url.strip_prefix("http://").expect("HTTP");
+    let mut stream = TcpStream::connect(host).expect("it listens");
+    write!(
+        stream,
+        "POST {path} HTTP/1.1\r\nhost: {host}\r\ncontent-type: application/json\r\nconnection: close\r\n\
+         content-length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .expect("it reads");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("it answers");
+    let (_, body) = answer.split_once("\r\n\r\n").expect("a body");
+    body.to_owned()
+}
+
+/// A wallet's transfer of test tokens, as call data.
+fn transfer(amount: u64) -> String {
+    let mut data = hex!("a9059cbb").to_vec();
+    data.extend(Address::repeat_byte(0x77).into_word());
+    data.extend(U256::from(amount).to_be_bytes::<32>());
+    hex::encode_prefixed(data)
+}
+
+#[test]
+fn everything_that_it_prints_is_there() {
+    let devnet = Devnet::start(&[]);
+    assert_eq!(devnet.ask("eth_chainId", &json!([])), "0x7a69");
+    let entry_points = devnet.ask("eth_supportedEntryPoints", &json!([]));
+    let printed = devnet.line["entryPoints"].to_string().to_lowercase();
+    assert_eq!(entry_points.to_string().to_lowercase(), printed);
+    for (name, address) in devnet.line["contracts"].as_object().expect("contracts") {
+        let code = devnet.ask("eth_getCode", &json!([address, "latest"]));
+        assert!(code.as_str().is_some_and(|code| code.len() > 100), "{name}");
+    }
+    let unlocked = devnet.ask("eth_accounts", &json!([]));
+    let balance = devnet.ask("eth_getBalance", &json!([unlocked[0], "latest"]));
+    assert_eq!(balance, "0x21e19e0c9bab2400000");
+    let head = devnet.ask("eth_getBlockByNumber", &json!(["latest", false]));
+    let base_fee: U256 = head["baseFeePerGas"].as_str().expect("hex").parse().expect("hex");
+    assert!(base_fee <= U256::from(1_000_000_000));
+    assert_eq!(devnet.ask("debug_bundler_clearState", &json!([])), "ok");
+    let output = devnet.end();
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+}
+
+#[test]
+fn the_other_commands_work_on_both_accounts() {
+    let devnet = Devnet::start(&[]);
+    let key = devnet.text("sessionKey").to_owned();
+    let token = devnet.line["contracts"]["testToken"]
+        .as_str()
+        .expect("an address");
+    for generation in [0, 1] {
+        let inspected = devnet.answer(generation, &["inspect"]);
+        assert_eq!(inspected["complete"], true);
+        assert_eq!(inspected["keys"][0]["address"], *key);
+        let call = format!("{token}:{}", transfer(60_000_000));
+        let checked = devnet.answer(generation, &["check", &key, "--call", &call]);
+        assert_eq!(checked["verdict"], "accepted");
+        let call = format!("{token}:{}", transfer(100_000_001));
+        let checked = devnet.run(generation, &["check", &key, "--call", &call]);
+        assert_eq!(checked.status.code(), Some(1));
+        devnet.answer(generation, &["revoke", &key, "--yes"]);
+        assert_eq!(devnet.answer(generation, &["inspect"])["keys"], json!([]));
+    }
+}
+
+#[test]
+fn a_chain_is_saved_and_goes_on() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| folder.path().join(name).to_str().expect("UTF-8").to_owned();
+    let (state, env) = (path("state.json"), path("devnet.env"));
+    let first = Devnet::start(&["--state", &state, "--env", &env]);
+    let accounts = first.line["accounts"].clone();
+    let variables = fs::read_to_string(&env).expect("a file");
+    assert!(variables.contains(&format!("ETH_RPC_URL={}\n", first.url())));
+    assert!(variables.contains(&format!("SESSION_KEY_ACCOUNT={}\n", first.text("account"))));
+    let key = first.text("sessionKey").to_owned();
+    first.answer(1, &["revoke", &key, "--yes"]);
+    let before = first.answer(0, &["inspect"]);
+    let head = first.ask("eth_getBlockByNumber", &json!(["latest", true]));
+    let old = json!([accounts[0]["account"], "0x1"]);
+    let balance = first.ask("eth_getBalance", &old);
+    assert_eq!(first.end().status.code(), Some(0));
+
+    let second = Devnet::start(&["--state", &state]);
+    assert_eq!(second.line["accounts"], accounts);
+    let number = &head["number"];
+    assert_eq!(second.ask("eth_getBlockByNumber", &json!([number, true])), head);
+    // The state of an earlier block is there, too.
+    assert_eq!(second.ask("eth_getBalance", &old), balance);
+    let after = second.answer(0, &["inspect"]);
+    assert_eq!(after["keys"], before["keys"]);
+    assert_eq!(after["complete"], true);
+    // It gives a key that was taken away again: that is what it says that it has.
+    assert_eq!(second.answer(1, &["inspect"])["keys"][0]["address"], *key);
+}
+
+#[test]
+fn it_starts_on_the_state_of_a_node() {
+    let first = Devnet::start(&["--chain-id", "31338"]);
+    let url = first.url().to_owned();
+    let fork = Devnet::start(&["--fork-url", &url]);
+    assert_eq!(fork.line["chainId"], 31_338);
+    assert_eq!(fork.line["accounts"], first.line["accounts"]);
+    let key = fork.text("sessionKey").to_owned();
+    let token = fork.line["contracts"]["testToken"].as_str().expect("an address");
+    let call = format!("{token}:{}", transfer(60_000_000));
+    let checked = fork.answer(0, &["check", &key, "--call", &call]);
+    assert_eq!(checked["verdict"], "accepted");
+}
+
+#[test]
+fn what_it_cannot_start_with_is_named() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let bad = |name: &str, content: &str| {
+        let path = folder.path().join(name);
+        fs::write(&path, content).expect("written");
+        path.to_str().expect("UTF-8").to_owned()
+    };
+    let devnet = Devnet::start(&[]);
+    let port = devnet.url().rsplit_once(':').expect("a port").1.to_owned();
+    let taken = format!("port {port} of 127.0.0.1");
+    let not_json = bad("a.json", "{");
+    let other = bad("b.json", r#"{"form":"session-key-testkit chain 9"}"#);
+    let policy = bad("policy.toml", "[limits]\ngas = 5\n");
+    for (arguments, expected) in [
+        (vec!["--port", &port], taken.as_str()),
+        (vec!["--state", &not_json], "not a saved chain"),
+        (vec!["--state", &other], "not a saved chain"),
+        (vec!["--policy", &policy], "policy.toml:2"),
+        (vec!["--policy", "nowhere.toml"], "nowhere.toml"),
+        (vec!["--fork-url", "http://127.0.0.1:1"], "cannot be reached"),
+        (
+            vec!["--state", &not_json, "--fork-url", "http://127.0.0.1:1"],
+            "cannot be used with",
+        ),
+    ] {
+        let all = [&["devnet", "--json", "--port", "0"][..], &arguments[..]].concat();
+        let all: Vec<&str> = if arguments[0] == "--port" {
+            [&["devnet", "--json"][..], &arguments[..]].concat()
+        } else {
+            all
+        };
+        let output = run(&all, None);
+        let error = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{all:?}: {error}");
+        assert!(error.contains(expected), "{all:?}: {error}");
+        assert!(!error.contains("panicked"), "{error}");
+    }
+    assert!(Path::new(&not_json).exists(), "a bad file stays as it is");
+}
