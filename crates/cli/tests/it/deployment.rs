@@ -648,11 +648,20 @@ fn doctor_checks_bundler_and_account() {
     let document = doctor(&url);
     assert_eq!(document["missing"], json!(["Account"]));
     assert!(document.to_string().contains("only a paymaster can pay"));
-    assert!(
-        document
-            .to_string()
-            .contains("bundlers that enforce ERC-7562 refuse")
-    );
+    let refuses = |document: &Value| {
+        let text = document.to_string();
+        text.contains("bundlers that enforce ERC-7562 refuse")
+    };
+    assert!(!refuses(&document), "the factory has a stake");
+    testkit
+        .chain()
+        .transact(
+            dev_accounts()[0].address,
+            stack.account_factory,
+            &IModularAccountFactory::unlockStakeCall {},
+        )
+        .expect("unlocked by the factory's owner");
+    assert!(refuses(&doctor(&url)));
 
     // The account exists, without the session key plugin.
     stack
@@ -682,7 +691,7 @@ fn doctor_checks_bundler_and_account() {
         .expect("the plugin");
     testkit.chain().set_balance(stack.account_factory, U256::from(10));
     let stake = IModularAccountFactory::addStakeCall {
-        unstakeDelay: 1,
+        unstakeDelay: 86_400,
         amount: U256::from(10),
     };
     testkit

@@ -59,7 +59,12 @@ impl Stage {
         let owner = dev_accounts()[1].signer();
         let testkit = Testkit::from(chain);
         let node = testkit.serve().expect("a server");
-        let pool = testkit.bundler(BundlerOptions::default());
+        // The deterministic factory has no owner, and so no stake: bundlers that enforce ERC-7562 do not create
+        // its accounts, as `doctor` says.
+        let pool = testkit.bundler(BundlerOptions {
+            rules: None,
+            ..BundlerOptions::default()
+        });
         let bundler = pool.transport().serve().expect("a server");
         let mines = Arc::new(AtomicBool::new(true));
         let is_open = mines.clone();
