@@ -115,6 +115,12 @@ struct Started {
 }
 
 async fn start(arguments: &DevnetArguments) -> Result<Started> {
+    if let Some(path) = &arguments.state {
+        // What cannot be saved at the end is better said now.
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        tempfile::NamedTempFile::new_in(folder.unwrap_or(Path::new(".")))
+            .wrap_err_with(|| format!("{} cannot be written", path.display()))?;
+    }
     let devnet = network(arguments)?;
     let token = devnet.stack().token;
     let permissions = match &arguments.policy {

@@ -59,6 +59,20 @@ pub(crate) struct Kind {
 }
 
 impl Kind {
+    /// Whether another account than this project's is asked for.
+    pub(crate) const fn is_given(self) -> bool {
+        self.semi_modular || self.eip7702
+    }
+
+    /// Returns the option that asks for it.
+    pub(crate) const fn option(self) -> &'static str {
+        if self.eip7702 {
+            "--eip7702"
+        } else {
+            "--semi-modular"
+        }
+    }
+
     /// Adds the kind to a request, unless it is the default.
     pub(crate) fn note_in(self, request: &mut serde_json::Value) {
         if self.semi_modular {

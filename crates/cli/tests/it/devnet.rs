@@ -239,6 +239,7 @@ fn what_it_cannot_start_with_is_named() {
         (vec!["--port", &port], taken.as_str()),
         (vec!["--state", &not_json], "not a saved chain"),
         (vec!["--state", &other], "not a saved chain"),
+        (vec!["--state", "/nowhere/state.json"], "cannot be written"),
         (vec!["--policy", &policy], "policy.toml:2"),
         (vec!["--policy", "nowhere.toml"], "nowhere.toml"),
         (vec!["--fork-url", "http://127.0.0.1:1"], "cannot be reached"),

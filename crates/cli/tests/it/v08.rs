@@ -271,6 +271,27 @@ fn a_grant_makes_an_eoa_the_account() {
     assert_eq!(stage.testkit.chain().code(owner), code);
     let inspected = stage.json(0, &["inspect", "--account", &account]);
     assert_eq!(inspected["keys"][0]["address"], key.as_str());
+    // An account that is given, but is another one, is not granted on in silence.
+    let other = stage
+        .stack
+        .create_semi_modular_account(&mut stage.testkit.chain(), dev_accounts()[5].address, U256::ZERO)
+        .expect("an account")
+        .to_string();
+    let refused = stage.json(
+        2,
+        &[
+            "grant",
+            &policy,
+            "--eip7702",
+            "--yes",
+            "--bundler-url",
+            url,
+            "--account",
+            &other,
+        ],
+    );
+    let message = refused["error"]["message"].as_str().expect("a message");
+    assert!(message.contains("--eip7702 means the account"), "{message}");
     // It is an account like any other from now on.
     stage.json(
         0,
@@ -301,6 +322,10 @@ fn a_deferred_grant_is_installed_by_the_keys_first_operation() {
     let key = granted["sessionKey"].as_str().expect("a key").to_owned();
     let account = granted["account"].as_str().expect("an address").to_owned();
     assert_eq!(granted["userOpHash"], Value::Null);
+    // The grant in the file can still be used: it is not replaced.
+    let refused = stage.json(2, &arguments);
+    let message = refused["error"]["message"].as_str().expect("a message");
+    assert!(message.contains("grant.json exists already"), "{message}");
     let at: Address = account.parse().expect("an address");
     {
         let mut chain = stage.testkit.chain();

@@ -43,6 +43,13 @@ pub(super) async fn grant_deferred(
             !writing.direct,
             WrongInput("--deferred sends nothing: omit --direct".to_owned())
         );
+        ensure!(
+            !file.exists(),
+            WrongInput(format!(
+                "{} exists already, and may hold a grant that can still be used: give another file",
+                file.display()
+            ))
+        );
         // Nothing is sent, and nothing is recorded.
         let request = Request::new("grant", json!({ "deferred": file }));
         let mut desk = writing.offline_desk(&request).await?;

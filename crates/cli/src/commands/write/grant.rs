@@ -137,6 +137,33 @@ pub(crate) struct LintErrors {
 /// Owner, salt and kind of an account to create.
 pub(super) type NewAccount = (Option<Address>, Option<U256>, Kind);
 
+/// Refuses an account that is not the one that the options for its kind mean.
+async fn check_kind(
+    chain: &Chain,
+    account: &SmartAccount,
+    owner: Option<Address>,
+    salt: Option<U256>,
+    kind: Kind,
+) -> Result<()> {
+    let Some(owner) = owner else { return Ok(()) };
+    let meant = if kind.eip7702 {
+        owner
+    } else {
+        let salt = salt.or(chain.settings.salt).unwrap_or_default();
+        chain.made_account(kind, owner, salt).await?.address()
+    };
+    ensure!(
+        meant == account.address(),
+        WrongInput(format!(
+            "{} means the account {meant} of owner {owner}, but {} is given (by --account, SESSION_KEY_ACCOUNT or the \
+             settings file): omit one",
+            kind.option(),
+            account.address()
+        ))
+    );
+    Ok(())
+}
+
 /// Returns the account: by its address, or as the factory creates it for an owner.
 pub(super) async fn account_to_grant_on(
     chain: &Chain,
@@ -146,6 +173,10 @@ pub(super) async fn account_to_grant_on(
     if chain.settings.account.is_some() && owner.is_none() {
         match chain.account().await {
             Err(error) if matches!(error.downcast_ref(), Some(ConnectError::NotDeployed { .. })) => {}
+            Ok(account) if kind.is_given() => {
+                check_kind(chain, &account, chain.settings.owner.or(signer), salt, kind).await?;
+                return Ok(account);
+            }
             account => return account,
         }
     }
