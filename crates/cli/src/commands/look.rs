@@ -498,8 +498,35 @@ fn call_data(signature: &str, arguments: &str) -> Result<Bytes, String> {
             clean(&error.to_string())
         )
     })?;
+    check_checksums(arguments, &values)?;
     data.extend(values.abi_encode_params());
     Ok(data.into())
+}
+
+/// Refuses addresses among the arguments that are written with a wrong EIP-55 checksum.
+fn check_checksums(arguments: &str, values: &DynSolValue) -> Result<(), String> {
+    let mut addresses = BTreeSet::new();
+    addresses_in(values, &mut addresses);
+    arguments
+        .split(|character: char| !character.is_ascii_alphanumeric())
+        .filter(|word| {
+            word.parse()
+                .is_ok_and(|address: Address| addresses.contains(&address))
+        })
+        .try_for_each(|word| parse_address(word).map(|_| ()))
+        .map_err(|error| error.to_string())
+}
+
+fn addresses_in(value: &DynSolValue, addresses: &mut BTreeSet<Address>) {
+    match value {
+        DynSolValue::Address(address) => {
+            addresses.insert(*address);
+        }
+        DynSolValue::Array(values) | DynSolValue::FixedArray(values) | DynSolValue::Tuple(values) => {
+            values.iter().for_each(|value| addresses_in(value, addresses));
+        }
+        _ => (),
+    }
 }
 
 /// The native coins of known chains.
@@ -1003,6 +1030,31 @@ fn explanation(
 mod tests {
     use super::*;
     use session_key_client::permissions::erc20;
+
+    // The case of the last digit is wrong, as after a typo.
+    #[test]
+    fn an_argument_with_a_wrong_checksum_is_refused() {
+        let wrong = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAeD";
+        let right = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed";
+        for signature in [
+            "transfer(address,uint256)",
+            "pay(address[],uint256)",
+            "pay((address,uint8),uint256)",
+        ] {
+            let arguments = |address: &str| match signature {
+                "transfer(address,uint256)" => format!("{address},1"),
+                "pay(address[],uint256)" => format!("[{right},{address}],1"),
+                _ => format!("({address},2),1"),
+            };
+            let error = call_data(signature, &arguments(wrong)).unwrap_err();
+            assert!(error.contains("checksum"), "{error}");
+            call_data(signature, &arguments(right)).unwrap();
+            call_data(signature, &arguments(&right.to_lowercase())).unwrap();
+        }
+        // These are no addresses.
+        call_data("note(bytes20)", wrong).unwrap();
+        call_data("note(string)", &format!("\"{wrong}\"")).unwrap();
+    }
 
     #[test]
     fn contract_errors_are_formatted_as_in_solidity() {
