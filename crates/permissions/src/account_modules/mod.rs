@@ -28,6 +28,7 @@
 //! let limit = known(2, AccountModule::NativeTokenLimit);
 //! let mut key = AccountKey::new(Address::repeat_byte(0xac), AccountForm::SemiModular, 5);
 //! key.validation = known(1, AccountModule::SingleSignerValidation);
+//! key.signer = Some(Address::repeat_byte(9));
 //! key.flags = AccountKey::USER_OPERATIONS;
 //! key.selectors = vec![EXECUTE];
 //! key.hooks = vec![Hook { module: limit, entity_id: 5, flags: Hook::PRE }];
