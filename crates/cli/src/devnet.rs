@@ -71,7 +71,7 @@ pub(crate) struct DevnetArguments {
     state: Option<PathBuf>,
 
     /// Start on the state of a node, fetched as it is needed. HTTP only: for a node on this machine.
-    #[arg(long, value_name = "URL", hide_env_values = true)]
+    #[arg(long, value_name = "URL")]
     fork_url: Option<String>,
 
     /// The block of that node to start on [default: the latest].

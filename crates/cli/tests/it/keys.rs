@@ -2,11 +2,14 @@
 
 use super::{command, json_of, text};
 use serde_json::{Value, json};
+use session_key_bindings::IEntryPoint;
 use session_key_client::{
     Call, SessionKeyClient, SmartAccount,
     alloy::{
         primitives::{Address, B256, U256, keccak256},
+        rpc::types::TransactionRequest,
         signers::local::PrivateKeySigner,
+        sol_types::SolCall as _,
     },
     deployment::Deterministic,
     permissions::erc20,
@@ -56,15 +59,24 @@ impl Stage {
         for contract in &contracts {
             contract.deploy(&mut chain).expect("a contract");
         }
+        // Bundlers create no accounts of a factory without a stake. On a live chain, one that nobody owns has none.
+        chain.set_balance(stack.account_factory, U256::from(10u64.pow(18)));
+        let stake = IEntryPoint::addStakeCall {
+            unstakeDelaySec: 86_400,
+        };
+        let staking = TransactionRequest::default()
+            .from(stack.account_factory)
+            .to(stack.entry_point)
+            .value(U256::from(10u64.pow(18)))
+            .input(stake.abi_encode().into());
+        chain
+            .send(staking)
+            .and_then(|execution| execution.ok())
+            .expect("a stake");
         let owner = dev_accounts()[1].signer();
         let testkit = Testkit::from(chain);
         let node = testkit.serve().expect("a server");
-        // The deterministic factory has no owner, and so no stake: bundlers that enforce ERC-7562 do not create
-        // its accounts, as `doctor` says.
-        let pool = testkit.bundler(BundlerOptions {
-            rules: None,
-            ..BundlerOptions::default()
-        });
+        let pool = testkit.bundler(BundlerOptions::default());
         let bundler = pool.transport().serve().expect("a server");
         let mines = Arc::new(AtomicBool::new(true));
         let is_open = mines.clone();
