@@ -45,20 +45,22 @@ impl fmt::Display for Severity {
     }
 }
 
-macro_rules! codes {
-    ($($(#[doc = $doc:literal])+ $variant:ident = $code:literal, $severity:ident, $message:literal, $suggestion:literal;)+) => {
+/// Declares the codes of one lint: an enum, with the severity, meaning and remedy of each.
+macro_rules! lint_codes {
+    ($name:ident; $($(#[doc = $doc:literal])* $variant:ident = $code:literal, $severity:ident, $message:literal, $suggestion:literal;)+) => {
         /// The kind of a warning. Codes never change their meaning.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[non_exhaustive]
-        pub enum LintCode {
-            $($(#[doc = $doc])+ #[serde(rename = $code)] $variant,)+
+        pub enum $name {
+            $($(#[doc = $doc])* #[doc = concat!("\n\n`", $code, "`: ", $message)] #[serde(rename = $code)] $variant,)+
         }
 
-        impl LintCode {
+        impl $name {
             /// All codes.
             pub const ALL: &[Self] = &[$(Self::$variant,)+];
 
             /// The code, as in JSON and in the documentation.
+            #[must_use]
             pub const fn as_str(self) -> &'static str {
                 match self {
                     $(Self::$variant => $code,)+
@@ -66,6 +68,7 @@ macro_rules! codes {
             }
 
             /// How bad it is.
+            #[must_use]
             pub const fn severity(self) -> Severity {
                 match self {
                     $(Self::$variant => Severity::$severity,)+
@@ -73,6 +76,7 @@ macro_rules! codes {
             }
 
             /// Its meaning, in a sentence.
+            #[must_use]
             pub const fn message(self) -> &'static str {
                 match self {
                     $(Self::$variant => $message,)+
@@ -80,16 +84,25 @@ macro_rules! codes {
             }
 
             /// What to do about it.
+            #[must_use]
             pub const fn suggestion(self) -> &'static str {
                 match self {
                     $(Self::$variant => $suggestion,)+
                 }
             }
         }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
     };
 }
+pub(crate) use lint_codes;
 
-codes! {
+lint_codes! {
+    LintCode;
     /// Neither a gas limit nor a required paymaster.
     GasUnbounded = "gas_unbounded", Error,
         "Anyone who has the key can burn all of the account's native token as gas.",
@@ -162,12 +175,6 @@ codes! {
     LimitBelowUsed = "limit_below_used", Warning,
         "More is already used than the limit allows: nothing is left until it refreshes.",
         "Set the limit above the amount used, or clear the amount used (afresh).";
-}
-
-impl fmt::Display for LintCode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
 }
 
 /// A warning.

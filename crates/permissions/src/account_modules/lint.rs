@@ -6,63 +6,15 @@ use super::{
 };
 use crate::{
     ERC20_APPROVE, ERC20_TRANSFER,
-    lint::Severity,
+    lint::{Severity, lint_codes},
     words::{Lookup, Shown, UnixTime},
 };
 use alloy_primitives::{Address, Selector, hex};
 use serde::{Deserialize, Serialize};
 use session_key_bindings::ENTRY_POINT_V07;
-use std::fmt;
 
-macro_rules! codes {
-    ($($variant:ident = $code:literal, $severity:ident, $message:literal, $suggestion:literal;)+) => {
-        /// The kind of a warning. Codes never change their meaning.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        #[non_exhaustive]
-        pub enum KeyLintCode {
-            $(#[doc = concat!("`", $code, "`: ", $message)] #[serde(rename = $code)] $variant,)+
-        }
-
-        impl KeyLintCode {
-            /// All codes.
-            pub const ALL: &[Self] = &[$(Self::$variant,)+];
-
-            /// The code, as in JSON and in the documentation.
-            #[must_use]
-            pub const fn as_str(self) -> &'static str {
-                match self {
-                    $(Self::$variant => $code,)+
-                }
-            }
-
-            /// How bad it is.
-            #[must_use]
-            pub const fn severity(self) -> Severity {
-                match self {
-                    $(Self::$variant => Severity::$severity,)+
-                }
-            }
-
-            /// Its meaning, in a sentence.
-            #[must_use]
-            pub const fn message(self) -> &'static str {
-                match self {
-                    $(Self::$variant => $message,)+
-                }
-            }
-
-            /// What to do about it.
-            #[must_use]
-            pub const fn suggestion(self) -> &'static str {
-                match self {
-                    $(Self::$variant => $suggestion,)+
-                }
-            }
-        }
-    };
-}
-
-codes! {
+lint_codes! {
+    KeyLintCode;
     RootByGlobal = "key_is_global", Error,
         "The key is a global validation: it may do everything the owner may.",
         "Uninstall it, and install it for execute and executeBatch only.";
@@ -138,12 +90,6 @@ codes! {
     Useless = "key_hook_refuses_all", Warning,
         "A hook refuses every operation.",
         "Uninstall the key, and install it without that hook, or with settings for it.";
-}
-
-impl fmt::Display for KeyLintCode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
 }
 
 /// A warning.

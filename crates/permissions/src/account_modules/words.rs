@@ -7,7 +7,7 @@ use super::{
 use crate::{
     ERC20_APPROVE, ERC20_TRANSFER,
     model::Phase,
-    words::{Lookup, Shown, UnixTime, Words, enumerated, first_letter_up},
+    words::{Lookup, Shown, UnixTime, Words, accepted, enumerated, first_letter_up},
 };
 use alloy_primitives::{Address, Selector, U256};
 use std::collections::BTreeMap;
@@ -341,15 +341,7 @@ impl KeyVerdict {
                 valid_until,
                 remaining,
             } => {
-                let from = (*valid_after != 0).then(|| format!(" from {}", UnixTime(*valid_after)));
-                let until = (*valid_until != 0).then(|| format!(" until {}", UnixTime(*valid_until)));
-                let times = match (from, until) {
-                    (None, None) => String::new(),
-                    (from, until) => {
-                        format!(", valid{}{}", from.unwrap_or_default(), until.unwrap_or_default())
-                    }
-                };
-                lines.push(format!("Accepted{times}."));
+                lines.push(accepted(*valid_after, *valid_until));
                 lines.extend(remaining.iter().map(|left| left.describe(names)));
             }
             Self::Refused { refusals } => {

@@ -38,4 +38,4 @@ pub use sentences::Words;
 
 pub(crate) use names::{Shown, clean, is_like_native};
 pub(crate) use sentences::enumerated;
-pub(crate) use verdicts::first_letter_up;
+pub(crate) use verdicts::{accepted, first_letter_up};

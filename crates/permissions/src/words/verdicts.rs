@@ -11,6 +11,20 @@ use crate::{
 };
 use alloy_primitives::U256;
 
+/// Says that an operation passes, and within which times, in unix seconds; zero for no bound.
+pub(crate) fn accepted(valid_after: u64, valid_until: u64) -> String {
+    let from = (valid_after != 0).then(|| format!(" from {}", UnixTime(valid_after)));
+    let until = (valid_until != 0).then(|| format!(" until {}", UnixTime(valid_until)));
+    match (from, until) {
+        (None, None) => "Accepted.".to_owned(),
+        (from, until) => format!(
+            "Accepted, valid{}{}.",
+            from.unwrap_or_default(),
+            until.unwrap_or_default()
+        ),
+    }
+}
+
 impl Verdict {
     /// Describes the verdict: whether the operation passes, then every broken rule or what is left, then what
     /// would help.
@@ -24,15 +38,7 @@ impl Verdict {
                 valid_until,
                 remaining,
             } => {
-                let from = (*valid_after != 0).then(|| format!(" from {}", UnixTime(*valid_after)));
-                let until = (*valid_until != 0).then(|| format!(" until {}", UnixTime(*valid_until)));
-                let times = match (from, until) {
-                    (None, None) => String::new(),
-                    (from, until) => {
-                        format!(", valid{}{}", from.unwrap_or_default(), until.unwrap_or_default())
-                    }
-                };
-                lines.push(format!("Accepted{times}."));
+                lines.push(accepted(*valid_after, *valid_until));
                 lines.extend(remaining.lines(&shown, "Left afterwards"));
             }
             Self::Refused { violations } | Self::MayPass { violations } => {
