@@ -34,7 +34,7 @@ const DECIMALS: u8 = 6;
 /// When the bundler bundles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Bundling {
-    /// Each operation at once.
+    /// After each operation that it accepts: what can be bundled then.
     Auto,
     /// When `debug_bundler_sendBundleNow` is called.
     Manual,
@@ -138,6 +138,15 @@ async fn start(arguments: &DevnetArguments) -> Result<Started> {
     for (generation, kind) in [("v0.7", Kind::V07), ("v0.8", Kind::V08)] {
         accounts.push((generation, devnet.key(kind, &permissions).await?));
     }
+    devnet.bundler().change(|options| {
+        options.auto = arguments.bundling == Bundling::Auto;
+        options.debug_methods = true;
+        options.max_bundle = 100;
+        if let Some(rules) = &mut options.rules {
+            rules.min_stake = arguments.min_stake;
+            rules.min_unstake_delay = arguments.min_unstake_delay;
+        }
+    });
     let server = devnet
         .serve(arguments.port)
         .wrap_err_with(|| format!("port {} of 127.0.0.1 cannot be listened on", arguments.port))?;
@@ -149,16 +158,11 @@ async fn start(arguments: &DevnetArguments) -> Result<Started> {
 }
 
 fn network(arguments: &DevnetArguments) -> Result<Devnet> {
-    let mut bundler = BundlerOptions {
-        auto: arguments.bundling == Bundling::Auto,
-        debug_methods: true,
-        max_bundle: 100,
+    // For the operations that make the accounts; the user's wishes come after them.
+    let bundler = BundlerOptions {
+        auto: true,
         ..BundlerOptions::default()
     };
-    if let Some(rules) = &mut bundler.rules {
-        rules.min_stake = arguments.min_stake;
-        rules.min_unstake_delay = arguments.min_unstake_delay;
-    }
     if let Some(path) = &arguments.state
         && let Some(text) = read_state(path)?
     {

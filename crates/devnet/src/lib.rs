@@ -30,7 +30,7 @@ pub struct DevnetOptions {
 }
 
 impl Default for DevnetOptions {
-    /// An empty chain, and a bundler that bundles each operation at once.
+    /// An empty chain, and a bundler that sends a bundle after each operation that it accepts.
     fn default() -> Self {
         Self {
             chain: ChainConfig::default(),

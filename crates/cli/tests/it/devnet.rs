@@ -9,6 +9,8 @@ use std::{
     net::TcpStream,
     path::Path,
     process::{Child, Command, Output, Stdio},
+    thread,
+    time::{Duration, Instant},
 };
 use tempfile::TempDir;
 
@@ -174,6 +176,58 @@ fn the_other_commands_work_on_both_accounts() {
         devnet.answer(generation, &["revoke", &key, "--yes"]);
         assert_eq!(devnet.answer(generation, &["inspect"])["keys"], json!([]));
     }
+}
+
+#[test]
+fn the_bundler_does_as_it_is_told() {
+    let options = [
+        "--bundling",
+        "manual",
+        "--min-stake",
+        "2 ETH",
+        "--min-unstake-delay",
+        "86400",
+    ];
+    let devnet = Devnet::start(&options);
+    let entry_point = &devnet.line["entryPoints"][0];
+    let factory = &devnet.line["contracts"]["accountFactory"];
+    let status = devnet.ask("debug_bundler_getStakeStatus", &json!([factory, entry_point]));
+    assert_eq!(status["stakeInfo"]["stake"], "1000000000000000000");
+    assert_eq!(status["isStaked"], false);
+
+    let key = devnet.text("sessionKey").to_owned();
+    let account = &devnet.line["accounts"][0];
+    let name = |member: &str| account[member].as_str().expect(member).to_owned();
+    let revoking = command(
+        &[
+            "revoke",
+            &key,
+            "--yes",
+            "--rpc-url",
+            devnet.url(),
+            "--account",
+            &name("account"),
+        ],
+        None,
+    )
+    .current_dir(devnet.folder.path())
+    .env("SESSION_KEY_BUNDLER_URL", devnet.text("bundlerUrl"))
+    .env("SESSION_KEY_OWNER", name("ownerPrivateKey"))
+    .stdout(Stdio::null())
+    .spawn()
+    .expect("the binary runs");
+    let waiting = || devnet.ask("debug_bundler_dumpMempool", &json!([entry_point]));
+    let patience = Instant::now() + Duration::from_secs(60);
+    while waiting() == json!([]) {
+        assert!(Instant::now() < patience, "nothing arrives");
+        thread::sleep(Duration::from_millis(20));
+    }
+    // It waits, however often it is asked for.
+    assert_eq!(waiting().as_array().map(Vec::len), Some(1));
+    devnet.ask("debug_bundler_sendBundleNow", &json!([]));
+    let revoked = revoking.wait_with_output().expect("it ends");
+    assert_eq!(revoked.status.code(), Some(0));
+    assert_eq!(devnet.answer(0, &["inspect"])["keys"], json!([]));
 }
 
 #[test]

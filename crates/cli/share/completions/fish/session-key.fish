@@ -395,7 +395,7 @@ complete -c session-key -n "__fish_session_key_using_subcommand deploy" -s h -l 
 complete -c session-key -n "__fish_session_key_using_subcommand devnet" -l port -d 'The port; 0 takes a free one' -r
 complete -c session-key -n "__fish_session_key_using_subcommand devnet" -l chain-id -d 'The chain id [default: 31337; on a fork, the node\'s]' -r
 complete -c session-key -n "__fish_session_key_using_subcommand devnet" -l policy -d 'The policy of the session keys [default: 100 tokens and 0.1 ETH a day, for `transfer` of the test token]' -r -F
-complete -c session-key -n "__fish_session_key_using_subcommand devnet" -l bundling -d 'When the bundler bundles' -r -f -a "auto\t'Each operation at once'
+complete -c session-key -n "__fish_session_key_using_subcommand devnet" -l bundling -d 'When the bundler bundles' -r -f -a "auto\t'After each operation that it accepts: what can be bundled then'
 manual\t'When `debug_bundler_sendBundleNow` is called'"
 complete -c session-key -n "__fish_session_key_using_subcommand devnet" -l min-stake -d 'The stake from which the bundler takes an entity for staked, with its unit' -r
 complete -c session-key -n "__fish_session_key_using_subcommand devnet" -l min-unstake-delay -d 'The unstake delay from which the bundler takes an entity for staked' -r
