@@ -259,3 +259,73 @@ impl State {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Chain, Stack, bundler::mempool::Mempool, bundler::reputation::Reputations};
+    use session_key_bindings::{ENTRY_POINT, UserOperation};
+
+    const FACTORY: Address = Address::repeat_byte(0xfa);
+    const ACCOUNT: Address = Address::repeat_byte(0xac);
+    const PAYMASTER: Address = Address::repeat_byte(0xba);
+
+    /// Who is banned when an operation with these staked entities makes a bundle fail for this reason.
+    fn banned(staked: &[Address], reason: &str) -> Vec<Address> {
+        let mut chain = Chain::default();
+        Stack::deploy(&mut chain).unwrap();
+        for entity in staked {
+            chain.set_balance(*entity, U256::from(10u64.pow(18)));
+            let stake = IEntryPoint::addStakeCall {
+                unstakeDelaySec: 86_400,
+            };
+            let staking = request(*entity, ENTRY_POINT, stake.abi_encode());
+            let staking = staking.value(U256::from(10u64.pow(18)));
+            chain.send(staking).unwrap().ok().unwrap();
+        }
+        let mut state = State {
+            options: BundlerOptions::default(),
+            mempool: Mempool::default(),
+            reputations: Reputations::default(),
+        };
+        let operation = VersionedOperation::from(UserOperation {
+            sender: ACCOUNT,
+            initCode: FACTORY.into_array().into(),
+            paymasterAndData: PAYMASTER.into_array().into(),
+            nonce: U256::ZERO,
+            callData: Default::default(),
+            callGasLimit: U256::ZERO,
+            verificationGasLimit: U256::ZERO,
+            preVerificationGas: U256::ZERO,
+            maxFeePerGas: U256::ZERO,
+            maxPriorityFeePerGas: U256::ZERO,
+            signature: Default::default(),
+        });
+        let refusal = Refusal::Failed(reason.into());
+        state.failed_in_bundle(&chain.vantage(), &operation, &refusal);
+        let reputations = state.reputations.iter(operation.version());
+        reputations
+            .filter(|(_, reputation)| {
+                reputation.status(&state.options.reputation.unwrap_or_default()) == ReputationStatus::Banned
+            })
+            .map(|(address, _)| address)
+            .collect()
+    }
+
+    #[test]
+    fn who_is_accountable_for_a_failed_bundle_is_banned() {
+        for (staked, reason, expected) in [
+            (&[][..], "AA13 initCode failed or OOG", &[FACTORY][..]),
+            (&[], "AA23 reverted (or OOG)", &[]),
+            (&[ACCOUNT], "AA23 reverted (or OOG)", &[ACCOUNT]),
+            // A staked factory answers for the accounts that it creates, a staked account for its paymaster.
+            (&[FACTORY, ACCOUNT], "AA23 reverted (or OOG)", &[FACTORY]),
+            (&[], "AA33 reverted (or OOG)", &[PAYMASTER]),
+            (&[PAYMASTER], "AA33 reverted (or OOG)", &[PAYMASTER]),
+            (&[PAYMASTER, ACCOUNT], "AA33 reverted (or OOG)", &[ACCOUNT]),
+            (&[FACTORY, ACCOUNT, PAYMASTER], "AA95 out of gas", &[]),
+        ] {
+            assert_eq!(banned(staked, reason), expected, "{staked:?} {reason}");
+        }
+    }
+}

@@ -377,6 +377,10 @@ async fn a_paymasters_deposit_covers_all_its_operations() {
         world.withdraw_to(PAYMASTER, 2 * first.max_cost());
         world.send(first).await;
         world.send(second).await;
+        // What is replaced needs no deposit.
+        let dearer = first.tip(2 * GWEI);
+        world.deposit(PAYMASTER, dearer.max_cost() - first.max_cost());
+        world.send(dearer).await;
         let (code, message) = world.refusal(first.lane(1)).await;
         assert_eq!(code, -32508);
         assert!(message.contains("too low"), "{message}");
