@@ -7,7 +7,7 @@ source script/toolchain.sh
 
 kills=${1:-200}
 home=$(mktemp -d)
-cargo build --release --locked -p session-key-kill-test
+./script/tool.sh session-key-kill-test --help >/dev/null
 
 anvil --host 127.0.0.1 --port 0 --block-time 1 --mixed-mining --hardfork prague --balance 1000000 --accounts 2 \
   >"$home/anvil.log" 2>&1 &
@@ -18,5 +18,5 @@ until rpc=$(sed -n 's/^Listening on \(.*\)$/\1/p' "$home/anvil.log") && [ -n "$r
   sleep 0.1
 done
 
-"${CARGO_TARGET_DIR:-target}/release/session-key-kill-test" judge \
+./script/tool.sh session-key-kill-test judge \
   --rpc-url "http://$rpc" --kills "$kills" --journal "$home/journal.sqlite"

@@ -4,4 +4,4 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 # Histories allocate and free a lot of memory. These settings keep glibc from returning it to the system each time.
 export MALLOC_TRIM_THRESHOLD_=536870912 MALLOC_MMAP_THRESHOLD_=536870912 MALLOC_TOP_PAD_=67108864
-exec cargo run --quiet --release --locked -p session-key-simulation -- "$@"
+exec ./script/tool.sh session-key-simulation "$@"
