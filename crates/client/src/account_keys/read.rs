@@ -251,6 +251,9 @@ impl AccountKeys {
                 .validation_hooks
                 .iter()
                 .chain(&validation.execution_hooks);
+            let mut key = AccountKey::new(account, form, validation.entity_id);
+            key.flags = validation.flags.0;
+            key.selectors.clone_from(&validation.selectors);
             let mut functions: Vec<HookConfig> = installation
                 .functions
                 .iter()
@@ -259,11 +262,9 @@ impl AccountKeys {
                 .collect();
             let mut missing = Vec::new();
             // The account's own functions are not all among them.
-            let is_seen =
-                |selector: &Selector| installation.functions.iter().any(|of| of.selector == *selector);
-            let others = || validation.selectors.iter().filter(|selector| !is_seen(selector));
-            for selector in others().take(MAX_FUNCTIONS) {
-                let selector = *selector;
+            let mut others = key.functions();
+            others.retain(|selector| installation.functions.iter().all(|of| of.selector != *selector));
+            for selector in others.iter().copied().take(MAX_FUNCTIONS) {
                 match reader
                     .view(account, &AccountV08::getExecutionDataCall { selector })
                     .await
@@ -276,7 +277,7 @@ impl AccountKeys {
                     }),
                 }
             }
-            let left_out = others().count().saturating_sub(MAX_FUNCTIONS);
+            let left_out = others.len().saturating_sub(MAX_FUNCTIONS);
             if left_out > 0 {
                 missing.push(MissingSetting::TooMany {
                     module: account,
@@ -284,6 +285,7 @@ impl AccountKeys {
                     left_out,
                 });
             }
+            let are_function_hooks_read = missing.is_empty();
             let modules = std::iter::once(validation.module)
                 .chain(hooks.clone().map(|hook| hook.hook.module))
                 .chain(functions.iter().map(|hook| hook.hook.module));
@@ -302,16 +304,14 @@ impl AccountKeys {
                 entity_id: config.hook.entity_id,
                 flags: config.flags,
             };
-            let mut key = AccountKey::new(account, form, validation.entity_id);
             key.validation = module(validation.module);
             // An account that does not show whose the validation is may ask another module.
             if !validation.is_module_certain {
                 key.validation.kind = None;
             }
-            key.flags = validation.flags.0;
-            key.selectors.clone_from(&validation.selectors);
             key.hooks = hooks.map(hook).collect();
             key.function_hooks = functions.iter().map(hook).collect();
+            key.are_function_hooks_read = are_function_hooks_read;
             if key.validation.kind == Some(AccountModule::SingleSignerValidation) {
                 let question = SingleSigner::signersCall {
                     entityId: validation.entity_id,
