@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     inspect::Views,
-    node::{Head, LogFilter, LogsBackwards, Node},
+    node::{Head, LogFilter, LogsBackwards, MissingBlocks, Node},
     permissions::account_modules::{AccountModule, AllowlistSettings, AllowlistTarget, Hook, Settings},
     request::{RequestError, patiently},
 };
@@ -155,7 +155,16 @@ impl<'a> Reader<'a> {
         missing.extend(blocks.into_iter().map(|blocks| events(module, entity_id, blocks)));
         let mut named = self.asked.paymasters.clone();
         for log in &logs {
-            named.extend(log.topics().get(2).map(|topic| Address::from_word(*topic)));
+            let (topics, data) = (log.topics(), &log.data().data);
+            match NativeTokenLimit::SpecialPaymasterUpdated::decode_raw_log_validate(topics, data) {
+                Ok(event) => {
+                    named.insert(event.paymaster);
+                }
+                Err(_) => {
+                    let blocks = MissingBlocks::of_malformed(log, "malformed event of a paymaster");
+                    missing.push(events(module, entity_id, blocks));
+                }
+            }
         }
         let named: Vec<Address> = named.into_iter().collect();
         let calls: Vec<Bytes> = named
@@ -203,30 +212,28 @@ impl<'a> Reader<'a> {
             .map(|blocks| events(module, entity_id, blocks))
             .collect();
         let (mut targets, mut functions) = (self.asked.targets.clone(), self.asked.functions.clone());
-        let mut left_out = 0_usize;
+        let mut left_out = BTreeSet::new();
         for log in &logs {
-            let Some(topic) = log.topics().get(3) else {
+            let Some((target, selector)) = entry_of(log) else {
+                let blocks = MissingBlocks::of_malformed(log, "malformed event of an allowlist");
+                missing.push(events(module, entity_id, blocks));
                 continue;
             };
-            if targets.len().saturating_add(functions.len()) >= MAX_ENTRIES {
-                left_out = left_out.saturating_add(1);
+            let function = selector.map(|selector| (target, selector));
+            let is_known =
+                targets.contains(&target) && function.is_none_or(|function| functions.contains(&function));
+            if !is_known && targets.len().saturating_add(functions.len()) >= MAX_ENTRIES {
+                left_out.insert((target, selector));
                 continue;
             }
-            if log.topic0() == Some(&Allowlist::SelectorAllowlistUpdated::SIGNATURE_HASH) {
-                // The target (20 bytes), then the selector, left-aligned.
-                let (target, rest) = topic.split_at(20);
-                let target = Address::from_slice(target);
-                functions.insert((target, Selector::from_slice(&rest[..4])));
-                targets.insert(target);
-            } else {
-                targets.insert(Address::from_word(*topic));
-            }
+            targets.insert(target);
+            functions.extend(function);
         }
-        if left_out > 0 {
+        if !left_out.is_empty() {
             missing.push(MissingSetting::TooMany {
                 module,
                 entity_id,
-                left_out,
+                left_out: left_out.len(),
             });
         }
         // The zero address stands for every target.
@@ -339,13 +346,36 @@ impl<'a> Reader<'a> {
             missing.extend(wave.missing);
         }
         if let Some(to) = scan.unread() {
-            missing.push(crate::node::MissingBlocks {
+            missing.push(MissingBlocks {
                 from: 0,
                 to,
                 reason: "too many requests would be needed".to_owned(),
             });
         }
         (logs, missing)
+    }
+}
+
+/// Returns the target that an allowlist's event is about, and its function if it is about one; `None` if the
+/// event is malformed.
+fn entry_of(log: &Log) -> Option<(Address, Option<Selector>)> {
+    let (topics, data) = (log.topics(), &log.data().data);
+    match *log.topic0()? {
+        Allowlist::AddressAllowlistUpdated::SIGNATURE_HASH => {
+            let event = Allowlist::AddressAllowlistUpdated::decode_raw_log_validate(topics, data).ok()?;
+            Some((event.target, None))
+        }
+        Allowlist::ERC20SpendLimitUpdated::SIGNATURE_HASH => {
+            let event = Allowlist::ERC20SpendLimitUpdated::decode_raw_log_validate(topics, data).ok()?;
+            Some((event.token, None))
+        }
+        Allowlist::SelectorAllowlistUpdated::SIGNATURE_HASH => {
+            let event = Allowlist::SelectorAllowlistUpdated::decode_raw_log_validate(topics, data).ok()?;
+            // The target (20 bytes), then the selector.
+            let (target, selector) = event.targetAndSelector.split_at(Address::len_bytes());
+            Some((Address::from_slice(target), Some(Selector::from_slice(selector))))
+        }
+        _ => None,
     }
 }
 
