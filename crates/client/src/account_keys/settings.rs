@@ -49,16 +49,28 @@ pub(super) struct Reader<'a> {
     account: Address,
     head: &'a Head,
     asked: &'a Asked,
+    has_multicall: bool,
 }
 
 impl<'a> Reader<'a> {
-    pub(super) const fn new(node: &'a Node, account: Address, head: &'a Head, asked: &'a Asked) -> Self {
+    pub(super) const fn new(
+        node: &'a Node,
+        account: Address,
+        head: &'a Head,
+        asked: &'a Asked,
+        has_multicall: bool,
+    ) -> Self {
         Self {
             node,
             account,
             head,
             asked,
+            has_multicall,
         }
+    }
+
+    pub(super) const fn account(&self) -> Address {
+        self.account
     }
 
     const fn at(&self) -> BlockId {
@@ -77,7 +89,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads the settings of a hook; none if its module is unknown.
-    pub(super) async fn settings(&mut self, hook: &Hook) -> Result<Read, RequestError> {
+    pub(super) async fn settings(&self, hook: &Hook) -> Read {
         let (module, entity_id, account) = (hook.module.address, hook.entity_id, self.account);
         let view = |reason: String| Read {
             settings: None,
@@ -91,20 +103,22 @@ impl<'a> Reader<'a> {
             settings: Some(settings),
             missing: Vec::new(),
         };
-        Ok(match hook.module.kind {
+        match hook.module.kind {
             Some(AccountModule::Allowlist | AccountModule::EarlierAllowlist) => {
-                self.allowlist(module, entity_id).await?
+                self.allowlist(module, entity_id).await
             }
             Some(AccountModule::NativeTokenLimit) => {
                 let question = NativeTokenLimit::limitsCall {
                     entityId: alloy::primitives::U256::from(entity_id),
                     account,
                 };
-                match self.view(module, &question).await {
+                let mut read = Read::default();
+                let (left, special_paymasters) = tokio::join!(
+                    self.view(module, &question),
+                    self.paymasters(module, entity_id, &mut read.missing),
+                );
+                match left {
                     Ok(left) => {
-                        let mut read = Read::default();
-                        let special_paymasters =
-                            self.paymasters(module, entity_id, &mut read.missing).await?;
                         read.settings = Some(Settings::NativeTokenLimit {
                             left,
                             special_paymasters,
@@ -139,7 +153,7 @@ impl<'a> Reader<'a> {
                 }
             }
             _ => Read::default(),
-        })
+        }
     }
 
     /// Reads whether the paymasters named by events or the caller are special.
@@ -148,7 +162,7 @@ impl<'a> Reader<'a> {
         module: Address,
         entity_id: u32,
         missing: &mut Vec<MissingSetting>,
-    ) -> Result<BTreeMap<Address, bool>, RequestError> {
+    ) -> BTreeMap<Address, bool> {
         let event = NativeTokenLimit::SpecialPaymasterUpdated::SIGNATURE_HASH;
         let filter = LogFilter::new(module, vec![vec![event], vec![self.account.into_word()]]);
         let (logs, blocks) = self.logs(filter).await;
@@ -178,7 +192,7 @@ impl<'a> Reader<'a> {
             })
             .collect();
         let mut found = BTreeMap::new();
-        let answers = self.views(module, &calls).await?;
+        let answers = self.views(module, &calls).await;
         for (paymaster, answer) in named.into_iter().zip(answers) {
             match decoded::<NativeTokenLimit::specialPaymastersCall>(answer) {
                 Ok(is_special) => {
@@ -191,10 +205,10 @@ impl<'a> Reader<'a> {
                 }),
             }
         }
-        Ok(found)
+        found
     }
 
-    async fn allowlist(&self, module: Address, entity_id: u32) -> Result<Read, RequestError> {
+    async fn allowlist(&self, module: Address, entity_id: u32) -> Read {
         let account = self.account;
         let entity = B256::left_padding_from(&entity_id.to_be_bytes());
         let topics = vec![
@@ -274,7 +288,7 @@ impl<'a> Reader<'a> {
             Bytes::from(call.abi_encode())
         });
         let calls: Vec<Bytes> = entries.chain(limits).chain(listed).collect();
-        let mut answers = self.views(module, &calls).await?.into_iter();
+        let mut answers = self.views(module, &calls).await.into_iter();
         let entries: Vec<_> = answers.by_ref().take(targets.len()).collect();
         let limits: Vec<_> = answers.by_ref().take(targets.len()).collect();
 
@@ -310,21 +324,16 @@ impl<'a> Reader<'a> {
             }
         }
         settings.complete = missing.is_empty();
-        Ok(Read {
+        Read {
             settings: Some(Settings::Allowlist(settings)),
             missing,
-        })
+        }
     }
 
-    async fn views(
-        &self,
-        module: Address,
-        calls: &[Bytes],
-    ) -> Result<Vec<Result<Bytes, RequestError>>, RequestError> {
-        if calls.is_empty() {
-            return Ok(Vec::new());
-        }
-        Ok(Views::new(self.node, module, self.at()).await?.read(calls).await)
+    async fn views(&self, module: Address, calls: &[Bytes]) -> Vec<Result<Bytes, RequestError>> {
+        Views::with(self.node, module, self.at(), self.has_multicall)
+            .read(calls)
+            .await
     }
 
     /// Reads a module's logs up to the block, and lists the missing ranges.

@@ -2,6 +2,7 @@
 //! explained. On stand-ins for the permission modules of Modular Account v2, written from their documented
 //! rules; and on the deployed code, where a folder has it.
 
+use crate::wire::{Fault, Wire, provider};
 use proptest::{prelude::*, test_runner::RngSeed};
 use serde_json::{Value, json};
 use session_key_bindings::{
@@ -35,15 +36,18 @@ use session_key_client::{
     },
 };
 use session_key_testkit::{
-    Chain, ChainConfig, ErrorAnswer, Execution, PermissionModules, SourceAccount, StackV08, StateDump,
+    Chain, ChainConfig, ErrorAnswer, Execution, PermissionModules, SourceAccount, Stack, StackV08, StateDump,
     Testkit, dev_accounts,
 };
 use std::{
     cell::RefCell,
     collections::BTreeMap,
     path::Path,
+    pin::Pin,
     sync::{Arc, Mutex},
+    time::Duration,
 };
+use tokio::time::Instant;
 
 const ENTITY: u32 = 5;
 /// Of the second set of hooks, as the account's client numbers them.
@@ -230,8 +234,18 @@ impl Place {
     }
 
     fn install(&self, flags: u8, selectors: &[Selector], hooks: &[(Address, u32, u8, Bytes)]) {
+        self.install_as(ENTITY, flags, selectors, hooks);
+    }
+
+    fn install_as(
+        &self,
+        entity_id: u32,
+        flags: u8,
+        selectors: &[Selector],
+        hooks: &[(Address, u32, u8, Bytes)],
+    ) {
         let config = ValidationConfig {
-            validation: ModuleEntity::new(self.validator, ENTITY),
+            validation: ModuleEntity::new(self.validator, entity_id),
             flags: ValidationFlags(flags),
         };
         let hooks: Vec<NewHook> = hooks
@@ -244,7 +258,7 @@ impl Place {
                 install_data: data.clone(),
             })
             .collect();
-        let data = (ENTITY, signer().address()).abi_encode_params();
+        let data = (entity_id, signer().address()).abi_encode_params();
         self.own(
             self.account,
             calldata::install_validation(config, selectors, data.into(), &hooks),
@@ -477,7 +491,7 @@ fn planned_operation() -> impl Strategy<Value = PlannedOperation> {
         1..3u64,
         prop::bool::weighted(0.03),
         1..30u64,
-        prop::bool::weighted(0.15),
+        prop::bool::weighted(0.5),
         prop::option::weighted(0.05, 0..4u8),
     )
         .prop_map(
@@ -713,7 +727,10 @@ fn run(place: &Place, plan: &Plan, verdicts: &RefCell<Verdicts>) -> Result<(), T
         } else {
             signer()
         };
-        let (mut operation, hash) = place.signed_as(operation, &signer, planned.is_global);
+        // Seldom where it is no global one.
+        let may_be_global = plan.flags & AccountKey::GLOBAL != 0 || planned.seconds < 4;
+        let is_global = planned.is_global && may_be_global;
+        let (mut operation, hash) = place.signed_as(operation, &signer, is_global);
         if let Some(index) = planned.segment {
             operation.signature = [&[index, 0, 0, 0, 1, 7], &operation.signature[..]]
                 .concat()
@@ -725,7 +742,7 @@ fn run(place: &Place, plan: &Plan, verdicts: &RefCell<Verdicts>) -> Result<(), T
         if let KeyVerdict::Unknown { reasons } = &verdict {
             // A call of the account to itself, by a function that it does not have.
             let is_of_module = matches!(reasons[..], [Unpredictable::ModuleFunction { .. }]);
-            let is_global = key.flags & AccountKey::GLOBAL != 0 && planned.is_global;
+            let is_global = key.flags & AccountKey::GLOBAL != 0 && is_global;
             prop_assert!(is_of_module && is_global, "{verdict}");
             *verdicts.borrow_mut().entry("unknown").or_default() += 1;
             continue;
@@ -870,6 +887,11 @@ fn verdicts_are_those_of_stand_ins_in_a_dump_at_the_deployed_addresses() {
 
 /// As the account's client installs a key with everything.
 fn install_whole(place: &Place) {
+    install_whole_as(place, ENTITY);
+}
+
+fn install_whole_as(place: &Place, entity_id: u32) {
+    let second = entity_id + 0x7fff_ffff;
     let allowed = vec![
         (SHOP, true, false, U256::ZERO, vec![BUY]),
         (TOKEN, true, false, U256::ZERO, vec![TRANSFER, APPROVE]),
@@ -877,26 +899,27 @@ fn install_whole(place: &Place) {
     ];
     let limits = vec![(TOKEN, false, true, U256::from(100), vec![])];
     let modules = &place.modules;
-    let until = (ENTITY, U256::from(1_900_000_000), U256::ZERO).abi_encode_params();
-    place.install(
+    let until = (entity_id, U256::from(1_900_000_000), U256::ZERO).abi_encode_params();
+    place.install_as(
+        entity_id,
         1,
         &[EXECUTE, EXECUTE_BATCH],
         &[
-            (modules.time_range, ENTITY, 1, until.into()),
+            (modules.time_range, entity_id, 1, until.into()),
             (
                 modules.native_token_limit,
-                ENTITY,
+                entity_id,
                 Hook::PRE,
-                number(ENTITY, U256::from(50)),
+                number(entity_id, U256::from(50)),
             ),
-            (modules.allowlist, SECOND, Hook::PRE, listed(SECOND, limits)),
+            (modules.allowlist, second, Hook::PRE, listed(second, limits)),
             (
                 modules.native_token_limit,
-                SECOND,
+                second,
                 5,
-                number(SECOND, U256::from(2 * COST)),
+                number(second, U256::from(2 * COST)),
             ),
-            (modules.allowlist, ENTITY, 5, listed(ENTITY, allowed)),
+            (modules.allowlist, entity_id, 5, listed(entity_id, allowed)),
         ],
     );
 }
@@ -980,6 +1003,37 @@ async fn a_key_is_read_completely() {
     );
     // With the owner's validation, which is global, there are two.
     assert_eq!(place.read(&place.options()).await.keys.len(), 2);
+}
+
+/// How many requests follow each other, and how many there are, to read so many keys with five hooks each.
+async fn round_trips(keys: u32) -> (u128, usize) {
+    const LATENCY: Duration = Duration::from_millis(100);
+    let place = Place::stand_ins(AccountForm::SemiModular);
+    for entity_id in 1..=keys {
+        install_whole_as(&place, entity_id);
+    }
+    Stack::deploy_multicall(&mut place.testkit.chain()).unwrap();
+    let wire = Wire::new(place.testkit.transport());
+    wire.rule(|_| Some(Fault::Late(LATENCY)));
+    let node = Node::new(provider(wire.clone()));
+    let start = Instant::now();
+    let options = place.options();
+    // Executors with several threads take it.
+    let reading: Pin<Box<dyn Future<Output = _> + Send>> =
+        Box::pin(AccountKeys::read(&node, place.account, &options));
+    let found = reading.await.unwrap().unwrap();
+    let trips = start.elapsed().as_millis() / LATENCY.as_millis();
+    assert!(found.is_complete(), "{found:?}");
+    assert_eq!(found.keys.len(), usize::try_from(keys).unwrap());
+    (trips, wire.asked().len())
+}
+
+#[tokio::test(start_paused = true)]
+async fn reading_keys_takes_few_round_trips() {
+    let one = round_trips(1).await;
+    let twenty = round_trips(20).await;
+    eprintln!("{one:?} {twenty:?}");
+    assert!(one.0 <= 13 && twenty.0 <= 43, "{one:?} {twenty:?}");
 }
 
 #[tokio::test]
