@@ -3,28 +3,32 @@
 use super::{
     abi::SingleSigner,
     known::{KnownCode, is_proxy},
-    settings::{Asked, Log, Reader},
+    settings::{Asked, Log, Read, Reader},
 };
 use crate::{
     abi::AccountV08,
     account::ReadError,
     deployment::Deployment,
-    installation::{AccountCode, Installation, ValidationState},
+    inspect::Views,
+    installation::{AccountCode, FunctionState, Installation, ValidationState},
     node::{Head, MissingBlocks, Node},
     permissions::{
         Call,
         account_modules::{AccountForm, AccountKey, AccountModule, Hook, Module, ModuleSettings},
     },
-    v08::{DIRECT_CALL_ENTITY_ID, HookConfig, ValidationFlags},
+    v08::{DIRECT_CALL_ENTITY_ID, HookConfig, ModuleEntity, ValidationFlags},
 };
 use alloy::{
     eips::BlockId,
     primitives::{Address, Selector},
 };
-use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The most functions of the account whose hooks are asked for, for one key.
 const MAX_FUNCTIONS: usize = 64;
+/// The most keys, modules or settings that are asked for at once.
+const SIDE_BY_SIDE: usize = 8;
 
 /// Options for reading keys. By default: all keys at the latest block, with the deployed contracts as known
 /// code.
@@ -234,10 +238,11 @@ impl AccountKeys {
             return Ok(None);
         };
         let at = BlockId::hash(head.hash);
-        let form = form(node, account, installation.code, &options.known, at).await?;
-        let mut reader = Reader::new(node, account, &head, &options.asked);
-        let mut kinds = BTreeMap::new();
-        let mut keys = Vec::new();
+        let (form, has_multicall) = tokio::try_join!(
+            form(node, account, installation.code, &options.known, at),
+            async { Ok(Views::has_multicall(node, at).await?) },
+        )?;
+        let reader = Reader::new(node, account, &head, &options.asked, has_multicall);
         let is_key = |validation: &&ValidationState| {
             let is_built_in = validation.module.is_zero() && validation.entity_id == 0;
             let is_owners = Some(validation.entity_id) == options.owner && is_owner(validation);
@@ -246,102 +251,59 @@ impl AccountKeys {
                 && !is_owners
                 && validation.entity_id != DIRECT_CALL_ENTITY_ID
         };
-        for validation in installation.validations.iter().filter(is_key) {
-            let hooks = validation
-                .validation_hooks
-                .iter()
-                .chain(&validation.execution_hooks);
-            let mut functions: Vec<HookConfig> = installation
-                .functions
-                .iter()
-                .filter(|function| uses(validation, function.selector))
-                .flat_map(|function| function.hooks.clone())
-                .collect();
-            let mut missing = Vec::new();
-            // The account's own functions are not all among them.
-            let is_seen =
-                |selector: &Selector| installation.functions.iter().any(|of| of.selector == *selector);
-            let others = || validation.selectors.iter().filter(|selector| !is_seen(selector));
-            for selector in others().take(MAX_FUNCTIONS) {
-                let selector = *selector;
-                match reader
-                    .view(account, &AccountV08::getExecutionDataCall { selector })
-                    .await
-                {
-                    Ok(data) => functions.extend(data.executionHooks.into_iter().map(HookConfig::from)),
-                    Err(reason) => missing.push(MissingSetting::View {
-                        module: account,
-                        entity_id: validation.entity_id,
-                        reason,
-                    }),
-                }
-            }
-            let left_out = others().count().saturating_sub(MAX_FUNCTIONS);
-            if left_out > 0 {
-                missing.push(MissingSetting::TooMany {
-                    module: account,
-                    entity_id: validation.entity_id,
-                    left_out,
-                });
-            }
-            let modules = std::iter::once(validation.module)
-                .chain(hooks.clone().map(|hook| hook.hook.module))
-                .chain(functions.iter().map(|hook| hook.hook.module));
-            for module in modules {
-                if let Entry::Vacant(kind) = kinds.entry(module) {
-                    let code = node.code_at(module, at).await?;
-                    kind.insert(options.known.module_of(module, &code));
-                }
-            }
-            let module = |address: Address| Module {
-                address,
-                kind: kinds.get(&address).copied().flatten(),
-            };
-            let hook = |config: &HookConfig| Hook {
-                module: module(config.hook.module),
-                entity_id: config.hook.entity_id,
-                flags: config.flags,
-            };
-            let mut key = AccountKey::new(account, form, validation.entity_id);
-            key.validation = module(validation.module);
-            // An account that does not show whose the validation is may ask another module.
-            if !validation.is_module_certain {
-                key.validation.kind = None;
-            }
-            key.flags = validation.flags.0;
-            key.selectors.clone_from(&validation.selectors);
-            key.hooks = hooks.map(hook).collect();
-            key.function_hooks = functions.iter().map(hook).collect();
-            if key.validation.kind == Some(AccountModule::SingleSignerValidation) {
-                let question = SingleSigner::signersCall {
-                    entityId: validation.entity_id,
-                    account,
-                };
-                match reader.view(validation.module, &question).await {
-                    Ok(signer) => key.signer = Some(signer),
-                    Err(reason) => missing.push(MissingSetting::View {
-                        module: validation.module,
-                        entity_id: validation.entity_id,
-                        reason,
-                    }),
-                }
-            }
-            for hook in key.hooks.clone() {
-                if key.settings_of(&hook).is_some() {
-                    continue;
-                }
-                let read = reader.settings(&hook).await?;
-                missing.extend(read.missing);
-                if let Some(settings) = read.settings {
-                    key.settings.push(ModuleSettings {
-                        module: hook.module.address,
-                        entity_id: hook.entity_id,
-                        settings,
-                    });
-                }
-            }
-            keys.push(ReadKey { key, missing });
+        let found = installation
+            .validations
+            .iter()
+            .filter(is_key)
+            .map(|validation| Validated {
+                validation,
+                key: AccountKey::new(account, form, validation.entity_id),
+                function_hooks: Vec::new(),
+                missing: Vec::new(),
+            });
+        let mut found: Vec<Validated<'_>> = found.collect();
+
+        // Which functions have hooks; which modules those and the others are; what they store.
+        let functions: Vec<_> = found
+            .iter_mut()
+            .map(|of| of.read_function_hooks(&reader, &installation.functions))
+            .collect();
+        let () = stream::iter(functions)
+            .buffer_unordered(SIDE_BY_SIDE)
+            .collect()
+            .await;
+        let modules: BTreeSet<Address> = found.iter().flat_map(Validated::modules).collect();
+        let kinds: BTreeMap<Address, Option<AccountModule>> = stream::iter(modules)
+            .map(async |module| {
+                let code = node.code_at(module, at).await?;
+                Ok::<_, ReadError>((module, options.known.module_of(module, &code)))
+            })
+            .buffer_unordered(SIDE_BY_SIDE)
+            .try_collect()
+            .await?;
+        for of in &mut found {
+            of.set_hooks(&kinds);
         }
+        let wanted: Vec<(usize, Wanted)> = found
+            .iter()
+            .enumerate()
+            .flat_map(|(index, of)| of.wanted().into_iter().map(move |wanted| (index, wanted)))
+            .collect();
+        let answers: Vec<(usize, Answered)> = stream::iter(wanted)
+            .map(async |(index, wanted)| (index, reader.answer(wanted).await))
+            .buffered(SIDE_BY_SIDE)
+            .collect()
+            .await;
+        for (index, answered) in answers {
+            if let Some(of) = found.get_mut(index) {
+                of.take(answered);
+            }
+        }
+        let keys = found.into_iter().map(|of| ReadKey {
+            key: of.key,
+            missing: of.missing,
+        });
+        let mut keys: Vec<ReadKey> = keys.collect();
         // Logs were asked for by number: they are of this chain only if the block still is.
         let again = node.header(BlockId::number(head.number)).await?;
         if again.is_none_or(|again| again.hash != head.hash) {
@@ -376,6 +338,166 @@ impl AccountKeys {
         self.keys
             .iter()
             .filter(move |read| read.key.signer == Some(signer))
+    }
+}
+
+/// A key that is being read.
+struct Validated<'a> {
+    validation: &'a ValidationState,
+    key: AccountKey,
+    function_hooks: Vec<HookConfig>,
+    missing: Vec<MissingSetting>,
+}
+
+/// What is asked of a module.
+enum Wanted {
+    /// The signer of this validation.
+    Signer(ModuleEntity),
+    /// The settings of this hook.
+    Settings(Hook),
+}
+
+/// What was asked, and what was found.
+enum Answered {
+    Signer(Result<Address, MissingSetting>),
+    Settings(Hook, Read),
+}
+
+impl Reader<'_> {
+    async fn answer(&self, wanted: Wanted) -> Answered {
+        match wanted {
+            Wanted::Signer(ModuleEntity { module, entity_id }) => {
+                Answered::Signer(self.signer(module, entity_id).await)
+            }
+            Wanted::Settings(hook) => Answered::Settings(hook, self.settings(&hook).await),
+        }
+    }
+
+    async fn signer(&self, module: Address, entity_id: u32) -> Result<Address, MissingSetting> {
+        let question = SingleSigner::signersCall {
+            entityId: entity_id,
+            account: self.account(),
+        };
+        let answer = self.view(module, &question).await;
+        answer.map_err(|reason| MissingSetting::View {
+            module,
+            entity_id,
+            reason,
+        })
+    }
+}
+
+impl Validated<'_> {
+    /// Reads the hooks of the account's functions that the key may call.
+    async fn read_function_hooks(&mut self, reader: &Reader<'_>, known: &[FunctionState]) {
+        let Self { validation, key, .. } = self;
+        key.flags = validation.flags.0;
+        key.selectors.clone_from(&validation.selectors);
+        let module = key.account;
+        let entity_id = validation.entity_id;
+        let used = known
+            .iter()
+            .filter(|function| uses(validation, function.selector));
+        self.function_hooks = used.flat_map(|function| function.hooks.clone()).collect();
+        // The account's own functions are not all among them.
+        let mut others = key.functions();
+        others.retain(|selector| known.iter().all(|of| of.selector != *selector));
+        let answers: Vec<_> = stream::iter(others.iter().copied().take(MAX_FUNCTIONS))
+            .map(async |selector| {
+                let question = AccountV08::getExecutionDataCall { selector };
+                reader.view(module, &question).await
+            })
+            .buffered(SIDE_BY_SIDE)
+            .collect()
+            .await;
+        for answer in answers {
+            match answer {
+                Ok(data) => {
+                    let hooks = data.executionHooks.into_iter().map(HookConfig::from);
+                    self.function_hooks.extend(hooks);
+                }
+                Err(reason) => self.missing.push(MissingSetting::View {
+                    module,
+                    entity_id,
+                    reason,
+                }),
+            }
+        }
+        let left_out = others.len().saturating_sub(MAX_FUNCTIONS);
+        if left_out > 0 {
+            self.missing.push(MissingSetting::TooMany {
+                module,
+                entity_id,
+                left_out,
+            });
+        }
+        self.key.are_function_hooks_read = self.missing.is_empty();
+    }
+
+    /// The validation's hooks: those of validation, then those of execution.
+    fn hooks(&self) -> impl Iterator<Item = &HookConfig> {
+        let of = &self.validation;
+        of.validation_hooks.iter().chain(&of.execution_hooks)
+    }
+
+    fn modules(&self) -> Vec<Address> {
+        let hooks = self.hooks().chain(&self.function_hooks);
+        std::iter::once(self.validation.module)
+            .chain(hooks.map(|hook| hook.hook.module))
+            .collect()
+    }
+
+    /// Sets the validation's module and all hooks.
+    fn set_hooks(&mut self, kinds: &BTreeMap<Address, Option<AccountModule>>) {
+        let module = |address: Address| Module {
+            address,
+            kind: kinds.get(&address).copied().flatten(),
+        };
+        let hook = |config: &HookConfig| Hook {
+            module: module(config.hook.module),
+            entity_id: config.hook.entity_id,
+            flags: config.flags,
+        };
+        let hooks = self.hooks().map(hook).collect();
+        let function_hooks = self.function_hooks.iter().map(hook).collect();
+        self.key.hooks = hooks;
+        self.key.function_hooks = function_hooks;
+        self.key.validation = module(self.validation.module);
+        // An account that does not show whose the validation is may ask another module.
+        if !self.validation.is_module_certain {
+            self.key.validation.kind = None;
+        }
+    }
+
+    /// What to ask of its modules: each entity once.
+    fn wanted(&self) -> Vec<Wanted> {
+        let mut wanted = Vec::new();
+        if self.key.validation.kind == Some(AccountModule::SingleSignerValidation) {
+            let (module, entity_id) = (self.validation.module, self.validation.entity_id);
+            wanted.push(Wanted::Signer(ModuleEntity { module, entity_id }));
+        }
+        let mut seen = BTreeSet::new();
+        let hooks = self.key.hooks.iter();
+        let distinct = hooks.filter(|hook| seen.insert((hook.module.address, hook.entity_id)));
+        wanted.extend(distinct.map(|hook| Wanted::Settings(*hook)));
+        wanted
+    }
+
+    fn take(&mut self, answered: Answered) {
+        match answered {
+            Answered::Signer(Ok(signer)) => self.key.signer = Some(signer),
+            Answered::Signer(Err(missing)) => self.missing.push(missing),
+            Answered::Settings(hook, read) => {
+                self.missing.extend(read.missing);
+                self.key
+                    .settings
+                    .extend(read.settings.map(|settings| ModuleSettings {
+                        module: hook.module.address,
+                        entity_id: hook.entity_id,
+                        settings,
+                    }));
+            }
+        }
     }
 }
 

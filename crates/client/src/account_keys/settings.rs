@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     inspect::Views,
-    node::{Head, LogFilter, LogsBackwards, Node},
+    node::{Head, LogFilter, LogsBackwards, MissingBlocks, Node},
     permissions::account_modules::{AccountModule, AllowlistSettings, AllowlistTarget, Hook, Settings},
     request::{RequestError, patiently},
 };
@@ -49,16 +49,28 @@ pub(super) struct Reader<'a> {
     account: Address,
     head: &'a Head,
     asked: &'a Asked,
+    has_multicall: bool,
 }
 
 impl<'a> Reader<'a> {
-    pub(super) const fn new(node: &'a Node, account: Address, head: &'a Head, asked: &'a Asked) -> Self {
+    pub(super) const fn new(
+        node: &'a Node,
+        account: Address,
+        head: &'a Head,
+        asked: &'a Asked,
+        has_multicall: bool,
+    ) -> Self {
         Self {
             node,
             account,
             head,
             asked,
+            has_multicall,
         }
+    }
+
+    pub(super) const fn account(&self) -> Address {
+        self.account
     }
 
     const fn at(&self) -> BlockId {
@@ -77,7 +89,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads the settings of a hook; none if its module is unknown.
-    pub(super) async fn settings(&mut self, hook: &Hook) -> Result<Read, RequestError> {
+    pub(super) async fn settings(&self, hook: &Hook) -> Read {
         let (module, entity_id, account) = (hook.module.address, hook.entity_id, self.account);
         let view = |reason: String| Read {
             settings: None,
@@ -91,20 +103,22 @@ impl<'a> Reader<'a> {
             settings: Some(settings),
             missing: Vec::new(),
         };
-        Ok(match hook.module.kind {
+        match hook.module.kind {
             Some(AccountModule::Allowlist | AccountModule::EarlierAllowlist) => {
-                self.allowlist(module, entity_id).await?
+                self.allowlist(module, entity_id).await
             }
             Some(AccountModule::NativeTokenLimit) => {
                 let question = NativeTokenLimit::limitsCall {
                     entityId: alloy::primitives::U256::from(entity_id),
                     account,
                 };
-                match self.view(module, &question).await {
+                let mut read = Read::default();
+                let (left, special_paymasters) = tokio::join!(
+                    self.view(module, &question),
+                    self.paymasters(module, entity_id, &mut read.missing),
+                );
+                match left {
                     Ok(left) => {
-                        let mut read = Read::default();
-                        let special_paymasters =
-                            self.paymasters(module, entity_id, &mut read.missing).await?;
                         read.settings = Some(Settings::NativeTokenLimit {
                             left,
                             special_paymasters,
@@ -139,7 +153,7 @@ impl<'a> Reader<'a> {
                 }
             }
             _ => Read::default(),
-        })
+        }
     }
 
     /// Reads whether the paymasters named by events or the caller are special.
@@ -148,14 +162,23 @@ impl<'a> Reader<'a> {
         module: Address,
         entity_id: u32,
         missing: &mut Vec<MissingSetting>,
-    ) -> Result<BTreeMap<Address, bool>, RequestError> {
+    ) -> BTreeMap<Address, bool> {
         let event = NativeTokenLimit::SpecialPaymasterUpdated::SIGNATURE_HASH;
         let filter = LogFilter::new(module, vec![vec![event], vec![self.account.into_word()]]);
         let (logs, blocks) = self.logs(filter).await;
         missing.extend(blocks.into_iter().map(|blocks| events(module, entity_id, blocks)));
         let mut named = self.asked.paymasters.clone();
         for log in &logs {
-            named.extend(log.topics().get(2).map(|topic| Address::from_word(*topic)));
+            let (topics, data) = (log.topics(), &log.data().data);
+            match NativeTokenLimit::SpecialPaymasterUpdated::decode_raw_log_validate(topics, data) {
+                Ok(event) => {
+                    named.insert(event.paymaster);
+                }
+                Err(_) => {
+                    let blocks = MissingBlocks::of_malformed(log, "malformed event of a paymaster");
+                    missing.push(events(module, entity_id, blocks));
+                }
+            }
         }
         let named: Vec<Address> = named.into_iter().collect();
         let calls: Vec<Bytes> = named
@@ -169,7 +192,7 @@ impl<'a> Reader<'a> {
             })
             .collect();
         let mut found = BTreeMap::new();
-        let answers = self.views(module, &calls).await?;
+        let answers = self.views(module, &calls).await;
         for (paymaster, answer) in named.into_iter().zip(answers) {
             match decoded::<NativeTokenLimit::specialPaymastersCall>(answer) {
                 Ok(is_special) => {
@@ -182,10 +205,10 @@ impl<'a> Reader<'a> {
                 }),
             }
         }
-        Ok(found)
+        found
     }
 
-    async fn allowlist(&self, module: Address, entity_id: u32) -> Result<Read, RequestError> {
+    async fn allowlist(&self, module: Address, entity_id: u32) -> Read {
         let account = self.account;
         let entity = B256::left_padding_from(&entity_id.to_be_bytes());
         let topics = vec![
@@ -203,30 +226,28 @@ impl<'a> Reader<'a> {
             .map(|blocks| events(module, entity_id, blocks))
             .collect();
         let (mut targets, mut functions) = (self.asked.targets.clone(), self.asked.functions.clone());
-        let mut left_out = 0_usize;
+        let mut left_out = BTreeSet::new();
         for log in &logs {
-            let Some(topic) = log.topics().get(3) else {
+            let Some((target, selector)) = entry_of(log) else {
+                let blocks = MissingBlocks::of_malformed(log, "malformed event of an allowlist");
+                missing.push(events(module, entity_id, blocks));
                 continue;
             };
-            if targets.len().saturating_add(functions.len()) >= MAX_ENTRIES {
-                left_out = left_out.saturating_add(1);
+            let function = selector.map(|selector| (target, selector));
+            let is_known =
+                targets.contains(&target) && function.is_none_or(|function| functions.contains(&function));
+            if !is_known && targets.len().saturating_add(functions.len()) >= MAX_ENTRIES {
+                left_out.insert((target, selector));
                 continue;
             }
-            if log.topic0() == Some(&Allowlist::SelectorAllowlistUpdated::SIGNATURE_HASH) {
-                // The target (20 bytes), then the selector, left-aligned.
-                let (target, rest) = topic.split_at(20);
-                let target = Address::from_slice(target);
-                functions.insert((target, Selector::from_slice(&rest[..4])));
-                targets.insert(target);
-            } else {
-                targets.insert(Address::from_word(*topic));
-            }
+            targets.insert(target);
+            functions.extend(function);
         }
-        if left_out > 0 {
+        if !left_out.is_empty() {
             missing.push(MissingSetting::TooMany {
                 module,
                 entity_id,
-                left_out,
+                left_out: left_out.len(),
             });
         }
         // The zero address stands for every target.
@@ -267,7 +288,7 @@ impl<'a> Reader<'a> {
             Bytes::from(call.abi_encode())
         });
         let calls: Vec<Bytes> = entries.chain(limits).chain(listed).collect();
-        let mut answers = self.views(module, &calls).await?.into_iter();
+        let mut answers = self.views(module, &calls).await.into_iter();
         let entries: Vec<_> = answers.by_ref().take(targets.len()).collect();
         let limits: Vec<_> = answers.by_ref().take(targets.len()).collect();
 
@@ -303,21 +324,16 @@ impl<'a> Reader<'a> {
             }
         }
         settings.complete = missing.is_empty();
-        Ok(Read {
+        Read {
             settings: Some(Settings::Allowlist(settings)),
             missing,
-        })
+        }
     }
 
-    async fn views(
-        &self,
-        module: Address,
-        calls: &[Bytes],
-    ) -> Result<Vec<Result<Bytes, RequestError>>, RequestError> {
-        if calls.is_empty() {
-            return Ok(Vec::new());
-        }
-        Ok(Views::new(self.node, module, self.at()).await?.read(calls).await)
+    async fn views(&self, module: Address, calls: &[Bytes]) -> Vec<Result<Bytes, RequestError>> {
+        Views::with(self.node, module, self.at(), self.has_multicall)
+            .read(calls)
+            .await
     }
 
     /// Reads a module's logs up to the block, and lists the missing ranges.
@@ -339,13 +355,36 @@ impl<'a> Reader<'a> {
             missing.extend(wave.missing);
         }
         if let Some(to) = scan.unread() {
-            missing.push(crate::node::MissingBlocks {
+            missing.push(MissingBlocks {
                 from: 0,
                 to,
                 reason: "too many requests would be needed".to_owned(),
             });
         }
         (logs, missing)
+    }
+}
+
+/// Returns the target that an allowlist's event is about, and its function if it is about one; `None` if the
+/// event is malformed.
+fn entry_of(log: &Log) -> Option<(Address, Option<Selector>)> {
+    let (topics, data) = (log.topics(), &log.data().data);
+    match *log.topic0()? {
+        Allowlist::AddressAllowlistUpdated::SIGNATURE_HASH => {
+            let event = Allowlist::AddressAllowlistUpdated::decode_raw_log_validate(topics, data).ok()?;
+            Some((event.target, None))
+        }
+        Allowlist::ERC20SpendLimitUpdated::SIGNATURE_HASH => {
+            let event = Allowlist::ERC20SpendLimitUpdated::decode_raw_log_validate(topics, data).ok()?;
+            Some((event.token, None))
+        }
+        Allowlist::SelectorAllowlistUpdated::SIGNATURE_HASH => {
+            let event = Allowlist::SelectorAllowlistUpdated::decode_raw_log_validate(topics, data).ok()?;
+            // The target (20 bytes), then the selector.
+            let (target, selector) = event.targetAndSelector.split_at(Address::len_bytes());
+            Some((Address::from_slice(target), Some(Selector::from_slice(selector))))
+        }
+        _ => None,
     }
 }
 

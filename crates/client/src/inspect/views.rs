@@ -42,14 +42,25 @@ pub(crate) struct Views<'a> {
 impl<'a> Views<'a> {
     /// Detects `Multicall3`.
     pub(crate) async fn new(node: &'a Node, contract: Address, at: BlockId) -> Result<Self, RequestError> {
+        let has_multicall = Self::has_multicall(node, at).await?;
+        Ok(Self::with(node, contract, at, has_multicall))
+    }
+
+    /// Whether `Multicall3` exists.
+    pub(crate) async fn has_multicall(node: &Node, at: BlockId) -> Result<bool, RequestError> {
         let code = node.code_at(MULTICALL3, at).await?;
-        Ok(Self {
+        Ok(!code.is_empty())
+    }
+
+    /// Reads with `Multicall3` if it exists.
+    pub(crate) const fn with(node: &'a Node, contract: Address, at: BlockId, has_multicall: bool) -> Self {
+        Self {
             node,
             contract,
             at,
-            has_multicall: !code.is_empty(),
+            has_multicall,
             most: AtomicUsize::new(MAX_CALLS),
-        })
+        }
     }
 
     /// Returns the results of these calls, in order.

@@ -21,7 +21,7 @@ use alloy::{
     rpc::types::{Log, TransactionRequest},
     sol_types::{SolCall, SolEvent, SolValue},
 };
-use futures_util::future::try_join_all;
+use futures_util::{StreamExt as _, TryStreamExt as _, future::try_join_all, stream};
 use session_key_bindings::{IModule, ValidationData};
 use std::collections::BTreeSet;
 
@@ -45,6 +45,9 @@ const MAX_ENTRIES: usize = 256;
 
 /// The maximum number of log requests, if the node cannot return the whole chain's at once.
 const MAX_LOG_REQUESTS: usize = 1_000;
+
+/// The maximum number of validations, or of functions, that are asked for at once.
+const SIDE_BY_SIDE: usize = 8;
 
 /// The maximum number of unanswered block ranges before giving up.
 const MAX_MISSING: usize = 16;
@@ -118,24 +121,23 @@ impl Installation {
         let Some((account_id, entry_point)) = reader.identity().await? else {
             return Ok(None);
         };
-        let code = reader.code(&code).await?;
-
         let selectors = FUNCTIONS.into_iter().chain([EXECUTE, BATCH]);
-        let functions = selectors.map(|selector| reader.function(selector));
-        let mut functions = try_join_all(functions).await?;
-
-        let events = if with_events {
-            reader.events().await?
-        } else {
-            Events {
+        let functions = try_join_all(selectors.map(|selector| reader.function(selector)));
+        let events = async {
+            if with_events {
+                return reader.events().await;
+            }
+            Ok(Events {
                 missing: vec![MissingBlocks {
                     from: 0,
                     to: head.number,
                     reason: "not requested".to_owned(),
                 }],
                 ..Events::default()
-            }
+            })
         };
+        let (code, mut functions, events, session_keys) =
+            tokio::try_join!(reader.code(&code), functions, events, reader.session_keys())?;
         let (validations, validations_left_out) = reader.validations(&events, entity_ids).await?;
         let (others, functions_left_out) = reader.other_functions(&events, &validations).await?;
         functions.extend(others);
@@ -160,7 +162,7 @@ impl Installation {
             has_all_validations: missing_blocks.is_empty() && entries_left_out == 0,
             missing_blocks,
             entries_left_out,
-            session_keys: reader.session_keys().await?,
+            session_keys,
         }))
     }
 }
@@ -247,19 +249,16 @@ impl Reader<'_> {
     /// Id and EntryPoint of an ERC-6900 v0.8 account. Accounts of other standards have `accountId()`, too.
     async fn identity(&self) -> Result<Option<(String, Address)>, ReadError> {
         let account = self.account;
-        let Some(id) = self.try_ask(account, AccountV08::accountIdCall {}).await? else {
-            return Ok(None);
-        };
-        let Some(entry_point) = self.try_ask(account, AccountV08::entryPointCall {}).await? else {
-            return Ok(None);
-        };
-        let question = AccountV08::getExecutionDataCall { selector: EXECUTE };
-        if self.try_ask(account, question).await?.is_none() {
-            return Ok(None);
-        }
-        let question = validation_question(self.module, DIRECT_CALL_ENTITY_ID);
-        let is_answered = self.try_ask(account, question).await?.is_some();
-        Ok(is_answered.then_some((id, entry_point)))
+        let execution = AccountV08::getExecutionDataCall { selector: EXECUTE };
+        let validation = validation_question(self.module, DIRECT_CALL_ENTITY_ID);
+        let (id, entry_point, execution, validation) = tokio::try_join!(
+            self.try_ask(account, AccountV08::accountIdCall {}),
+            self.try_ask(account, AccountV08::entryPointCall {}),
+            self.try_ask(account, execution),
+            self.try_ask(account, validation),
+        )?;
+        let is_answered = execution.is_some() && validation.is_some();
+        Ok(id.zip(entry_point).filter(|_| is_answered))
     }
 
     /// How many keys the module keeps; `None` if it does not say.
@@ -289,13 +288,12 @@ impl Reader<'_> {
         let mut wanted: Vec<_> = wanted.into_iter().collect();
         wanted.sort_by_key(|(_, of)| *of != self.module);
         let left_out = wanted.len().saturating_sub(MAX_ENTRIES);
-        let mut validations = Vec::new();
-        for (entity_id, of) in wanted.into_iter().take(MAX_ENTRIES) {
-            let state = self.validation(of, entity_id, events.latest(entity_id)).await?;
-            if state.is_there() {
-                validations.push(state);
-            }
-        }
+        let mut validations: Vec<ValidationState> = stream::iter(wanted.into_iter().take(MAX_ENTRIES))
+            .map(|(entity_id, of)| self.validation(of, entity_id, events.latest(entity_id)))
+            .buffered(SIDE_BY_SIDE)
+            .try_collect()
+            .await?;
+        validations.retain(ValidationState::is_there);
         // Where the module does not matter, one validation was found under each that it ever had.
         validations.sort_by_key(|validation: &ValidationState| (validation.entity_id, validation.module));
         validations.dedup_by_key(|validation| (validation.entity_id, validation.module));
@@ -312,14 +310,13 @@ impl Reader<'_> {
         selectors.extend(validations.iter().flat_map(|validation| &validation.selectors));
         selectors.retain(|selector| !FUNCTIONS.contains(selector) && ![EXECUTE, BATCH].contains(selector));
         let left_out = selectors.len().saturating_sub(MAX_ENTRIES);
-        let mut functions = Vec::new();
-        for selector in selectors.into_iter().take(MAX_ENTRIES) {
-            let function = self.function(selector).await?;
-            // Everybody may call the account's own views.
-            if !function.module.is_zero() && function.module != self.account {
-                functions.push(function);
-            }
-        }
+        let mut functions: Vec<FunctionState> = stream::iter(selectors.into_iter().take(MAX_ENTRIES))
+            .map(|selector| self.function(selector))
+            .buffered(SIDE_BY_SIDE)
+            .try_collect()
+            .await?;
+        // Everybody may call the account's own views.
+        functions.retain(|function| !function.module.is_zero() && function.module != self.account);
         Ok((functions, left_out))
     }
 
@@ -413,7 +410,12 @@ impl Reader<'_> {
         entity_id: u32,
         latest: Option<Address>,
     ) -> Result<ValidationState, ReadError> {
-        let data = self.validation_data(module, entity_id).await?;
+        let slot = keccak256((U256::from(entity_id) << 8, VALIDATIONS).abi_encode());
+        let stored = async {
+            let slot = U256::from_be_bytes(slot.0);
+            Ok(self.node.storage_at(self.account, slot, self.at).await?)
+        };
+        let (data, word) = tokio::try_join!(self.validation_data(module, entity_id), stored)?;
         let mut state = ValidationState {
             module,
             entity_id,
@@ -429,9 +431,6 @@ impl Reader<'_> {
             return Ok(state);
         }
         if !state.is_module_certain {
-            let slot = keccak256((U256::from(entity_id) << 8, VALIDATIONS).abi_encode());
-            let slot = U256::from_be_bytes(slot.0);
-            let word = self.node.storage_at(self.account, slot, self.at).await?;
             let stored = Address::from_word(B256::from(word) & LOW_160_BITS);
             // The flags are the byte above the module, and numbers of hooks may follow.
             let flags = (word >> 160) & U256::from(u8::MAX);

@@ -28,6 +28,7 @@ both! {
     process "../it/process.rs";
     refusals "../it/refusals.rs";
     replacement "../it/replacement.rs";
+    round_trips "../it/round_trips.rs";
     sending_bundlers "../it/sending_bundlers.rs";
     sending_depth "../it/sending_depth.rs";
     sending_dropped "../it/sending_dropped.rs";

@@ -168,7 +168,7 @@ impl AccountKey {
                 reasons: vec![Unpredictable::UnusualCallData],
             };
         }
-        self.functions(selector, &inner, as_global, &mut found);
+        self.function_rules(selector, &inner, as_global, &mut found);
         if !is_wrapped && self.execution_hooks().next().is_some() {
             found.refuse(Refuser::Account, Phase::Validation, None, HookRule::NotWrapped);
         }
@@ -307,6 +307,9 @@ impl AccountKey {
             let module = hook.module.address;
             found.unknown(Unpredictable::FunctionHooks { module });
         }
+        if !self.are_function_hooks_read {
+            found.unknown(Unpredictable::FunctionHooksNotRead);
+        }
         let is_hook = |kind: AccountModule| kind != AccountModule::SingleSignerValidation;
         for hook in self
             .hooks
@@ -320,21 +323,20 @@ impl AccountKey {
     }
 
     /// The account's rules about its own functions.
-    fn functions(&self, selector: Selector, inner: &Inner, as_global: bool, found: &mut Found) {
+    fn function_rules(&self, selector: Selector, inner: &Inner, as_global: bool, found: &mut Found) {
         let mut refused = Vec::new();
         let mut unknown = None;
         let mut fits = |selector: Selector, call: Option<usize>| {
+            let is_own = self.is_own(selector);
             let is_for = if as_global {
-                match (self.has_flag(Self::GLOBAL), self.is_global(selector)) {
-                    (true, None) => {
-                        unknown = Some(Unpredictable::ModuleFunction { selector });
-                        true
-                    }
-                    (is_global, is_for) => is_global && is_for == Some(true),
-                }
+                // For which functions of modules it is, these say.
+                self.has_flag(Self::GLOBAL)
             } else {
                 self.selectors.contains(&selector)
             };
+            if is_for && !is_own {
+                unknown = Some(Unpredictable::ModuleFunction { selector });
+            }
             if !is_for {
                 refused.push((call, HookRule::FunctionNotForKey { selector }));
             }

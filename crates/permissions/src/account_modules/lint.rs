@@ -144,15 +144,23 @@ impl KeyWarning {
 const WITHDRAWALS: [Selector; 2] = [Selector::new(hex!("205c2878")), Selector::new(hex!("c23a5cea"))];
 
 /// Functions of the modules by which an account changes what they store.
-const SETTERS: [(AccountModule, Selector); 15] = [
+const SETTERS: [(AccountModule, Selector); 19] = [
+    // transferSigner
     (
         AccountModule::SingleSignerValidation,
         Selector::new(hex!("4aeb3b03")),
     ),
+    // updateAllowlist, updateLimits, setAddressAllowlist, setSelectorAllowlist, deleteAllowlist
     (AccountModule::Allowlist, Selector::new(hex!("798053f1"))),
     (AccountModule::Allowlist, Selector::new(hex!("4380c278"))),
+    (AccountModule::Allowlist, Selector::new(hex!("77a04242"))),
+    (AccountModule::Allowlist, Selector::new(hex!("e1ded0b0"))),
+    (AccountModule::Allowlist, Selector::new(hex!("c67151f6"))),
+    // updateLimits, updateSpecialPaymaster
     (AccountModule::NativeTokenLimit, Selector::new(hex!("71280be3"))),
     (AccountModule::NativeTokenLimit, Selector::new(hex!("5c6e5169"))),
+    // setTimeRange
+    (AccountModule::TimeRange, Selector::new(hex!("e762c77c"))),
     // onInstall, onUninstall
     (AccountModule::SingleSignerValidation, ON_INSTALL),
     (AccountModule::Allowlist, ON_INSTALL),

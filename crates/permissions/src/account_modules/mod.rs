@@ -323,8 +323,10 @@ pub struct AccountKey {
     pub hooks: Vec<Hook>,
     /// Settings, once per module and entity id.
     pub settings: Vec<ModuleSettings>,
-    /// Execution hooks of the account's functions, which run for every validation.
+    /// Execution hooks of the account's functions that it may call, which run for every validation.
     pub function_hooks: Vec<Hook>,
+    /// Whether `function_hooks` is complete. Otherwise the verdict is unknown.
+    pub are_function_hooks_read: bool,
 }
 
 impl AccountKey {
@@ -349,7 +351,16 @@ impl AccountKey {
             hooks: Vec::new(),
             settings: Vec::new(),
             function_hooks: Vec::new(),
+            are_function_hooks_read: true,
         }
+    }
+
+    /// Returns the account's functions that it may call: those on its list, and if it is global, all of the
+    /// account's own. A global validation may be for functions of modules, too.
+    #[must_use]
+    pub fn functions(&self) -> BTreeSet<Selector> {
+        let own = self.own_functions().filter(|_| self.has_flag(Self::GLOBAL));
+        self.selectors.iter().copied().chain(own).collect()
     }
 
     /// Returns its validation hooks in order.
@@ -400,24 +411,29 @@ impl AccountKey {
 
     /// The account's functions that it may be used for.
     fn may_use(&self, selector: Selector) -> bool {
-        self.selectors.contains(&selector)
-            || self.has_flag(Self::GLOBAL) && self.is_global(selector) == Some(true)
+        self.selectors.contains(&selector) || self.has_flag(Self::GLOBAL) && self.is_own(selector)
     }
 
-    /// Whether global validations are for a function. `None`: it is a module's, which says.
-    fn is_global(&self, selector: Selector) -> Option<bool> {
-        let is_own = [
+    /// Whether a function is the account's own. Whether there is another one, and whether global validations
+    /// are for it, is up to the module that adds it.
+    fn is_own(&self, selector: Selector) -> bool {
+        self.own_functions().any(|own| own == selector)
+    }
+
+    /// The account's own functions, all of which global validations are for.
+    fn own_functions(&self) -> impl Iterator<Item = Selector> {
+        let has_fallback_signer = self.form != AccountForm::Modular;
+        let roots = ROOT_FUNCTIONS.iter().map(|(selector, _)| *selector);
+        [
             EXECUTE,
             EXECUTE_BATCH,
             EXECUTE_USER_OP,
             PERFORM_CREATE,
             EXECUTE_WITH_RUNTIME_VALIDATION,
         ]
-        .contains(&selector);
-        if selector == UPDATE_FALLBACK_SIGNER {
-            return Some(self.form != AccountForm::Modular);
-        }
-        (is_own || ROOT_FUNCTIONS.iter().any(|(root, _)| *root == selector)).then_some(true)
+        .into_iter()
+        .chain(roots)
+        .filter(move |selector| *selector != UPDATE_FALLBACK_SIGNER || has_fallback_signer)
     }
 
     /// The settings of the allowlists among its validation hooks.

@@ -7,7 +7,7 @@ use crate::{
     nonce,
     words::{Names, Token},
 };
-use alloy_primitives::{Bytes, U256, address};
+use alloy_primitives::{Bytes, U256, address, keccak256};
 
 const ACCOUNT: Address = Address::repeat_byte(0xac);
 const SIGNER: Address = Address::repeat_byte(0x5e);
@@ -651,6 +651,11 @@ fn nothing_is_predicted_of_what_is_not_known() {
     key.function_hooks = vec![key.hooks[0]];
     assert!(matches!(reasons(&key)[..], [Unpredictable::FunctionHooks { .. }]));
     let mut key = whole();
+    key.are_function_hooks_read = false;
+    assert_eq!(reasons(&key), [Unpredictable::FunctionHooksNotRead]);
+    let words = key.describe(&()).to_string();
+    assert!(words.contains("could not be read"), "{words}");
+    let mut key = whole();
     key.settings.remove(0);
     assert!(matches!(
         reasons(&key)[..],
@@ -697,10 +702,54 @@ fn nothing_is_predicted_of_what_is_not_known() {
         key.verdict(&unusual, None, NOW),
         KeyVerdict::Unknown { .. }
     ));
+    // Functions of modules, on the list or by a global validation, directly or within a batch.
+    let strange = Selector::new(hex!("12345678"));
+    for is_global in [false, true] {
+        let mut key = bare();
+        if is_global {
+            key.flags |= AccountKey::GLOBAL;
+        } else {
+            key.selectors.push(strange);
+        }
+        let nonce_key = ValidationNonceKey {
+            entity_id: ENTITY,
+            is_global,
+            ..ValidationNonceKey::default()
+        };
+        let batch = [Call::transfer(SHOP, n(1)), Call::new(ACCOUNT, strange.to_vec())];
+        for call_data in [Bytes::from(strange), key.call_data(&batch)] {
+            let mut of_module = operation(&key, &[]);
+            of_module.nonce = nonce(nonce_key.nonce_key(), 0);
+            of_module.call_data = call_data;
+            assert_eq!(
+                key.verdict(&of_module, None, NOW),
+                KeyVerdict::Unknown {
+                    reasons: vec![Unpredictable::ModuleFunction { selector: strange }]
+                },
+                "{is_global}"
+            );
+        }
+    }
     // What follows the arguments changes nothing.
     let mut longer = operation(&key, &[Call::new(SHOP, BUY.to_vec())]);
     longer.call_data = [&longer.call_data[..], b"suffix"].concat().into();
     assert!(key.verdict(&longer, None, NOW).is_accepted());
+}
+
+#[test]
+fn a_global_key_may_call_all_functions_that_the_account_has_itself() {
+    let mut key = bare();
+    assert_eq!(key.functions(), [EXECUTE_BATCH, EXECUTE].into());
+    key.flags |= AccountKey::GLOBAL;
+    key.selectors = vec![BUY];
+    let functions = key.functions();
+    for function in [BUY, EXECUTE, PERFORM_CREATE, UPDATE_FALLBACK_SIGNER] {
+        assert!(functions.contains(&function), "{function}");
+    }
+    // An account without a fallback signer cannot change it.
+    key.form = AccountForm::Modular;
+    assert!(!key.functions().contains(&UPDATE_FALLBACK_SIGNER));
+    assert_eq!(key.functions().len(), functions.len() - 1);
 }
 
 #[test]
@@ -900,6 +949,55 @@ fn what_an_allowlist_lets_through_is_warned_of() {
         with(&[], &[set]),
         ["key_reaches_its_modules", "functions_on_every_contract"]
     );
+    let inputs = "(address,bool,bool,uint256,bytes4[])[]";
+    for (kind, signature) in [
+        (
+            AccountModule::SingleSignerValidation,
+            "transferSigner(uint32,address)".to_owned(),
+        ),
+        (
+            AccountModule::Allowlist,
+            format!("updateAllowlist(uint32,{inputs})"),
+        ),
+        (
+            AccountModule::Allowlist,
+            format!("deleteAllowlist(uint32,{inputs})"),
+        ),
+        (
+            AccountModule::Allowlist,
+            "setAddressAllowlist(uint32,address,bool,bool,bool)".to_owned(),
+        ),
+        (
+            AccountModule::Allowlist,
+            "setSelectorAllowlist(uint32,address,bytes4,bool)".to_owned(),
+        ),
+        (
+            AccountModule::Allowlist,
+            "updateLimits(uint32,address,bool,uint256)".to_owned(),
+        ),
+        (
+            AccountModule::NativeTokenLimit,
+            "updateLimits(uint32,uint256)".to_owned(),
+        ),
+        (
+            AccountModule::NativeTokenLimit,
+            "updateSpecialPaymaster(address,bool)".to_owned(),
+        ),
+        (
+            AccountModule::TimeRange,
+            "setTimeRange(uint32,uint48,uint48)".to_owned(),
+        ),
+        (AccountModule::TimeRange, "onInstall(bytes)".to_owned()),
+        (AccountModule::Allowlist, "onUninstall(bytes)".to_owned()),
+    ] {
+        let setter = Selector::from_slice(&keccak256(&signature)[..4]);
+        let of = module(kind).address;
+        assert_eq!(
+            with(&[(of, target(Some(&[setter])))], &[]),
+            ["key_reaches_its_modules"],
+            "{kind}: {signature}"
+        );
+    }
     let entry_point = session_key_bindings::ENTRY_POINT_V07;
     assert_eq!(
         with(&[(entry_point, target(None))], &[]),

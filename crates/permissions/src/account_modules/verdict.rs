@@ -468,7 +468,10 @@ pub enum Unpredictable {
         #[serde(with = "checksummed")]
         module: Address,
     },
-    /// Whether global validations are for a function of a module is not known.
+    /// Not all hooks of the account's functions were read.
+    FunctionHooksNotRead,
+    /// The function is not the account's own. Whether there is one, and whether global validations are for
+    /// it, is up to the module that adds it.
     ModuleFunction {
         /// The function.
         selector: Selector,
@@ -500,8 +503,9 @@ impl fmt::Display for Unpredictable {
             Self::FunctionHooks { module } => {
                 write!(f, "hooks of module {module} run around the account's functions")
             }
+            Self::FunctionHooksNotRead => f.write_str("hooks of the account's functions were not read"),
             Self::ModuleFunction { selector } => {
-                write!(f, "whether the key may use function {selector} is up to a module")
+                write!(f, "function {selector} is not the account's own, but a module's")
             }
             Self::DeferredAction => {
                 f.write_str("the operation carries a deferred action, which may change the key first")

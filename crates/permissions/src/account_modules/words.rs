@@ -78,6 +78,10 @@ impl AccountKey {
         if !self.function_hooks.is_empty() {
             lines.push("Hooks of other modules also run around the account's functions.".to_owned());
         }
+        if !self.are_function_hooks_read {
+            lines
+                .push("Hooks of the account's functions could not be read: they may refuse more.".to_owned());
+        }
         Words::new(lines)
     }
 
