@@ -650,8 +650,10 @@ impl World {
             // Bundlers' estimates may be too low: what an account has paid in already covers less of an operation than of its probes.
             let mut processes = self.plan.processes.iter();
             let has_estimated = processes.any(|plan| plan.number == process && plan.via == Via::Direct);
-            // And what a reorganization undoes may be what made it cheaper.
-            !has_estimated || self.has_faulty_estimates() || self.state().reorganizations > 0
+            // And what a reorganization undoes, or a node that falls behind does not know, may be what made it cheaper.
+            let mut events = self.plan.events.iter();
+            let falls_behind = events.any(|event| matches!(event.event, Event::Lag { .. }));
+            !has_estimated || falls_behind || self.has_faulty_estimates() || self.state().reorganizations > 0
         };
         if !is_excused {
             self.violate(Check::Fit, format!("operation {hash} is refused with {code}"));
