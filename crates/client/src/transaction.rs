@@ -24,7 +24,10 @@ use alloy::{
 };
 use serde::{Deserialize, Serialize, de::IgnoredAny};
 use serde_json::Value;
-use std::time::Duration;
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 use tokio::time::{Instant, sleep};
 
 /// How long to wait for a transaction's inclusion.
@@ -393,10 +396,14 @@ pub enum Seen {
 }
 
 /// Prepares plain transactions on a chain, sends them, and waits for them.
+///
+/// It remembers how long the node's `finalized` block has stood still, from call to call. Use one sender, or its clones, for all
+/// waits.
 #[derive(Clone, Debug)]
 pub struct TransactionSender {
     node: Node,
     chain_id: u64,
+    finality: Arc<Mutex<Finality>>,
 }
 
 impl TransactionSender {
@@ -405,8 +412,12 @@ impl TransactionSender {
         Self::on(Node::new(provider), chain_id)
     }
 
-    pub(crate) const fn on(node: Node, chain_id: u64) -> Self {
-        Self { node, chain_id }
+    pub(crate) fn on(node: Node, chain_id: u64) -> Self {
+        Self {
+            node,
+            chain_id,
+            finality: Arc::default(),
+        }
     }
 
     /// Signs a contract call, with a quarter more gas than the node estimates, and with the node's next free
@@ -487,7 +498,7 @@ impl TransactionSender {
     /// Waits until one of the transactions is included, or none can be. All have the same nonce, latest last.
     ///
     /// None can be included once another transaction with their nonce is in a final block: the node's
-    /// `finalized` one or, if the node does not return it,
+    /// `finalized` one or, if the node does not return it, or this sender has seen it stand still for 64 blocks,
     /// [`DEFAULT_FINAL_DEPTH`](crate::operation::DEFAULT_FINAL_DEPTH) blocks below the latest. Their absence
     /// on the node is not enough.
     ///
@@ -513,7 +524,6 @@ impl TransactionSender {
         let until = Instant::now() + INCLUSION_TIMEOUT;
         let [mut interval, longest] = INTERVALS;
         let mut used_since = None;
-        let mut finality = Finality::default();
         loop {
             let mut error = None;
             let mut used_by = None;
@@ -526,7 +536,7 @@ impl TransactionSender {
                         // transaction's presence does.
                         match self.user_of_nonce(sender, kept, until).await {
                             Ok((hash, block)) if kept.iter().all(|signed| signed.hash != hash) => {
-                                match self.final_block(&mut finality).await {
+                                match self.final_block().await {
                                     Ok(last) if block <= last || !is_final => {
                                         return Ok(TransactionEnd::Void);
                                     }
@@ -561,9 +571,10 @@ impl TransactionSender {
     }
 
     /// Returns the number of the latest block that stays.
-    async fn final_block(&self, finality: &mut Finality) -> Result<u64, RequestError> {
+    async fn final_block(&self) -> Result<u64, RequestError> {
         let head = self.node.head().await?.number;
         let finalized = self.node.finalized().await?.map(|finalized| finalized.number);
+        let mut finality = self.finality.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(finality.last_of(finalized, head, final_depth(self.chain_id)))
     }
 

@@ -152,7 +152,8 @@ pub(crate) const fn outcome_name(outcome: &Outcome) -> &'static str {
         Outcome::Open(Open::InPool) => "open, in pool",
         Outcome::Open(Open::NotTaken(_)) => "open, not taken",
         Outcome::Open(Open::NonceUsed { .. }) => "open, nonce used",
-        Outcome::Open(Open::NonceGap { .. }) => "open, nonce gap",
+        Outcome::Open(Open::NonceGap { by: None, .. }) => "open, nonce gap",
+        Outcome::Open(Open::NonceGap { by: Some(_), .. }) => "open, waits for another",
         _ => "another",
     }
 }
@@ -497,7 +498,7 @@ impl Caller {
                         self.believe(Belief::Reverted);
                         Some(true)
                     }
-                    _ if is_calm && is_blocking(error.code()) => {
+                    _ if is_calm && is_blocking(error.code()) && !self.waits_for_fit(&error) => {
                         self.believe(Belief::Blocked(error.code().to_owned()));
                         Some(true)
                     }
@@ -505,6 +506,17 @@ impl Caller {
                 }
             }
         }
+    }
+
+    /// Whether an operation waits for another that nobody honest has refused since faults stopped: that one should come.
+    fn waits_for_fit(&self, error: &OperationError) -> bool {
+        let Cause::NonceGap { by: Some(by), .. } = &*error.cause else {
+            return false;
+        };
+        let state = self.world.state();
+        let facts = state.ledger.operations.get(by);
+        let refused = facts.and_then(|facts| facts.refused);
+        refused.is_none_or(|refused| refused < self.world.plan.calm_at)
     }
 
     // ---- One attempt
@@ -863,10 +875,10 @@ impl Caller {
                 .violate(Check::Answers, format!("{text}: and nothing was wrong with it"));
         }
         self.check_allowed(error, &text);
-        if let Cause::NonceGap { nonce, next } = &*error.cause {
+        if let Cause::NonceGap { nonce, next, by } = &*error.cause {
             let has_lost_journal = self.state(|state| state.has_lost_journal);
             self.world
-                .check_gap(&self.process, has_lost_journal, *nonce, *next);
+                .check_gap(&self.process, has_lost_journal, *nonce, *next, *by);
         }
         let mut included = None;
         match &*error.cause {

@@ -198,6 +198,12 @@ pub struct Rates {
     /// few messages.
     #[serde(default)]
     pub early: bool,
+    /// Messages that submit something and are not reached by anyone, per thousand, in addition to `send`.
+    #[serde(default)]
+    pub unreached: u16,
+    /// Requests to the paymaster, in addition to twice `ask_bundler`.
+    #[serde(default)]
+    pub ask_paymaster: u16,
 }
 
 /// The faults of a history.
@@ -292,6 +298,9 @@ fn draw(seed: u64, rates: &Rates, spot: Spot, is_certain: bool) -> Option<Fault>
             seed: dice.next() as u32,
         });
     }
+    if step == Step::Send && rates.unreached > 0 && dice.chance(rates.unreached.into()) {
+        return Some(Fault::NotReached);
+    }
     let rate = match (to, step) {
         (Actor::Store(_), _) => rates.store,
         (_, Step::Bundle) => rates.bundle,
@@ -299,7 +308,7 @@ fn draw(seed: u64, rates: &Rates, spot: Spot, is_certain: bool) -> Option<Fault>
         // Requests to nodes at these steps, and to paymasters in general, are rare.
         (Actor::Node(_), Step::Hint | Step::Receipt) => 4 * rates.ask_node,
         (Actor::Node(_), _) => rates.ask_node,
-        (Actor::Paymaster, _) => 2 * rates.ask_bundler,
+        (Actor::Paymaster, _) => 2 * rates.ask_bundler + rates.ask_paymaster,
         _ => rates.ask_bundler,
     };
     if !dice.chance(rate.into()) && !is_certain {

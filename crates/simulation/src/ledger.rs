@@ -30,7 +30,8 @@ pub enum Check {
     NeverSent,
     /// What leaves the process is in the journal.
     WrittenFirst,
-    /// A gap that is named is there: the lane's next nonce is the one that is told, and nothing that the journal knows has it.
+    /// A gap that is named is there: the lane's next nonce is the one that is told, and nothing that the journal knows has it, but what
+    /// is named.
     Gap,
     /// An operation has the hash, the account, and the chain that it should have, and no other operation has its hash.
     Identity,
@@ -122,6 +123,8 @@ pub(crate) struct OperationFacts {
     pub(crate) is_kept: bool,
     /// When it was first seen outside of processes, in milliseconds.
     pub(crate) arrived: Option<u64>,
+    /// When somebody honest refused it last, in milliseconds.
+    pub(crate) refused: Option<u64>,
     /// The process that wrote it down.
     pub(crate) process: u8,
 }
@@ -299,6 +302,7 @@ impl Ledger {
                     intents: BTreeSet::new(),
                     is_kept: true,
                     arrived: None,
+                    refused: None,
                     process,
                 });
             facts.is_kept = true;
@@ -337,6 +341,13 @@ impl Ledger {
         if operation.nonce_key() != record.lane.nonce_key {
             let text = format!("operation {hash} is of lane {:#x}", operation.nonce_key());
             self.violate(Check::Identity, text);
+        }
+    }
+
+    /// Somebody honest refused an operation.
+    pub(crate) fn refused(&mut self, hash: B256, at: u64) {
+        if let Some(facts) = self.operations.get_mut(&hash) {
+            facts.refused = Some(at);
         }
     }
 

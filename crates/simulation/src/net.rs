@@ -514,7 +514,7 @@ async fn serve(world: &Arc<World>, to: Actor, view: Option<u8>, packet: &Request
 /// The EntryPoint's codes for what only the client can get wrong: signatures and gas limits.
 const UNFIT: [&str; 6] = ["AA24", "AA26", "AA40", "AA41", "AA94", "AA95"];
 
-/// Checks that a signed operation is not refused for what its client has made of it.
+/// Notes what is refused, and checks that it is not refused for what its client has made of it.
 fn check_refusal(world: &World, packet: &RequestPacket, answer: &ResponsePacket) {
     let (RequestPacket::Single(request), ResponsePacket::Single(response)) = (packet, answer) else {
         return;
@@ -524,6 +524,9 @@ fn check_refusal(world: &World, packet: &RequestPacket, answer: &ResponsePacket)
     };
     if !matches!(method, "eth_sendUserOperation" | "eth_call") {
         return;
+    }
+    for hash in operations_in(world, method, &params_of(request)) {
+        world.refused(hash);
     }
     let data = error.data.as_ref().map_or("", |data| data.get());
     let has = |code: &&str| error.message.contains(*code) || data.contains(&hex::encode(code));

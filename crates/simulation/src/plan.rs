@@ -417,7 +417,8 @@ impl Maker {
             self.leave_gap(&mut chain, &mut processes, &mut wishes, &mut events);
         }
         self.transact(&mut processes, &mut wishes, &mut crashes, &mut events);
-        let rates = self.rates(nodes.len() as u8);
+        let mut rates = self.rates(nodes.len() as u8);
+        self.press(&mut processes, &mut rates);
         Plan {
             seed: self.seed,
             hostile: self.hostile,
@@ -701,6 +702,22 @@ impl Maker {
         events
     }
 
+    /// Some histories have more of what is rare otherwise: operations that never leave, and paymasters' faults.
+    fn press(&self, processes: &mut [ProcessPlan], rates: &mut Rates) {
+        let mut dice = Dice::keyed(self.seed, &[0x9e55]);
+        if self.hostile {
+            return;
+        }
+        if dice.chance(60) {
+            rates.unreached = 400;
+        } else if dice.chance(120) {
+            for process in processes {
+                process.is_sponsored = true;
+            }
+            rates.ask_paymaster = 200;
+        }
+    }
+
     /// A key's operation that its bundler forgets and its caller gives up, and an owner who ends it.
     fn leave_open(
         &mut self,
@@ -739,8 +756,8 @@ impl Maker {
         events.sort_by_key(|event| event.at);
     }
 
-    /// Two who know nothing of each other work in one lane. A reorganization undoes what both have done, and one of them does not look
-    /// any more: the other's operation waits above a gap.
+    /// Two work in one lane, most of them without knowing of each other. A reorganization undoes what both have done, and one of them
+    /// does not look any more: the other's operation waits above a gap.
     fn leave_gap(
         &self,
         chain: &mut ChainPlan,
@@ -752,10 +769,12 @@ impl Maker {
         let Role::Key { account, kind } = processes[0].role else {
             return;
         };
-        if !dice.chance(120) {
+        if !dice.chance(220) {
             return;
         }
         let is_owner = dice.chance(200);
+        // In one journal, the lower operation is known: the other waits for it, and not above a gap.
+        let is_known = Dice::keyed(self.seed, &[0x6a91]).chance(400);
         // As many blocks as two operations take can be undone; nodes are no less behind than before.
         let deeper = 6_u64.saturating_sub(chain.deepest);
         chain.deepest += deeper;
@@ -769,7 +788,10 @@ impl Maker {
             }
         }
         // With it goes what it knows.
-        processes[0].store = None;
+        processes[0].store = is_known.then_some(0);
+        if is_known {
+            processes[1].store = Some(0);
+        }
         processes[0].resumes = false;
         processes[0].watches = false;
         let block = chain.interval * 1_000;
@@ -809,6 +831,15 @@ impl Maker {
             // Whoever gives up too early sends nothing.
             if wish.number <= 2 {
                 wish.timeout = wish.timeout.max(20_000);
+            }
+            // Whoever waits for depth, and asks afterwards, sees what is undone.
+            if matches!(wish.number, 1 | 2)
+                && Dice::keyed(self.seed, &[0x6a92, wish.number.into()]).chance(600)
+            {
+                wish.depth = DepthPlan::Final;
+                wish.style = Style::Await;
+                wish.follow = Follow::Advised;
+                wish.timeout = 20_000;
             }
         }
         for wish in wishes.iter_mut() {
@@ -951,6 +982,8 @@ impl Maker {
             store: rate(&[0, 0, 0, 10, 40]),
             bundle: rate(&[0, 100, 300]),
             nodes,
+            unreached: 0,
+            ask_paymaster: 0,
         }
     }
 }

@@ -628,6 +628,12 @@ impl World {
         }
     }
 
+    /// Somebody honest refuses an operation.
+    pub(crate) fn refused(&self, hash: B256) {
+        let now = self.now();
+        self.state().ledger.refused(hash, now);
+    }
+
     /// The code with which somebody honest refuses a signed operation, for reasons that are in what its client has made of it.
     pub(crate) fn check_fit(&self, hash: B256, code: &str) {
         let facts = {
@@ -644,8 +650,10 @@ impl World {
             // Bundlers' estimates may be too low: what an account has paid in already covers less of an operation than of its probes.
             let mut processes = self.plan.processes.iter();
             let has_estimated = processes.any(|plan| plan.number == process && plan.via == Via::Direct);
-            // And what a reorganization undoes may be what made it cheaper.
-            !has_estimated || self.has_faulty_estimates() || self.state().reorganizations > 0
+            // And what a reorganization undoes, or a node that falls behind does not know, may be what made it cheaper.
+            let mut events = self.plan.events.iter();
+            let falls_behind = events.any(|event| matches!(event.event, Event::Lag { .. }));
+            !has_estimated || falls_behind || self.has_faulty_estimates() || self.state().reorganizations > 0
         };
         if !is_excused {
             self.violate(Check::Fit, format!("operation {hash} is refused with {code}"));
@@ -729,6 +737,17 @@ impl World {
         let fills = |operation: &&OperationRecord| {
             operation.nonce() == gap.next && (operation.is_open() || operation.included.is_some())
         };
+        if let Some(by) = gap.by {
+            let has_it = self.has_nonce(by, above.signed.operation.sender, gap.next);
+            if !has_it {
+                let text = format!(
+                    "{} is told to wait for {by}, which does not have nonce {:#x}",
+                    above.signed.hash, gap.next
+                );
+                self.violate(Check::Gap, text);
+            }
+            return;
+        }
         let filling = known.iter().flat_map(|record| &record.operations).filter(fills);
         for operation in filling {
             let hash = operation.signed.hash;
@@ -747,9 +766,26 @@ impl World {
         }
     }
 
+    /// Whether an operation of this account has this nonce.
+    fn has_nonce(&self, hash: B256, sender: Address, nonce: U256) -> bool {
+        let state = self.state();
+        let facts = state.ledger.operations.get(&hash);
+        facts.is_some_and(|facts| {
+            let operation = &facts.signed.operation;
+            operation.sender == sender && operation.nonce == nonce
+        })
+    }
+
     /// Somebody is told that an operation waits above a gap. When nodes agree, it is there, and its journal knows nothing that fills
-    /// it.
-    pub(crate) fn check_gap(&self, process: &ProcessPlan, has_lost_journal: bool, nonce: U256, next: U256) {
+    /// it but what is named.
+    pub(crate) fn check_gap(
+        &self,
+        process: &ProcessPlan,
+        has_lost_journal: bool,
+        nonce: U256,
+        next: U256,
+        by: Option<B256>,
+    ) {
         let sender = self.prepared.accounts[usize::from(process.role.account())];
         let nonce_key = U192::from(next >> 64);
         let now = self.now();
@@ -766,6 +802,7 @@ impl World {
                             .iter()
                             .any(|plan| plan.number == other && plan.store == process.store)
             };
+            let has_it = by.is_some_and(|by| self.has_nonce(by, sender, next));
             let state = self.state();
             let mut at_next = state.ledger.operations.values().filter(|facts| {
                 let operation = &facts.signed.operation;
@@ -774,7 +811,9 @@ impl World {
             let is_new = |arrived: Option<u64>| arrived.is_none_or(|arrived| arrived + SETTLED_AFTER > now);
             let has_new = at_next.clone().any(|facts| is_new(facts.arrived));
             let known = at_next.find(|facts| !is_new(facts.arrived) && shares(facts.process));
-            problem = if let Some(known) = known {
+            problem = if let Some(by) = by {
+                (!has_it).then(|| format!("which {by} does not have"))
+            } else if let Some(known) = known {
                 Some(format!("which {} has, in the same journal", known.signed.hash))
             } else if found != next && !has_new && !self.may_be_unblocked((sender, nonce_key)) {
                 Some(format!("but the next one is {found:#x}"))

@@ -135,12 +135,14 @@ pub struct NoncePast {
     pub used_by: Option<B256>,
 }
 
-/// An operation's nonce is above the lane's next one, and no operation in the journal has that one.
+/// An operation's nonce is above the lane's next one, so it waits for another operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NonceGap {
     /// The lane's next nonce: the lowest missing one.
     pub next: U256,
+    /// The open operation in the journal that has that nonce, the newest if there are several. `None`: no known operation has it.
+    pub by: Option<B256>,
     /// The block in which this was first seen.
     pub block: BlockRef,
 }
@@ -160,7 +162,7 @@ pub struct OperationRecord {
     pub handover: Handover,
     /// Set while the lane's nonce is past its own.
     pub nonce_past: Option<NoncePast>,
-    /// Set while it waits for lower nonces that no known operation has.
+    /// Set while it waits for a lower nonce to be used.
     pub nonce_gap: Option<NonceGap>,
     /// Set once it can never be included.
     pub void: Option<Void>,

@@ -299,14 +299,19 @@ pub enum Cause {
         by: Option<B256>,
     },
 
-    /// Its nonce is above the lane's next one, and no known operation has that one. The lane's next intent
-    /// fills the gap, or an owner does ([`unblock`](crate::OwnerClient::unblock)).
-    #[error("{}", waits_above(*nonce, *next))]
+    /// Its nonce is above the lane's next one. If no known operation has that one, the lane's next intent fills
+    /// the gap, or an owner does ([`unblock`](crate::OwnerClient::unblock)). If an open operation has it, that
+    /// one comes first: it was undone by a reorganization, and is not included again, perhaps because its key
+    /// is not valid any more.
+    #[error("{}", waits_above(*nonce, *next, *by))]
     NonceGap {
         /// The operation's nonce.
         nonce: U256,
         /// The lane's next nonce.
         next: U256,
+        /// The open operation that has the next nonce. `None`: no known operation has it.
+        #[serde(default)]
+        by: Option<B256>,
     },
 
     /// An equal intent was requested before, ended with an error, and turned out to be included. This one was
@@ -403,14 +408,19 @@ fn too_late(included: &Included, depth: Depth, waited: Duration) -> String {
     }
 }
 
-fn waits_above(nonce: U256, next: U256) -> String {
+fn waits_above(nonce: U256, next: U256, by: Option<B256>) -> String {
     let sequence = |nonce: U256| nonce & U256::from(u64::MAX);
-    format!(
-        "nonce {} waits above a gap: the lane's next nonce is {}, and no known operation has it; another operation of the lane \
-         fills the gap, or an owner unblocks the lane",
-        sequence(nonce),
-        sequence(next)
-    )
+    let (nonce, next) = (sequence(nonce), sequence(next));
+    match by {
+        None => format!(
+            "nonce {nonce} waits above a gap: the lane's next nonce is {next}, and no known operation has it; another operation of \
+             the lane fills the gap, or an owner unblocks the lane"
+        ),
+        Some(by) => format!(
+            "nonce {nonce} waits: the lane's next nonce is {next}, and operation {by}, which has it, is not included; once that one \
+             is included or replaced, or an owner unblocks the lane, this one can be included"
+        ),
+    }
 }
 
 fn reason(included: &Included) -> String {

@@ -233,13 +233,15 @@ pub enum Open {
         /// The other operation, if its event was found.
         by: Option<B256>,
     },
-    /// Its nonce is above the lane's next one, and no known operation has that one: it waits for the gap to
-    /// be filled.
+    /// Its nonce is above the lane's next one: it waits for that one to be used.
     NonceGap {
         /// Its nonce.
         nonce: U256,
         /// The lane's next nonce.
         next: U256,
+        /// The open operation that has the next nonce, and comes first. `None`: no known operation has it.
+        #[serde(default)]
+        by: Option<B256>,
     },
 }
 
@@ -304,6 +306,7 @@ impl Outcome {
             return Self::Open(Open::NonceGap {
                 nonce: last.nonce(),
                 next: gap.next,
+                by: gap.by,
             });
         }
         if open().any(|operation| operation.handover == Handover::InPool) {

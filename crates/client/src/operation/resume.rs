@@ -223,11 +223,15 @@ impl Core {
         };
         self.check_ours(&record)?;
         let view = self.view(&record.lane).await.map_err(node_failed)?;
-        // The operations it may wait for must be up to date.
-        if record
-            .open_operations()
-            .any(|operation| operation.nonce() > view.nonce)
-        {
+        // The operations it may wait for must be up to date. A reorganization can undo them with it.
+        let may_wait = |operation: &OperationRecord| {
+            let is_settled = match &operation.included {
+                Some(included) => included.is_final,
+                None => !operation.is_open(),
+            };
+            !is_settled && operation.nonce() > view.nonce
+        };
+        if record.operations.iter().any(may_wait) {
             let mut others = self.desk.journal().unsettled(&record.lane).await?;
             others.retain(|other| other.id != id);
             self.settle(&view, &mut others).await.map_err(settling_failed)?;

@@ -68,6 +68,17 @@ struct FinalBlock {
     depth: VoidDepth,
 }
 
+/// The operation with a nonce, as far as known.
+#[derive(Clone, Copy, Debug)]
+enum NonceUser {
+    /// An included one has used it: nodes that do not know this lag.
+    Included,
+    /// An open one has it, and can use it.
+    Open(B256),
+    /// No known one has it.
+    Unknown,
+}
+
 /// A node's finalized block when it last moved.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Finality {
@@ -311,8 +322,8 @@ impl Core {
         Ok(is_changed)
     }
 
-    /// Notes which open operations wait for nonces that no known operation has. Reads nothing unless there
-    /// may be any.
+    /// Notes which open operations wait for the lane's next nonce to be used, and for which operation. Reads
+    /// nothing unless there may be any.
     async fn note_gaps(&self, view: &View, records: &mut [IntentRecord]) -> Result<(), SettleError> {
         let is_above = |operation: &OperationRecord| operation.is_open() && operation.nonce() > view.nonce;
         let mut operations = records.iter().flat_map(|record| &record.operations);
@@ -322,7 +333,7 @@ impl Core {
         let Some(lane) = records.first().map(|record| record.lane) else {
             return Ok(());
         };
-        let is_missing = !self.knows_user_of(&lane, view.nonce, records).await?;
+        let user = self.user_of(&lane, view.nonce, records).await?;
         for record in &mut *records {
             let mut changed = record.clone();
             for operation in &mut changed.operations {
@@ -332,8 +343,14 @@ impl Core {
                 if operation.is_open() && view.head.number < since {
                     continue;
                 }
-                operation.nonce_gap = (is_missing && is_above(operation)).then(|| NonceGap {
+                let by = match user {
+                    NonceUser::Included => None,
+                    NonceUser::Open(hash) => Some(Some(hash)),
+                    NonceUser::Unknown => Some(None),
+                };
+                operation.nonce_gap = by.filter(|_| is_above(operation)).map(|by| NonceGap {
                     next: view.nonce,
+                    by,
                     block: known
                         .filter(|gap| gap.next == view.nonce)
                         .map_or(view.head_ref(), |gap| gap.block),
@@ -347,27 +364,38 @@ impl Core {
         Ok(())
     }
 
-    /// Whether an operation is known that has used this nonce of the lane, or can use it.
-    async fn knows_user_of(
+    /// Returns the known operation that has used this nonce of the lane, or can use it.
+    async fn user_of(
         &self,
         lane: &Lane,
         nonce: U256,
         records: &[IntentRecord],
-    ) -> Result<bool, SettleError> {
-        let has_it = |operation: &OperationRecord| {
-            operation.nonce() == nonce && (operation.is_open() || operation.included.is_some())
-        };
-        let is_known =
-            |records: &[IntentRecord]| records.iter().any(|record| record.operations.iter().any(has_it));
+    ) -> Result<NonceUser, SettleError> {
         let journal = self.desk.journal();
-        if is_known(records) || is_known(&journal.unsettled(lane).await?) {
-            return Ok(true);
+        let mut known = journal.unsettled(lane).await?;
+        // What was read here is newer.
+        known.retain(|record| records.iter().all(|newer| newer.id != record.id));
+        let at_nonce = || {
+            let operations = known.iter().chain(records).flat_map(|record| &record.operations);
+            operations.filter(|operation| operation.nonce() == nonce)
+        };
+        if at_nonce().any(|operation| operation.included.is_some()) {
+            return Ok(NonceUser::Included);
         }
         // Something is included at this nonce or above: the node lags.
         let highest = journal.highest_included(lane).await?;
-        Ok(highest.is_some_and(|record| match record.outcome() {
+        let is_used = highest.is_some_and(|record| match record.outcome() {
             Outcome::Included(included) => included.receipt.nonce >= nonce,
             _ => false,
+        });
+        if is_used {
+            return Ok(NonceUser::Included);
+        }
+        let newest = at_nonce()
+            .filter(|operation| operation.is_open())
+            .max_by_key(|operation| operation.made.number);
+        Ok(newest.map_or(NonceUser::Unknown, |operation| {
+            NonceUser::Open(operation.signed.hash)
         }))
     }
 

@@ -1058,6 +1058,38 @@ async fn a_transaction_is_void_only_once_the_block_that_used_its_nonce_is_final(
     assert_eq!(end, TransactionEnd::Void);
 }
 
+/// A wait ends after three minutes, and 64 blocks take longer on many chains: how long finality stands still is known from wait to wait.
+#[tokio::test(start_paused = true)]
+async fn a_finalized_block_that_stands_still_from_wait_to_wait_is_ignored() {
+    let testkit = Testkit::default();
+    testkit.chain().set_finality_distances(1_000_000, 1_000_000);
+    let [account, ..] = dev_accounts();
+    let signer = account.signer();
+    let sender = TransactionSender::new(testkit.provider(), 31_337);
+    let bounds = Bounds::on_chain(31_337);
+    let to = |byte| {
+        let to = Address::repeat_byte(byte);
+        sender.sign(to, U256::ONE, Bytes::new(), &bounds, &signer)
+    };
+    let (ours, other) = (to(1).await.unwrap(), to(2).await.unwrap());
+    sender.hand_over(&other).await.unwrap();
+    let kept = std::slice::from_ref(&ours);
+    let wait = |blocks: usize, sender: &TransactionSender| {
+        (0..blocks).for_each(|_| testkit.chain().mine());
+        let sender = sender.clone();
+        async move { sender.wait(account.address, kept).await }
+    };
+    // Deep enough, but the finalized block was not seen to stand still so long.
+    for blocks in [80, 30, 33] {
+        let open = wait(blocks, &sender).await.unwrap_err();
+        assert_eq!(open.code(), "nonce_used");
+    }
+    // Another sender begins anew.
+    let another = TransactionSender::new(testkit.provider(), 31_337);
+    assert!(wait(1, &another).await.is_err());
+    assert_eq!(wait(0, &sender).await, Ok(TransactionEnd::Void));
+}
+
 /// Only archives know the nonces of long ago, but all nodes have the blocks.
 #[tokio::test(start_paused = true)]
 async fn a_transaction_is_void_although_the_state_of_the_block_that_used_its_nonce_is_gone() {

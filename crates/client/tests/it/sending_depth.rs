@@ -202,6 +202,34 @@ async fn a_reorganization_while_depth_is_waited_for_is_made_good() {
     }
 }
 
+// Nobody looks after the lower one any more: its caller was told.
+#[tokio::test(start_paused = true)]
+async fn what_was_undone_below_is_sent_again_by_whoever_waits_for_depth() {
+    for way in Way::BOTH {
+        let (fixture, _) = Fixture::with_spender().await;
+        fixture
+            .bundler
+            .change(|options| options.after_reorganization = Fate::Dropped);
+        let process = Process::new(&fixture, way);
+        pay(&process, 1).await.unwrap();
+        let upper = pay(&process, 2).depth(Depth::Blocks(6)).timeout(seconds(300));
+        let waiting = tokio::spawn(upper.into_future());
+        while fixture.balance(RECIPIENT) < U256::from(3) {
+            tokio::time::sleep(seconds(1)).await;
+        }
+        let fate = match way {
+            Way::Bundler => Fate::Dropped,
+            // The sender's transactions wait again.
+            Way::EntryPoint => Fate::Pooled,
+        };
+        fixture.testkit.chain().reorganize(2, |_| fate).unwrap();
+        assert_eq!(fixture.balance(RECIPIENT), U256::ZERO);
+        fixture.mine_every(seconds(2));
+        waiting.await.unwrap().unwrap();
+        assert_eq!(fixture.balance(RECIPIENT), U256::from(3), "{way:?}");
+    }
+}
+
 // What its caller was told is included comes before what is asked for later.
 #[tokio::test(start_paused = true)]
 async fn what_was_undone_is_sent_again_before_the_lane_is_used() {

@@ -10,7 +10,7 @@ use session_key_client::{
     alloy::primitives::{B256, U256},
     journal::{IntentId, IntentRecord, NonceGap},
     operation::{Advice, Cause, Happened, Included, Open, Operation, Outcome},
-    permissions::nonce,
+    permissions::{Permissions, SpendLimit, nonce},
 };
 use session_key_testkit::{Fate, NodeOptions};
 
@@ -78,15 +78,16 @@ async fn whoever_looks_is_told_of_a_gap() {
     let gap = Outcome::Open(Open::NonceGap {
         nonce: at(1),
         next: at(0),
+        by: None,
     });
     assert_eq!(outcome(&process, id).await, gap);
     assert_eq!(gap.happened(), Happened::NotYet);
     let resumed = process.agent.resume().await.unwrap();
     assert_eq!(resumed[0].outcome(), gap);
-    let Some(NonceGap { next, block }) = resumed[0].operations[0].nonce_gap else {
+    let Some(NonceGap { next, by, block }) = resumed[0].operations[0].nonce_gap else {
         panic!()
     };
-    assert_eq!(next, at(0));
+    assert_eq!((next, by), (at(0), None));
     assert!(block.number >= resumed[0].operations[0].made.number);
 
     let error = sent_again(&process, id).await.unwrap_err();
@@ -95,6 +96,7 @@ async fn whoever_looks_is_told_of_a_gap() {
     let cause = Cause::NonceGap {
         nonce: at(1),
         next: at(0),
+        by: None,
     };
     assert_eq!(*error.cause, cause);
     let text = error.to_string();
@@ -161,18 +163,126 @@ async fn a_nonce_that_a_caller_gave_too_high_waits_above_a_gap() {
     assert_eq!((error.code(), error.happened()), ("nonce_gap", Happened::NotYet));
 }
 
-// It waits for what the journal knows, and that may still come.
+/// Two operations of one journal are undone, and nodes forget them.
+async fn two_undone(fixture: &Fixture, process: &Process) -> [(IntentId, Included); 2] {
+    let lower = pay(process, 1).await.unwrap();
+    // The second pays far higher fees.
+    fixture.testkit.chain().set_next_base_fee(20_000_000_000);
+    let upper = pay(process, 2).await.unwrap();
+    assert_eq!((lower.receipt.nonce, upper.receipt.nonce), (at(0), at(1)));
+    let ids = [intent_of(process, &lower).await, intent_of(process, &upper).await];
+    undo(fixture, 2);
+    assert_eq!(fixture.balance(RECIPIENT), U256::ZERO);
+    let [lower_id, upper_id] = ids;
+    [(lower_id, lower), (upper_id, upper)]
+}
+
+// It comes first, and may still come by itself.
 #[tokio::test(start_paused = true)]
-async fn what_waits_for_a_known_operation_is_above_no_gap() {
+async fn what_waits_for_a_known_operation_is_told_for_which() {
     let (fixture, _) = Fixture::with_spender().await;
     let process = Process::new(&fixture, Way::Bundler);
-    pay(&process, 1).await.unwrap();
-    let second = pay(&process, 2).await.unwrap();
-    let id = intent_of(&process, &second).await;
-    undo(&fixture, 2);
-    assert_eq!(second.receipt.nonce, at(1));
-    let open = outcome(&process, id).await;
-    assert_eq!(open, Outcome::Open(Open::InPool));
+    let [(lower_id, lower), (id, _)] = two_undone(&fixture, &process).await;
+    let waits = Outcome::Open(Open::NonceGap {
+        nonce: at(1),
+        next: at(0),
+        by: Some(hash_of(&lower)),
+    });
+    assert_eq!(outcome(&process, id).await, waits);
+    assert_eq!(waits.happened(), Happened::NotYet);
+    assert_eq!(outcome(&process, lower_id).await, Outcome::Open(Open::InPool));
+    // Both are included again.
+    fixture.mine_every(seconds(2));
+    sent_again(&process, id).await.unwrap();
+    assert_eq!(fixture.balance(RECIPIENT), U256::from(3));
+    assert_eq!(outcome(&process, id).await.happened(), Happened::Yes);
+}
+
+/// The fees of the lower one are too low by now.
+async fn above_an_operation_that_cannot_pass() -> (Fixture, Process, [(IntentId, Included); 2]) {
+    let (fixture, _) = Fixture::with_spender().await;
+    let process = Process::new(&fixture, Way::Bundler);
+    let both = two_undone(&fixture, &process).await;
+    fixture.testkit.chain().set_next_base_fee(20_000_000_000);
+    fixture.mine();
+    fixture.mine_every(seconds(2));
+    let [(_, lower), (id, _)] = &both;
+    let error = sent_again(&process, *id).await.unwrap_err();
+    assert_eq!((error.code(), error.happened()), ("nonce_gap", Happened::NotYet));
+    assert_eq!((error.advice(), error.intent), (Advice::Settle, Some(*id)));
+    let by = Some(hash_of(lower));
+    let cause = Cause::NonceGap {
+        nonce: at(1),
+        next: at(0),
+        by,
+    };
+    assert_eq!(*error.cause, cause);
+    let text = error.to_string();
+    let named = format!(
+        "nonce 1 waits: the lane's next nonce is 0, and operation {}, which has it, is not included; once that one is included or \
+         replaced, or an owner unblocks the lane, this one can be included",
+        hash_of(lower)
+    );
+    assert!(text.starts_with(&named), "{text}");
+    let json = serde_json::to_value(&error).unwrap();
+    assert_eq!(serde_json::from_value::<OperationError>(json).unwrap(), error);
+    (fixture, process, both)
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_for_an_operation_that_cannot_pass_passes_once_that_is_replaced() {
+    let (fixture, process, [(lower_id, _), (id, _)]) = above_an_operation_that_cannot_pass().await;
+    let replacement = process.agent.replace(lower_id).await.unwrap();
+    let replaced = replacement.timeout(seconds(60)).await.unwrap();
+    assert_eq!(replaced.receipt.nonce, at(0));
+    sent_again(&process, id).await.unwrap();
+    assert_eq!(fixture.balance(RECIPIENT), U256::from(3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_for_an_operation_that_cannot_pass_passes_once_an_owner_ends_that() {
+    let (fixture, process, [(lower_id, _), (id, _)]) = above_an_operation_that_cannot_pass().await;
+    let unblocked = process.owner.unblock(key(1).address(), Some(0)).await.unwrap();
+    let ended: Vec<_> = unblocked.ended.iter().map(|record| record.id).collect();
+    assert_eq!(ended, [lower_id]);
+    sent_again(&process, id).await.unwrap();
+    assert_eq!(fixture.balance(RECIPIENT), U256::from(2));
+    fixture.mine_blocks(FINALIZED_DISTANCE + 1);
+    assert!(matches!(outcome(&process, lower_id).await, Outcome::Void(_)));
+}
+
+// Neither can be included any more, and neither is void: the owner could extend the key.
+#[tokio::test(start_paused = true)]
+async fn of_a_key_that_has_expired_the_one_that_comes_first_is_named() {
+    let until = Fixture::new().await.testkit.chain().timestamp() + 100;
+    let permissions = Permissions::new()
+        .contract(RECIPIENT)
+        .valid_until(until)
+        .native_token_spend_limit(SpendLimit::UNLIMITED);
+    let (fixture, _) = Fixture::with_key(permissions).await;
+    let process = Process::new(&fixture, Way::Bundler);
+    let [(lower_id, lower), (id, _)] = two_undone(&fixture, &process).await;
+    fixture.testkit.chain().increase_time(200);
+    fixture.mine_every(seconds(2));
+    let error = sent_again(&process, id).await.unwrap_err();
+    let cause = Cause::NonceGap {
+        nonce: at(1),
+        next: at(0),
+        by: Some(hash_of(&lower)),
+    };
+    assert_eq!(*error.cause, cause, "{error}");
+    // The lower one waits for nothing but the key.
+    let error = sent_again(&process, lower_id).await.unwrap_err();
+    assert_eq!(error.code(), "not_taken", "{error}");
+    assert!(error.to_string().contains("AA22"), "{error}");
+    // It ends with both.
+    let unblocked = process.owner.unblock(key(1).address(), None).await.unwrap();
+    assert_eq!(unblocked.ended.len(), 2);
+    fixture.mine_blocks(FINALIZED_DISTANCE + 1);
+    for id in [lower_id, id] {
+        assert!(matches!(outcome(&process, id).await, Outcome::Void(_)));
+    }
+    assert_eq!(fixture.balance(RECIPIENT), U256::ZERO);
 }
 
 #[tokio::test(start_paused = true)]

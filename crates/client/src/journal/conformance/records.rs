@@ -337,6 +337,7 @@ pub(super) async fn everything_in_a_record_is_kept(journal: Arc<dyn Journal>) {
         });
         operation.nonce_gap = Some(NonceGap {
             next: U256::MAX,
+            by: Some(B256::repeat_byte(0xef)),
             block: block(u64::MAX),
         });
         if let Some(void) = &mut operation.void {

@@ -113,7 +113,7 @@ impl Course {
             Outcome::Void(void) => Cause::Void { void: Box::new(void) },
             Outcome::NeverSent => Cause::NotSentInTime { waited },
             Outcome::Open(Open::NonceUsed { by }) => Cause::NonceUsed { by },
-            Outcome::Open(Open::NonceGap { nonce, next }) => Cause::NonceGap { nonce, next },
+            Outcome::Open(Open::NonceGap { nonce, next, by }) => Cause::NonceGap { nonce, next, by },
             Outcome::Open(Open::NotTaken(reason)) => Cause::NotTaken(reason),
             Outcome::Open(_) => Cause::NotIncludedInTime { waited },
         }

@@ -63,9 +63,10 @@ impl Course {
             pause = (pause * 3 / 2).min(LONGEST_PAUSE);
             match self.look().await {
                 Ok(Seen::Included(again)) => included = again,
-                // A reorganization has undone it: the same operation is sent again.
+                // A reorganization has undone it: the same operation is sent again, after those below it.
                 Ok(Seen::Open) => {
                     if let Some(index) = self.open_operation() {
+                        self.send_those_below(index).await;
                         let _ = self.hand_over(index).await;
                     }
                 }

@@ -311,7 +311,8 @@ fn depth() -> impl Strategy<Value = Depth> {
 
 fn operation() -> BoxedStrategy<OperationRecord> {
     let past = (block(), option::of(hash())).prop_map(|(block, used_by)| NoncePast { block, used_by });
-    let gap = (word(), block()).prop_map(|(next, block)| NonceGap { next, block });
+    let gap =
+        (word(), option::of(hash()), block()).prop_map(|(next, by, block)| NonceGap { next, by, block });
     let became = (
         option::of(past),
         option::of(gap),
@@ -383,7 +384,11 @@ fn outcome() -> impl Strategy<Value = Outcome> {
         Just(Outcome::Open(Open::InPool)),
         not_taken().prop_map(|reason| Outcome::Open(Open::NotTaken(reason))),
         option::of(hash()).prop_map(|by| Outcome::Open(Open::NonceUsed { by })),
-        (word(), word()).prop_map(|(nonce, next)| Outcome::Open(Open::NonceGap { nonce, next })),
+        (word(), word(), option::of(hash())).prop_map(|(nonce, next, by)| Outcome::Open(Open::NonceGap {
+            nonce,
+            next,
+            by
+        })),
     ]
 }
 
@@ -487,7 +492,11 @@ fn cause() -> impl Strategy<Value = Cause> {
         waited().prop_map(|waited| Cause::NotIncludedInTime { waited }),
         hash().prop_map(|by| Cause::BlockedBy { by }),
         option::of(hash()).prop_map(|by| Cause::NonceUsed { by }),
-        (word(), word()).prop_map(|(nonce, next)| Cause::NonceGap { nonce, next }),
+        (word(), word(), option::of(hash())).prop_map(|(nonce, next, by)| Cause::NonceGap {
+            nonce,
+            next,
+            by
+        }),
         (id(), included()).prop_map(|(intent, included)| Cause::AlreadyHappened {
             intent: IntentId(intent),
             included: Box::new(included)
