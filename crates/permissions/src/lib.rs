@@ -4,6 +4,7 @@ mod aa_code;
 mod access;
 pub mod account_modules;
 mod address;
+pub mod agent_rules;
 mod builder;
 mod call;
 pub mod covers;

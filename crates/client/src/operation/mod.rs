@@ -114,6 +114,14 @@ pub struct Operation {
     authorization: Option<SignedAuthorization>,
     strict: bool,
     shares: Option<AfterRevert>,
+    /// The most intents in a shared operation, its own included.
+    shared_by: usize,
+    /// How long it waits for others to share with, once it has the lane's turn.
+    gathers: Duration,
+    /// It shares only with intents of the same group.
+    group: Option<Arc<str>>,
+    /// The id of its intent, if its caller chose one.
+    intent: Option<IntentId>,
     depth: Depth,
     timeout: Duration,
     on_progress: Option<OnProgress>,
@@ -146,6 +154,10 @@ impl Operation {
             authorization: None,
             strict: false,
             shares: None,
+            shared_by: share::MOST_SHARING,
+            gathers: Duration::ZERO,
+            group: None,
+            intent: None,
             depth: Depth::default(),
             timeout: DEFAULT_TIMEOUT,
             on_progress: None,
@@ -161,6 +173,14 @@ impl Operation {
     /// end with the process.
     pub fn id(mut self, name: impl Into<String>) -> Self {
         self.name = Some(name.into());
+        self
+    }
+
+    /// Sets the id of the intent, instead of a random one: 16 bytes that no other intent has. Whoever notes it before the
+    /// request finds the intent in the journal afterwards, whatever happened. An intent that is [continued](Self::id) keeps its
+    /// own.
+    pub const fn intent_id(mut self, id: IntentId) -> Self {
+        self.intent = Some(id);
         self
     }
 

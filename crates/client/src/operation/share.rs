@@ -7,7 +7,10 @@ use crate::{
 };
 use alloy::primitives::{Address, B256};
 use serde::{Deserialize, Serialize};
-use std::sync::{Arc, PoisonError};
+use std::{
+    sync::{Arc, PoisonError},
+    time::Duration,
+};
 use tokio::sync::oneshot;
 
 /// What happens to an intent whose shared operation is included and reverts. It has no effect, and gas was
@@ -22,8 +25,8 @@ pub enum AfterRevert {
     Alone,
 }
 
-/// The maximum number of intents that ride with the signing one.
-pub(super) const MOST_RIDERS: usize = 15;
+/// The maximum number of intents that share an operation.
+pub(super) const MOST_SHARING: usize = 16;
 
 /// An intent that waits to be taken along.
 #[derive(Debug)]
@@ -34,6 +37,7 @@ pub(super) struct Rider {
     pub(super) request: B256,
     pub(super) calls: Vec<Call>,
     pub(super) strict: bool,
+    pub(super) group: Option<Arc<str>>,
     pub(super) asked: Moment,
     pub(super) deadline: u64,
     /// Receives the intent's record once its operation is recorded.
@@ -85,16 +89,33 @@ impl Desk {
         Some(rider)
     }
 
-    /// Takes along a signer's waiting intents, in order.
-    pub(super) fn take_along(self: &Arc<Self>, lane: Lane, signer: Address) -> Carried {
+    /// Returns how many intents of a signer's group wait to be taken along.
+    pub(super) fn waiting_to_ride(&self, lane: &Lane, signer: Address, group: Option<&str>) -> usize {
+        let waiting = self.riders.lock().unwrap_or_else(PoisonError::into_inner);
+        let riders = waiting.get(lane).into_iter().flatten();
+        riders
+            .filter(|rider| {
+                rider.signer == signer && rider.group.as_deref() == group && !rider.seat.is_closed()
+            })
+            .count()
+    }
+
+    /// Takes along up to so many waiting intents of a signer's group, in order.
+    pub(super) fn take_along(
+        self: &Arc<Self>,
+        lane: Lane,
+        signer: Address,
+        group: Option<&str>,
+        most: usize,
+    ) -> Carried {
         let mut waiting = self.riders.lock().unwrap_or_else(PoisonError::into_inner);
         let mut riders = Vec::new();
         if let Some(others) = waiting.get_mut(&lane) {
             let mut position = 0;
-            while position < others.len() && riders.len() < MOST_RIDERS {
+            while position < others.len() && riders.len() < most {
                 if others[position].seat.is_closed() {
                     others.remove(position);
-                } else if others[position].signer == signer {
+                } else if others[position].signer == signer && others[position].group.as_deref() == group {
                     riders.push(others.remove(position));
                 } else {
                     position += 1;
@@ -122,6 +143,33 @@ impl Operation {
     /// [strict](Self::strict), the operation is.
     pub const fn share(mut self, after_revert: AfterRevert) -> Self {
         self.shares = Some(after_revert);
+        self
+    }
+
+    /// Limits how many intents may be in the operation that this one signs for itself and others, its own included: between 1
+    /// and 16, which is the default.
+    pub const fn share_at_most(mut self, intents: usize) -> Self {
+        self.shared_by = if intents < 1 {
+            1
+        } else if intents > MOST_SHARING {
+            MOST_SHARING
+        } else {
+            intents
+        };
+        self
+    }
+
+    /// Lets the intent wait for others once it is its turn, so that more of them share the operation: at most so long, and only
+    /// until it is full. By default, it takes along those that wait already.
+    pub const fn share_after(mut self, wait: Duration) -> Self {
+        self.gathers = wait;
+        self
+    }
+
+    /// Lets the intent share an operation only with intents of the same group, for example of one client of a service. By
+    /// default, it shares with those without a group.
+    pub fn share_within(mut self, group: impl Into<Arc<str>>) -> Self {
+        self.group = Some(group.into());
         self
     }
 

@@ -49,9 +49,11 @@
 //! | `limits.native`, `limits.gas` | an amount in the native coin, `gwei` or `wei`, optionally `per` an interval; or `unlimited` | `0`; `unlimited` |
 //! | `limits.tokens` | amounts of tokens: `100 USDC per 7 days`, `100000000 units of 0x…` (base units) | no limits |
 //! | `required_paymaster` | an address | any, or none |
+//! | `[agent]` | rules of the agent's own ([`AgentRules`](crate::agent_rules::AgentRules)), which the chain does not know: `recipients`, `per_call`, `windows`, `per_recipient` | none |
 //!
 //! Amounts need a unit; only `0` may go without. Nothing misspelt is ignored: unknown members are errors.
 
+mod agent;
 mod error;
 mod facts;
 mod lock;
@@ -101,6 +103,7 @@ pub struct Policy {
     gas: Option<At<Limit<NativeUnit>>>,
     token_limits: BTreeMap<Address, At<Limit<TokenUnit>>>,
     required_paymaster: Option<At<Address>>,
+    agent: Option<agent::AgentPolicy>,
 }
 
 /// When a key ends.

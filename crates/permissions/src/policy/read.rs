@@ -1,7 +1,7 @@
 //! Parses a tree of values into a policy: every member, and no other.
 
 use super::{
-    At, End, Entry, Limit, NamedToken, NativeUnit, OnlyPlace, Place, Policy, PolicyError, TokenUnit,
+    At, End, Entry, Limit, NamedToken, NativeUnit, OnlyPlace, Place, Policy, PolicyError, TokenUnit, agent,
     error::{PolicyErrorCode as Code, Wrong},
     scalar,
     tree::{Node, Table, Value},
@@ -13,10 +13,20 @@ use std::collections::BTreeMap;
 /// The longest name of a token, in characters.
 const MAX_NAME: usize = 32;
 /// Words that amounts are made of.
-const RESERVED: [&str; 7] = ["native", "eth", "gwei", "wei", "unlimited", "units", "per"];
+const RESERVED: [&str; 9] = [
+    "call",
+    "calls",
+    "native",
+    "eth",
+    "gwei",
+    "wei",
+    "unlimited",
+    "units",
+    "per",
+];
 
 /// A table whose members are taken out one by one.
-struct Members<'a> {
+pub(super) struct Members<'a> {
     /// What the table is, for errors.
     what: &'static str,
     place: Place,
@@ -25,7 +35,11 @@ struct Members<'a> {
 }
 
 impl<'a> Members<'a> {
-    fn new(what: &'static str, node: &'a Node, known: &'static [&'static str]) -> Result<Self, PolicyError> {
+    pub(super) fn new(
+        what: &'static str,
+        node: &'a Node,
+        known: &'static [&'static str],
+    ) -> Result<Self, PolicyError> {
         let table = table(what, node)?;
         let rest: BTreeMap<&str, (Place, &Node)> = table
             .iter()
@@ -47,7 +61,7 @@ impl<'a> Members<'a> {
         })
     }
 
-    fn take(&mut self, name: &'static str) -> Option<&'a Node> {
+    pub(super) fn take(&mut self, name: &'static str) -> Option<&'a Node> {
         debug_assert!(self.known.contains(&name));
         self.rest.remove(name).map(|(_, node)| node)
     }
@@ -72,21 +86,21 @@ fn table<'a>(what: &str, node: &'a Node) -> Result<&'a Table, PolicyError> {
     }
 }
 
-fn list<'a>(node: &'a Node, of: &str) -> Result<&'a [Node], PolicyError> {
+pub(super) fn list<'a>(node: &'a Node, of: &str) -> Result<&'a [Node], PolicyError> {
     match &node.value {
         Value::List(items) => Ok(items),
         _ => Err(wrong_type(node, &format!("a list of {of}"))),
     }
 }
 
-fn text<'a>(node: &'a Node, expected: &str) -> Result<&'a str, PolicyError> {
+pub(super) fn text<'a>(node: &'a Node, expected: &str) -> Result<&'a str, PolicyError> {
     match &node.value {
         Value::Text(text) => Ok(text),
         _ => Err(wrong_type(node, &format!("a string, {expected}"))),
     }
 }
 
-fn at<T>(node: &Node, value: Result<T, Wrong>) -> Result<At<T>, PolicyError> {
+pub(super) fn at<T>(node: &Node, value: Result<T, Wrong>) -> Result<At<T>, PolicyError> {
     value
         .map(|value| At::new(node.place, value))
         .map_err(|wrong| wrong.at(node.place))
@@ -107,6 +121,7 @@ pub(super) fn policy(root: &Node) -> Result<Policy, PolicyError> {
             "deny",
             "limits",
             "required_paymaster",
+            "agent",
         ],
     )?;
     let tag = members.take("tag").map(tag).transpose()?;
@@ -155,6 +170,10 @@ pub(super) fn policy(root: &Node) -> Result<Policy, PolicyError> {
         None => (None, None, BTreeMap::new()),
     };
     let required_paymaster = members.take("required_paymaster").map(paymaster).transpose()?;
+    let agent = members
+        .take("agent")
+        .map(|node| agent::read(node, &names))
+        .transpose()?;
     if let (
         Some(start),
         Some(At {
@@ -179,6 +198,7 @@ pub(super) fn policy(root: &Node) -> Result<Policy, PolicyError> {
         gas,
         token_limits,
         required_paymaster,
+        agent,
     })
 }
 
@@ -279,7 +299,7 @@ fn decimals(node: &Node) -> Result<u8, PolicyError> {
     }
 }
 
-fn address(node: &Node) -> Result<Address, PolicyError> {
+pub(super) fn address(node: &Node) -> Result<Address, PolicyError> {
     let text = text(node, "an address")?;
     parse_address(text).map_err(|_| {
         let message = format!(
@@ -300,11 +320,11 @@ fn paymaster(node: &Node) -> Result<At<Address>, PolicyError> {
 }
 
 /// The named tokens.
-struct Names<'a>(&'a BTreeMap<String, At<NamedToken>>);
+pub(super) struct Names<'a>(pub(super) &'a BTreeMap<String, At<NamedToken>>);
 
 impl Names<'_> {
     /// A contract, by its name or its address.
-    fn contract(&self, text: &str) -> Result<Address, Wrong> {
+    pub(super) fn contract(&self, text: &str) -> Result<Address, Wrong> {
         if let Some(token) = self.0.get(text) {
             return Ok(token.value.address);
         }
@@ -378,7 +398,7 @@ fn limits(node: &Node, names: &Names<'_>) -> Result<Limits, PolicyError> {
     Ok((native, gas, tokens))
 }
 
-fn native_limit(node: &Node) -> Result<At<Limit<NativeUnit>>, PolicyError> {
+pub(super) fn native_limit(node: &Node) -> Result<At<Limit<NativeUnit>>, PolicyError> {
     let text = match &node.value {
         Value::Text(text) | Value::Number(text) => text,
         _ => return Err(wrong_type(node, "an amount such as \"0.1 ETH per 7 days\"")),
@@ -397,7 +417,7 @@ fn native_limit(node: &Node) -> Result<At<Limit<NativeUnit>>, PolicyError> {
     at(node, limit)
 }
 
-fn token_limit(text: &str, names: &Names<'_>) -> Result<(Address, Limit<TokenUnit>), Wrong> {
+pub(super) fn token_limit(text: &str, names: &Names<'_>) -> Result<(Address, Limit<TokenUnit>), Wrong> {
     let limit = scalar::limit(text)?;
     let Some((number, unit)) = limit.amount else {
         let message = "an unlimited token is not listed here: leave it out";

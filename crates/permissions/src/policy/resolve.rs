@@ -114,7 +114,7 @@ impl Policy {
         Ok((range != TimeRange::default()).then_some(range))
     }
 
-    fn token(
+    pub(super) fn token(
         &self,
         token: Address,
         limit: &At<Limit<TokenUnit>>,
@@ -172,7 +172,7 @@ impl Policy {
     }
 }
 
-fn native(limit: &At<Limit<NativeUnit>>, symbol: &str) -> Result<SpendLimit, PolicyError> {
+pub(super) fn native(limit: &At<Limit<NativeUnit>>, symbol: &str) -> Result<SpendLimit, PolicyError> {
     let Some((number, unit)) = &limit.value.amount else {
         return Ok(SpendLimit::UNLIMITED);
     };

@@ -143,6 +143,7 @@ impl Policy {
             gas: limit_of(&state.gas_limit.info).map(native_limit),
             token_limits,
             required_paymaster: state.required_paymaster.map(At::nowhere),
+            agent: None,
         };
         (policy, not_shown)
     }
@@ -216,6 +217,13 @@ impl Policy {
         if let Some(paymaster) = self.required_paymaster {
             put("required_paymaster", json!(paymaster.value.to_string()));
         }
+        if let Some(agent) = &self.agent {
+            let lists = agent
+                .lists()
+                .into_iter()
+                .map(|(name, texts)| (name.to_owned(), json!(texts)));
+            put("agent", Value::Object(lists.collect()));
+        }
         Value::Object(members)
     }
 
@@ -269,6 +277,13 @@ impl Policy {
         if !self.token_limits.is_empty() {
             let limits: Vec<String> = self.token_limit_texts().iter().map(|text| quoted(text)).collect();
             let _ = writeln!(text, "tokens = [{}]", limits.join(", "));
+        }
+        if let Some(agent) = &self.agent {
+            text.push_str("\n[agent]\n");
+            for (name, texts) in agent.lists() {
+                let texts: Vec<String> = texts.iter().map(|text| quoted(text)).collect();
+                let _ = writeln!(text, "{name} = [{}]", texts.join(", "));
+            }
         }
         text
     }

@@ -207,7 +207,7 @@ impl Course {
         wanted.timeout = wanted.timeout.min(LONGEST_TIMEOUT);
         let desk = &wanted.core.desk;
         Self {
-            id: desk.new_intent_id(),
+            id: wanted.intent.unwrap_or_else(|| desk.new_intent_id()),
             request: wanted.source.request(),
             lane: wanted.core.lane(wanted.nonce_key),
             asked: desk.moment(),

@@ -47,6 +47,7 @@ impl Course {
             request: self.request,
             calls: used.calls,
             strict: self.wanted.strict,
+            group: self.wanted.group.clone(),
             asked: self.asked,
             deadline: self.deadline,
             seat: sender,
@@ -119,7 +120,7 @@ impl Course {
     }
 
     /// Takes along others that wait for it, unless the intent already has an operation.
-    pub(super) fn take_along(&mut self) {
+    pub(super) async fn take_along(&mut self) {
         if self.wanted.shares.is_none()
             || self.wanted.session_key.is_none()
             || self.wanted.has_own_settings()
@@ -129,7 +130,12 @@ impl Course {
         }
         let desk = self.wanted.core.desk.clone();
         let signer = self.wanted.core.signer.address();
-        self.carried = Some(desk.take_along(self.lane, signer));
+        let (group, most) = (self.wanted.group.as_deref(), self.wanted.shared_by - 1);
+        let gathered = Instant::now() + self.wanted.gathers;
+        while Instant::now() < gathered && desk.waiting_to_ride(&self.lane, signer, group) < most {
+            sleep(LOOK.min(gathered - Instant::now())).await;
+        }
+        self.carried = Some(desk.take_along(self.lane, signer, group, most));
     }
 
     /// Removes riders whose callers have gone. Returns whether there were any.

@@ -25,7 +25,7 @@ impl Course {
         if self.record.is_none() && self.wanted.shares.is_some() {
             self.record = self.wanted.core.desk.journal().intent(self.id).await?;
         }
-        self.take_along();
+        self.take_along().await;
         let sent = Box::pin(self.sign_and_send_together()).await;
         // Riders that were not taken along wait again.
         self.carried = None;

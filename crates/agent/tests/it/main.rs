@@ -1,0 +1,6 @@
+//! Tests of agents on a simulated chain, with stores in memory and in files.
+
+mod admission;
+mod budgets;
+mod ledgers;
+mod world;
