@@ -64,8 +64,6 @@ bytecode node_modules/@account-abstraction/contracts/artifacts/EntryPoint.json >
 bytecode node_modules/@account-abstraction/contracts-v0.7/artifacts/EntryPoint.json >"$work/entry-point/EntryPointV07.hex"
 bytecode node_modules/@account-abstraction/contracts-v0.8/artifacts/EntryPoint.json >"$work/entry-point/EntryPointV08.hex"
 bytecode node_modules/@account-abstraction/contracts-v0.9/artifacts/EntryPoint.json >"$work/entry-point/EntryPointV09.hex"
-bytecode node_modules/@account-abstraction/contracts-v0.7/artifacts/EntryPointSimulations.json deployedBytecode \
-  >"$work/testkit/EntryPointSimulationsV07.hex"
 
 status=0
 # Installs a generated file, or with --check reports that it differs from the checked-in one.

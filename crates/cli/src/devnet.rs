@@ -5,6 +5,7 @@ use crate::{
     answer::{Answer, Tone, print_failure_line},
     failure::{Exit, Failure, asked_to_end},
     files::{PolicyFile, write_whole},
+    state::LockedFile,
 };
 use clap::{Args, ValueEnum};
 use eyre::{Result, WrapErr as _, ensure, eyre};
@@ -15,7 +16,7 @@ use session_key_client::{
 };
 use session_key_devnet::{
     Devnet, DevnetOptions, Kind, WithKey,
-    testkit::{BundlerOptions, Chain, ChainConfig, HttpState, Server, dev_accounts},
+    testkit::{BundlerOptions, Chain, ChainConfig, EntryPointVersion, HttpState, Server, dev_accounts},
 };
 use std::{
     fs,
@@ -23,7 +24,7 @@ use std::{
     path::{Path, PathBuf},
     process::ExitCode,
     sync::Arc,
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 /// A day, in seconds.
@@ -38,6 +39,26 @@ enum Bundling {
     Auto,
     /// When `debug_bundler_sendBundleNow` is called.
     Manual,
+}
+
+/// An EntryPoint that the bundler can serve.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum ServedEntryPoint {
+    /// EntryPoint v0.6.
+    #[value(name = "v0.6")]
+    V06,
+    /// EntryPoint v0.7.
+    #[value(name = "v0.7")]
+    V07,
+}
+
+impl From<ServedEntryPoint> for EntryPointVersion {
+    fn from(served: ServedEntryPoint) -> Self {
+        match served {
+            ServedEntryPoint::V06 => Self::V06,
+            ServedEntryPoint::V07 => Self::V07,
+        }
+    }
 }
 
 #[derive(Debug, Args)]
@@ -58,6 +79,10 @@ pub(crate) struct DevnetArguments {
     #[arg(long, value_name = "MODE", value_enum, default_value_t = Bundling::Auto)]
     bundling: Bundling,
 
+    /// The EntryPoint that the bundler serves [default: both].
+    #[arg(long, value_name = "VERSION", value_enum)]
+    entry_point: Option<ServedEntryPoint>,
+
     /// The stake from which the bundler takes an entity for staked, with its unit.
     #[arg(long, value_name = "AMOUNT", value_parser = parse_amount, default_value = "1 ETH")]
     min_stake: U256,
@@ -70,7 +95,8 @@ pub(crate) struct DevnetArguments {
     #[arg(long, value_name = "FILE", conflicts_with = "fork_url")]
     state: Option<PathBuf>,
 
-    /// Start on the state of a node, fetched as it is needed. HTTP only: for a node on this machine.
+    /// Start on the state of a node, fetched as it is needed; what was before is asked of it, too. HTTP only: for a node on this
+    /// machine.
     #[arg(long, value_name = "URL")]
     fork_url: Option<String>,
 
@@ -101,7 +127,9 @@ pub(crate) async fn run(arguments: &DevnetArguments) -> ExitCode {
     }
     // Nothing changes any more.
     drop(started.server);
-    match save(arguments, &started.devnet) {
+    let saved = save(arguments, &started.devnet);
+    drop(started.lock);
+    match saved {
         Ok(()) => Exit::Done.into(),
         Err(error) => print_failure_line(&Failure::during(&[error]), arguments.json).into(),
     }
@@ -112,14 +140,20 @@ struct Started {
     devnet: Devnet,
     server: Server,
     accounts: Vec<(&'static str, WithKey)>,
+    /// Held while it may save its state.
+    lock: Option<LockedFile>,
 }
 
 async fn start(arguments: &DevnetArguments) -> Result<Started> {
+    let mut lock = None;
     if let Some(path) = &arguments.state {
         // What cannot be saved at the end is better said now.
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
         tempfile::NamedTempFile::new_in(folder.unwrap_or(Path::new(".")))
             .wrap_err_with(|| format!("{} cannot be written", path.display()))?;
+        // The later one to end would undo what the other one saved.
+        let locked = LockedFile::new(path, Duration::ZERO, || {}).await;
+        lock = Some(locked.wrap_err_with(|| format!("{} is used by another network", path.display()))?);
     }
     let devnet = network(arguments)?;
     let token = devnet.stack().token;
@@ -142,6 +176,9 @@ async fn start(arguments: &DevnetArguments) -> Result<Started> {
         options.auto = arguments.bundling == Bundling::Auto;
         options.debug_methods = true;
         options.max_bundle = 100;
+        if let Some(served) = arguments.entry_point {
+            options.entry_points = [served.into()].into();
+        }
         if let Some(rules) = &mut options.rules {
             rules.min_stake = arguments.min_stake;
             rules.min_unstake_delay = arguments.min_unstake_delay;
@@ -154,6 +191,7 @@ async fn start(arguments: &DevnetArguments) -> Result<Started> {
         devnet,
         server,
         accounts,
+        lock,
     })
 }
 
@@ -182,6 +220,7 @@ fn network(arguments: &DevnetArguments) -> Result<Devnet> {
     if let Some(url) = &arguments.fork_url {
         let (state, config) = HttpState::connect(url, arguments.fork_block)?;
         options.chain = config;
+        options.history = Some(state.clone());
         options.fork = Some(Arc::new(state));
     } else {
         options.chain = ChainConfig {

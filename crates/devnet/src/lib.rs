@@ -9,12 +9,13 @@ pub use session_key_testkit as testkit;
 use key::Accounts;
 use session_key_client::{
     account::{ConnectError, ReadError},
+    deployment::DeploymentParameters,
     operation::OperationError,
     permissions::{PermissionError, Permissions},
 };
 use session_key_testkit::{
-    Bundler, BundlerOptions, Chain, ChainConfig, ChainError, Server, Stack, StackV08, StateSource, Testkit,
-    Transport,
+    Bundler, BundlerOptions, Chain, ChainConfig, ChainError, HttpState, Server, Stack, StackV08, StateSource,
+    Testkit, Transport,
 };
 use std::{io, sync::Arc};
 
@@ -25,6 +26,8 @@ pub struct DevnetOptions {
     pub chain: ChainConfig,
     /// The state below the chain, where there is one: a node's, or a dump's.
     pub fork: Option<Arc<dyn StateSource>>,
+    /// The node that is asked about blocks, transactions, logs and states from before the fork; `None`: they are not known.
+    pub history: Option<HttpState>,
     /// The bundler.
     pub bundler: BundlerOptions,
 }
@@ -35,6 +38,7 @@ impl Default for DevnetOptions {
         Self {
             chain: ChainConfig::default(),
             fork: None,
+            history: None,
             bundler: BundlerOptions {
                 auto: true,
                 ..Default::default()
@@ -77,6 +81,7 @@ pub struct Devnet {
     bundler: Bundler,
     stack: Stack,
     stack_v08: StackV08,
+    history: Option<HttpState>,
 }
 
 impl Devnet {
@@ -90,7 +95,9 @@ impl Devnet {
             Some(source) => Chain::fork(options.chain, source),
             None => Chain::new(options.chain),
         };
-        Self::on(chain, options.bundler)
+        let mut devnet = Self::on(chain, options.bundler)?;
+        devnet.history = options.history;
+        Ok(devnet)
     }
 
     /// Goes on with a chain, and deploys the contracts that are not there yet.
@@ -99,7 +106,8 @@ impl Devnet {
     ///
     /// As for [`new`](Self::new).
     pub fn on(mut chain: Chain, bundler: BundlerOptions) -> Result<Self, DevnetError> {
-        let stack = Stack::deploy(&mut chain)?;
+        // At the addresses that clients know: of the deterministic deployment.
+        let stack = Stack::deploy_owned(&mut chain, DeploymentParameters::default().factory_owner)?;
         let stack_v08 = StackV08::deploy(&mut chain)?;
         let testkit = Testkit::from(chain);
         let bundler = testkit.bundler(bundler);
@@ -108,6 +116,7 @@ impl Devnet {
             bundler,
             stack,
             stack_v08,
+            history: None,
         })
     }
 
@@ -160,7 +169,12 @@ impl Devnet {
     /// The chain's and the bundler's JSON-RPC methods.
     #[must_use]
     pub fn transport(&self) -> Transport {
-        self.bundler.transport_with_node(self.testkit.transport())
+        let node = self.testkit.transport();
+        let node = match &self.history {
+            Some(history) => self.testkit.with_history(node, history.clone()),
+            None => node,
+        };
+        self.bundler.transport_with_node(node)
     }
 
     /// Answers over HTTP at 127.0.0.1, at this port or, for 0, at one that is free: the chain's methods and the bundler's, at any path.

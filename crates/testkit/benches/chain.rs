@@ -96,9 +96,23 @@ fn user_operation_and_revert(bencher: divan::Bencher<'_, '_>) {
     });
 }
 
-/// Sends the same operation through the bundler: simulation, bundle, block and receipt.
+/// Sends the same operation through the bundler: simulation, tracing by the rules of ERC-7562, bundle, block and receipt.
 #[divan::bench]
 fn user_operation_through_the_bundler(bencher: divan::Bencher<'_, '_>) {
+    through_the_bundler(bencher, BundlerOptions::default());
+}
+
+/// The same without the rules.
+#[divan::bench]
+fn user_operation_through_the_bundler_untraced(bencher: divan::Bencher<'_, '_>) {
+    let options = BundlerOptions {
+        rules: None,
+        ..Default::default()
+    };
+    through_the_bundler(bencher, options);
+}
+
+fn through_the_bundler(bencher: divan::Bencher<'_, '_>, options: BundlerOptions) {
     let session = session::Session::new();
     let operation = session.sign(session.unsigned_transfer(HOLDER, 1));
     let hash = session.hash(&operation);
@@ -106,7 +120,7 @@ fn user_operation_through_the_bundler(bencher: divan::Bencher<'_, '_>) {
     let client = testkit
         .bundler(BundlerOptions {
             auto: true,
-            ..Default::default()
+            ..options
         })
         .client();
     let runtime = runtime();

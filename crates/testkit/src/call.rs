@@ -8,7 +8,7 @@ use crate::{
 use alloy::{
     consensus::Header,
     eips::{BlockId, BlockNumberOrTag},
-    primitives::{Address, Bytes, Log, TxKind, U256},
+    primitives::{Address, Bytes, TxKind, U256},
     rpc::types::{
         BlockOverrides, TransactionRequest,
         state::{AccountOverride, StateOverride},
@@ -146,21 +146,6 @@ impl Vantage<'_> {
         let (cfg, tx) = self.call_transaction(request, &env, &overlay)?;
         match self.run(env, cfg, tx, &overlay)?.result {
             ExecutionResult::Success { output, .. } => Ok(output.into_data()),
-            ExecutionResult::Revert { output, .. } => Err(ChainError::Reverted { output }),
-            ExecutionResult::Halt { reason, .. } => Err(ChainError::Halted(reason)),
-        }
-    }
-
-    /// Returns the logs of a call.
-    pub(crate) fn logs_of_call(
-        &self,
-        request: &TransactionRequest,
-        options: &CallOptions,
-    ) -> Result<Vec<Log>, ChainError> {
-        let (env, overlay) = self.environment(options)?;
-        let (cfg, tx) = self.call_transaction(request, &env, &overlay)?;
-        match self.run(env, cfg, tx, &overlay)?.result {
-            ExecutionResult::Success { logs, .. } => Ok(logs),
             ExecutionResult::Revert { output, .. } => Err(ChainError::Reverted { output }),
             ExecutionResult::Halt { reason, .. } => Err(ChainError::Halted(reason)),
         }

@@ -1,7 +1,7 @@
 //! A node's state, over HTTP.
 
 use crate::{
-    ChainConfig, ChainError,
+    ChainConfig, ChainError, ErrorAnswer,
     fork::{SourceAccount, SourceError, StateSource},
 };
 use alloy::primitives::{Address, B256, Bytes, U64, U256};
@@ -11,8 +11,8 @@ use std::{fmt, time::Duration};
 
 /// Time limit of a request.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// Maximum size of an answer, in bytes: far more than the longest code in hex.
-const MAX_BODY: u64 = 1024 * 1024;
+/// Maximum size of an answer, in bytes: far more than the longest code in hex, and enough for many logs.
+const MAX_BODY: u64 = 32 * 1024 * 1024;
 
 /// A node's state after one block, fetched over HTTP without TLS: for a node on this machine, or behind a
 /// local proxy. Old blocks need an archive node.
@@ -104,7 +104,12 @@ impl HttpState {
         self.block
     }
 
-    fn ask<T: DeserializeOwned>(&self, method: &'static str, params: Value) -> Result<T, SourceError> {
+    /// Asks the node. The inner error is the node's own.
+    pub(crate) fn request(
+        &self,
+        method: &str,
+        params: Value,
+    ) -> Result<Result<Value, ErrorAnswer>, SourceError> {
         let failed = |problem: &str| SourceError(format!("{method}: {problem}"));
         let request = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
         let answer = self.agent.post(&self.url).send_json(request);
@@ -121,10 +126,22 @@ impl HttpState {
             .read_json()
             .map_err(|_| failed("the answer is not json, or too long"))?;
         if let Some(error) = answer.get("error").filter(|error| !error.is_null()) {
-            let code = error.get("code").and_then(Value::as_i64).unwrap_or_default();
-            return Err(failed(&format!("the node answers error {code}")));
+            let message = error.get("message").and_then(Value::as_str);
+            return Ok(Err(ErrorAnswer {
+                code: error.get("code").and_then(Value::as_i64).unwrap_or_default(),
+                message: message.unwrap_or("unnamed error").to_owned(),
+                data: error.get("data").cloned(),
+            }));
         }
-        let result = answer.get_mut("result").map(Value::take).unwrap_or_default();
+        Ok(Ok(answer.get_mut("result").map(Value::take).unwrap_or_default()))
+    }
+
+    fn ask<T: DeserializeOwned>(&self, method: &'static str, params: Value) -> Result<T, SourceError> {
+        let failed = |problem: &str| SourceError(format!("{method}: {problem}"));
+        // A node's words may quote its URL.
+        let result = self
+            .request(method, params)?
+            .map_err(|error| failed(&format!("the node answers error {}", error.code)))?;
         serde_json::from_value(result).map_err(|_| failed("the answer is not what it has to be"))
     }
 

@@ -9,6 +9,8 @@ mod dump;
 mod error;
 mod fork;
 #[cfg(feature = "fork")]
+mod history;
+#[cfg(feature = "fork")]
 mod http_state;
 mod mining;
 mod node;

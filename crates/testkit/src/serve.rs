@@ -8,7 +8,10 @@ use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::{
     Method, StatusCode,
     body::{Bytes, Incoming},
-    header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderValue},
+    header::{
+        ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+        ACCESS_CONTROL_MAX_AGE, ALLOW, CONNECTION, CONTENT_TYPE, HeaderValue,
+    },
     server::conn::http1,
     service::service_fn,
 };
@@ -153,11 +156,31 @@ async fn converse(stream: TcpStream, transport: Transport) {
 }
 
 async fn respond(transport: &Transport, request: hyper::Request<Incoming>) -> hyper::Response<Full<Bytes>> {
+    let mut response = respond_to(transport, request).await;
+    // Pages of any origin may ask: nothing on a test chain is worth protecting.
+    let headers = response.headers_mut();
+    headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    response
+}
+
+async fn respond_to(
+    transport: &Transport,
+    request: hyper::Request<Incoming>,
+) -> hyper::Response<Full<Bytes>> {
+    if request.method() == Method::OPTIONS {
+        // A browser asks before it sends JSON.
+        let mut response = empty(StatusCode::NO_CONTENT);
+        let headers = response.headers_mut();
+        headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("POST"));
+        headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("*"));
+        headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("86400"));
+        return response;
+    }
     if request.method() != Method::POST {
         let mut response = empty(StatusCode::METHOD_NOT_ALLOWED);
         response
             .headers_mut()
-            .insert(ALLOW, HeaderValue::from_static("POST"));
+            .insert(ALLOW, HeaderValue::from_static("POST, OPTIONS"));
         return response;
     }
     let body = Limited::new(request.into_body(), MAX_BODY).collect();

@@ -237,7 +237,16 @@ impl Stack {
     ///
     /// [`ChainError::Reverted`] if a constructor reverts.
     pub fn deploy(chain: &mut Chain) -> Result<Self, ChainError> {
-        let owner = crate::dev_accounts()[0].address;
+        Self::deploy_owned(chain, crate::dev_accounts()[0].address)
+    }
+
+    /// As [`deploy`](Self::deploy), with another owner of the factory, on which the factory's address depends. With that of
+    /// [`DeploymentParameters`], it is the recorded one.
+    ///
+    /// # Errors
+    ///
+    /// [`ChainError::Reverted`] if a constructor reverts, as the factory's does for the zero address.
+    pub fn deploy_owned(chain: &mut Chain, owner: Address) -> Result<Self, ChainError> {
         let (stack, plan) = Self::plan(owner);
         deploy_all(chain, &plan)?;
         let staked = chain.read(

@@ -2,7 +2,7 @@
 
 use crate::{
     Bundler, BundlerOptions, Chain, ChainConfig, Node, NodeOptions,
-    rpc::{Desk, ErrorAnswer},
+    rpc::{Desk, ErrorAnswer, Filters},
     transport::{Endpoint, Request, Transport},
 };
 use alloy::{providers::DynProvider, rpc::client::RpcClient, signers::local::PrivateKeySigner};
@@ -31,12 +31,14 @@ use std::{
 #[derive(Clone, Debug, Default)]
 pub struct Testkit {
     chain: Arc<Mutex<Chain>>,
+    filters: Arc<Mutex<Filters>>,
 }
 
 impl From<Chain> for Testkit {
     fn from(chain: Chain) -> Self {
         Self {
             chain: Arc::new(Mutex::new(chain)),
+            filters: Arc::default(),
         }
     }
 }
@@ -115,8 +117,9 @@ impl Testkit {
 
 impl Endpoint for Testkit {
     fn answer(&self, requests: &[Request<'_>]) -> Vec<Result<Box<RawValue>, ErrorAnswer>> {
+        let mut filters = self.filters.lock().unwrap_or_else(PoisonError::into_inner);
         let mut chain = self.chain();
-        let mut desk = Desk::development(&mut chain);
+        let mut desk = Desk::development(&mut chain, &mut filters);
         requests
             .iter()
             .map(|request| desk.answer(request.method, request.params))

@@ -187,9 +187,16 @@ fn the_bundler_does_as_it_is_told() {
         "2 ETH",
         "--min-unstake-delay",
         "86400",
+        "--entry-point",
+        "v0.6",
     ];
     let devnet = Devnet::start(&options);
     let entry_point = &devnet.line["entryPoints"][0];
+    let served = devnet.ask("eth_supportedEntryPoints", &json!([]));
+    assert_eq!(
+        served.to_string().to_lowercase(),
+        json!([entry_point]).to_string().to_lowercase()
+    );
     let factory = &devnet.line["contracts"]["accountFactory"];
     let status = devnet.ask("debug_bundler_getStakeStatus", &json!([factory, entry_point]));
     assert_eq!(status["stakeInfo"]["stake"], "1000000000000000000");
@@ -249,6 +256,13 @@ fn a_chain_is_saved_and_goes_on() {
     assert_eq!(first.end().status.code(), Some(0));
 
     let second = Devnet::start(&["--state", &state]);
+    let other = run(&["devnet", "--json", "--port", "0", "--state", &state], None);
+    assert_eq!(other.status.code(), Some(2));
+    assert!(
+        text(&other.stderr).contains("is used by another network"),
+        "{}",
+        text(&other.stderr)
+    );
     assert_eq!(second.line["accounts"], accounts);
     let number = &head["number"];
     assert_eq!(second.ask("eth_getBlockByNumber", &json!([number, true])), head);
@@ -273,6 +287,108 @@ fn it_starts_on_the_state_of_a_node() {
     let call = format!("{token}:{}", transfer(60_000_000));
     let checked = fork.answer(0, &["check", &key, "--call", &call]);
     assert_eq!(checked["verdict"], "accepted");
+}
+
+#[test]
+fn a_fork_has_the_nodes_past() {
+    let first = Devnet::start(&[]);
+    let key = first.text("sessionKey").to_owned();
+    let head = first.ask("eth_getBlockByNumber", &json!(["latest", true]));
+    let fork = Devnet::start(&["--fork-url", first.url()]);
+    // All that a node is asked about what was.
+    let transaction = &head["transactions"][0]["hash"];
+    for (method, params) in [
+        ("eth_getBlockByNumber", json!([head["number"], true])),
+        ("eth_getBlockByHash", json!([head["hash"], false])),
+        ("eth_getTransactionByHash", json!([transaction])),
+        ("eth_getTransactionReceipt", json!([transaction])),
+        ("eth_getBalance", json!([first.text("account"), "0x1"])),
+        ("eth_getCode", json!([first.text("account"), "earliest"])),
+        (
+            "eth_getLogs",
+            json!([{"fromBlock": "0x0", "toBlock": head["number"]}]),
+        ),
+    ] {
+        let answer = fork.ask(method, &params);
+        assert_eq!(answer, first.ask(method, &params), "{method}");
+        assert!(!answer.is_null(), "{method}");
+    }
+    // What the node does later is not on the fork.
+    let revoked = first.answer(0, &["revoke", &key, "--yes"]);
+    let later = &revoked["transactionHash"];
+    assert!(later.is_string(), "{revoked}");
+    assert!(
+        first
+            .ask("eth_getTransactionReceipt", &json!([later]))
+            .is_object()
+    );
+    assert!(fork.ask("eth_getTransactionReceipt", &json!([later])).is_null());
+    // Logs of both sides, so that histories are complete.
+    for generation in [0, 1] {
+        let inspected = fork.answer(generation, &["inspect"]);
+        assert_eq!(inspected["complete"], true, "{inspected}");
+        assert_eq!(inspected["keys"][0]["address"], *key);
+    }
+    fork.answer(0, &["revoke", &key, "--yes"]);
+    let logs = fork.ask("eth_getLogs", &json!([{"fromBlock": "0x0"}]));
+    let before = fork.ask(
+        "eth_getLogs",
+        &json!([{"fromBlock": "0x0", "toBlock": head["number"]}]),
+    );
+    let (logs, before) = (logs.as_array().expect("logs"), before.as_array().expect("logs"));
+    assert!(logs.len() > before.len() && logs.starts_with(before));
+}
+
+#[test]
+fn accounts_are_created_and_the_chain_is_checked() {
+    let devnet = Devnet::start(&[]);
+    let owner = &devnet.line["ownerPrivateKey"];
+    let plain = |arguments: &[&str]| {
+        let all = [arguments, &["--json"]].concat();
+        let output = command(&all, None)
+            .current_dir(devnet.folder.path())
+            .env("ETH_RPC_URL", devnet.url())
+            .env("SESSION_KEY_CHAIN_ID", "31337")
+            .env("SESSION_KEY_BUNDLER_URL", devnet.text("bundlerUrl"))
+            .env("SESSION_KEY_OWNER", owner.as_str().expect("a key"))
+            .output()
+            .expect("the binary runs");
+        output::check(&all, &output);
+        assert_eq!(
+            output.status.code(),
+            Some(0),
+            "{all:?}: {}{}",
+            text(&output.stdout),
+            text(&output.stderr)
+        );
+        json_of(&output)
+    };
+    let doctor = plain(&["doctor"]);
+    assert_eq!(doctor["ok"], true, "{doctor}");
+    let made = plain(&["account", "new", "--salt", "7", "--yes"]);
+    let code = devnet.ask("eth_getCode", &json!([made["account"], "latest"]));
+    assert!(code.as_str().is_some_and(|code| code.len() > 2), "{made}");
+
+    // The operation that grants a key creates the account.
+    let key = devnet.text("sessionKey").to_owned();
+    let policy = devnet.folder.path().join("policy.toml");
+    let text = format!("[[allow]]\ncontract = \"{key}\"\n\n[limits]\ngas = \"0.1 ETH per 7 days\"\n");
+    fs::write(&policy, text).expect("written");
+    let computed = plain(&[
+        "account",
+        "address",
+        "--salt",
+        "8",
+        "--owner",
+        devnet.text("owner"),
+    ]);
+    let account = computed["account"].as_str().expect("an address");
+    devnet.ask("anvil_setBalance", &json!([account, "0xde0b6b3a7640000"]));
+    let policy = policy.to_str().expect("UTF-8");
+    let granted = plain(&["grant", policy, "--key", &key, "--salt", "8", "--yes"]);
+    assert_eq!(granted["ok"], true, "{granted}");
+    let code = devnet.ask("eth_getCode", &json!([account, "latest"]));
+    assert!(code.as_str().is_some_and(|code| code.len() > 2), "{granted}");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! What stands between the client and the simulated chain in some tests: a wire that fails, delays, watches, and changes what is
-//! asked and answered.
+//! asked and answered. It stands in for networks and proxies only: behind it are the testkit's nodes and bundler, which misbehave by
+//! their own options.
 
 use crate::fixture::{Fixture, account_at, key};
 use serde_json::Value;

@@ -46,6 +46,18 @@ pub(super) fn send_best(state: &mut State, chain: &mut Chain) -> Result<Option<B
     Ok(None)
 }
 
+/// Sends bundles until nothing can be bundled any more: an operation may wait for another one's place or nonce.
+pub(super) fn send_all(state: &mut State, chain: &mut Chain) {
+    // Each bundle has at least one of them.
+    for _ in 0..waiting(state).len() {
+        // What cannot be sent now stays pending; that is nobody's error.
+        let Ok(Some(_)) = send_best(state, chain) else {
+            break;
+        };
+        state.observe(chain);
+    }
+}
+
 /// Sends a bundle of all operations that can be bundled for an EntryPoint, and drops those that fail.
 pub(super) fn send(
     state: &mut State,

@@ -6,6 +6,7 @@ use super::{
     operation,
     reputation::{Reputation, ReputationStatus},
     rpc::{Answer, entry_point, ok},
+    words::Refusal,
 };
 use crate::{
     Chain,
@@ -46,17 +47,15 @@ pub(super) fn dispatch(state: &mut State, chain: &mut Chain, method: &str, param
         }
         "dumpMempool" => {
             let version = entry_point(state, chain, params, 0)?;
-            let style = state.options.style;
             let mut waiting: Vec<_> = state
                 .mempool
                 .iter()
                 .filter(|entry| entry.operation.version() == version)
                 .collect();
             waiting.sort_by_key(|entry| entry.arrival);
-            let shown = |entry: &super::mempool::Entry| {
-                operation::show(&entry.operation, |number| style.number(number))
-            };
-            ok(waiting.into_iter().map(shown).collect::<Vec<Value>>())
+            // As they were sent, to be compared with that.
+            let shown = waiting.into_iter().map(|entry| entry.sent.clone());
+            ok(shown.collect::<Vec<Value>>())
         }
         "sendBundleNow" => send_bundle_now(state, chain),
         "setBundlingMode" => {
@@ -69,6 +68,9 @@ pub(super) fn dispatch(state: &mut State, chain: &mut Chain, method: &str, param
                     return Err(failure(code::INVALID_PARAMS, problem).into());
                 }
             };
+            if state.options.auto {
+                bundle::send_all(state, chain);
+            }
             ok(DONE)
         }
         "setReputation" => {
@@ -105,10 +107,10 @@ pub(super) fn dispatch(state: &mut State, chain: &mut Chain, method: &str, param
             let operations = params.required::<Vec<Value>>(0)?;
             let operations = operations
                 .iter()
-                .map(|operation| operation::read(operation, version, false))
-                .collect::<Result<Vec<_>, _>>()?;
-            for operation in operations {
-                state.take(chain, operation, None);
+                .map(|sent| Ok((sent, operation::read(sent, version, false)?)))
+                .collect::<Result<Vec<_>, Refusal>>()?;
+            for (sent, operation) in operations {
+                state.take(chain, operation, sent.clone(), None);
             }
             ok(DONE)
         }
@@ -119,7 +121,7 @@ pub(super) fn dispatch(state: &mut State, chain: &mut Chain, method: &str, param
             let stake = deposit_of(&seen, (version, address)).stake;
             ok(json!({
                 "stakeInfo": {
-                    "addr": address,
+                    "addr": address.to_checksum(None),
                     "stake": stake.amount.to_string(),
                     "unstakeDelaySec": stake.unstake_delay.to_string(),
                 },

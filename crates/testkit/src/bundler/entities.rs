@@ -10,6 +10,7 @@ use super::{
 use crate::{CallOptions, call::request, vantage::Vantage};
 use alloy::{
     primitives::{Address, U256},
+    rpc::types::state::StateOverride,
     sol_types::SolCall,
 };
 use erc7562::{Policy, Role, Stake};
@@ -25,10 +26,19 @@ pub(super) struct Deposit {
 }
 
 /// Asks the EntryPoint. One that does not answer has nothing.
-pub(super) fn deposit_of(seen: &Vantage<'_>, (version, address): Entity) -> Deposit {
+pub(super) fn deposit_of(seen: &Vantage<'_>, entity: Entity) -> Deposit {
+    deposit_in(seen, entity, StateOverride::default())
+}
+
+/// As [`deposit_of`], under state overrides.
+pub(super) fn deposit_in(seen: &Vantage<'_>, (version, address): Entity, state: StateOverride) -> Deposit {
     let call = IEntryPoint::getDepositInfoCall { account: address };
     let request = request(Address::ZERO, version.address(), call.abi_encode());
-    let answer = seen.call(&request, &CallOptions::default()).unwrap_or_default();
+    let options = CallOptions {
+        state,
+        ..Default::default()
+    };
+    let answer = seen.call(&request, &options).unwrap_or_default();
     // Both EntryPoints answer (deposit, staked, stake, unstakeDelaySec, withdrawTime).
     let word = |index: usize| {
         answer
@@ -104,6 +114,27 @@ pub(super) fn check_entities(
             }
         }
     }
+    let account = (Role::Account, sender);
+    if let Some(rules) = &options.reputation {
+        // Whose operations are counted is one thing; who has a bad standing is refused, a sender without stake as well.
+        for (role, entity) in helpers(operation).chain([account]) {
+            let status = state.reputations.get(entity).status(rules);
+            let waiting = waiting().filter(|other| concerns(other, entity)).count() as u64;
+            let is_refused = match status {
+                ReputationStatus::Banned => true,
+                ReputationStatus::Throttled => waiting >= rules.throttled_in_mempool,
+                ReputationStatus::Ok => false,
+            };
+            if is_refused {
+                let address = entity.1;
+                return Err(Refusal::Reputation {
+                    role,
+                    address,
+                    status,
+                });
+            }
+        }
+    }
     let of_sender = waiting().filter(|other| (other.version(), other.sender()) == sender);
     if let Some(most) = options.max_per_sender
         && of_sender.count() as u64 >= most
@@ -117,32 +148,14 @@ pub(super) fn check_entities(
     let Some(rules) = &options.reputation else {
         return Ok(());
     };
-    for (role, entity) in of_reputation(seen, options, operation) {
-        let address = entity.1;
-        let reputation = state.reputations.get(entity);
-        let status = reputation.status(rules);
-        let waiting = || {
-            let with_entity = waiting().filter(|other| concerns(other, entity));
-            with_entity.count() as u64
-        };
-        let is_refused = match status {
-            ReputationStatus::Banned => true,
-            ReputationStatus::Throttled => waiting() >= rules.throttled_in_mempool,
-            ReputationStatus::Ok => false,
-        };
-        if is_refused {
-            return Err(Refusal::Reputation {
-                role,
-                address,
-                status,
-            });
-        }
-        let most = reputation.allowed_without_stake(rules);
-        if waiting() >= most && !is_staked(seen, options, entity) {
+    for (role, entity) in helpers(operation) {
+        let most = state.reputations.get(entity).allowed_without_stake(rules);
+        let waiting = waiting().filter(|other| concerns(other, entity)).count() as u64;
+        if waiting >= most && !is_staked(seen, options, entity) {
             let policy = stake_policy(options);
             return Err(Refusal::NoStake {
                 role,
-                address,
+                address: entity.1,
                 most,
                 min_stake: policy.min_stake,
                 min_unstake_delay: policy.min_unstake_delay,

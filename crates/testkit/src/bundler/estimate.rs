@@ -2,39 +2,33 @@
 
 use super::{
     State,
-    operation::{EntryPointVersion, Numbers, VersionedOperation, highest_overhead},
-    simulation::{Validation, simulate, simulate_execution},
+    entities::deposit_in,
+    operation::{EntryPointVersion, Numbers, VersionedOperation, deposit_slot, highest_overhead},
+    rehearsal::{Extent, Rehearsed, rehearse},
+    simulation::simulate,
     validation::{check_nonce, required_pre_verification_gas, with_delegation},
     words::Refusal,
 };
-use crate::{CallOptions, Chain, ChainError, call::request, vantage::Vantage};
+use crate::{BundlerOptions, Chain, vantage::Vantage};
 use alloy::{
-    primitives::{Address, Bytes, U256},
+    eips::BlockId,
+    primitives::{Address, B256, U256},
     rpc::types::state::StateOverride,
-    sol_types::{SolCall, SolEvent},
 };
-use session_key_bindings::IEntryPoint::{UserOperationEvent, UserOperationRevertReason};
+use std::cell::Cell;
 
-mod functions {
-    alloy::sol! {
-        function postOp(uint8 mode, bytes context, uint256 actualGasCost, uint256 actualUserOpFeePerGas);
-    }
-}
-
-use functions::postOpCall;
-
-/// Gas units that a transaction costs before its call.
-const GAS_OF_TRANSACTION: u64 = 21_000;
-
-/// Gas units for the account's payment to the EntryPoint, which may be skipped if nothing is due.
+/// Gas units for the account's payment to the EntryPoint, where estimates are made without fees.
 const GAS_OF_PREFUND: u64 = 30_000;
 
-/// Gas units for charging a paymaster's deposit, which leaves the slot unchanged if nothing is due. The write
-/// itself is measured.
+/// Gas units for charging a paymaster's deposit, in the same case: the slot stays as it is then. The write itself is measured.
 const GAS_OF_DEPOSIT: u64 = 5_000;
 
-/// Precision of the gas limits, in gas units.
-const PRECISION: u64 = 128;
+/// Precision of the gas limits, in gas units, and as a part of the limit.
+const PRECISION: u64 = 16;
+const PRECISION_PART: u64 = 512;
+
+/// How often estimates that do not suffice together are raised, each time by an eighth.
+const MOST_RAISES: usize = 16;
 
 /// Gas units.
 #[derive(Clone, Copy, Debug)]
@@ -53,6 +47,49 @@ pub(super) struct PaymasterEstimate {
     pub(super) post_op_gas_limit: U256,
 }
 
+/// The four limits, in gas units.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Limits {
+    verification: u64,
+    call: u64,
+    paymaster: u64,
+    post_op: u64,
+}
+
+impl Limits {
+    /// With fees of so many wei per gas unit.
+    fn numbers(self, pre_verification_gas: U256, fee: U256) -> Numbers {
+        Numbers {
+            call_gas: U256::from(self.call),
+            verification_gas: U256::from(self.verification),
+            pre_verification_gas,
+            max_fee: fee,
+            tip: fee,
+            paymaster_verification_gas: U256::from(self.paymaster),
+            post_op_gas: U256::from(self.post_op),
+        }
+    }
+
+    fn raised(self) -> Self {
+        let raise = |gas: u64| gas.saturating_add(gas / 8);
+        Self {
+            verification: raise(self.verification),
+            call: raise(self.call),
+            paymaster: raise(self.paymaster),
+            post_op: raise(self.post_op),
+        }
+    }
+
+    fn min(self, most: Self) -> Self {
+        Self {
+            verification: self.verification.min(most.verification),
+            call: self.call.min(most.call),
+            paymaster: self.paymaster.min(most.paymaster),
+            post_op: self.post_op.min(most.post_op),
+        }
+    }
+}
+
 /// Estimates an operation with any well-formed signature, under state overrides.
 pub(super) fn estimate(
     state: &State,
@@ -66,88 +103,255 @@ pub(super) fn estimate(
     let pre_verification_gas =
         required_pre_verification_gas(options.data_fee, base_fee, operation, highest_overhead(operation));
     merge(&mut changes, check_nonce(state, &seen, operation)?);
-    let changes = with_delegation(changes, operation);
-
-    let fee = |fee: U256| {
-        if options.estimates_with_fees {
-            fee
-        } else {
-            U256::ZERO
-        }
-    };
-    let given = operation.numbers();
-    let most = U256::from(options.max_verification_gas);
-    let numbers = Numbers {
-        call_gas: U256::ZERO,
-        verification_gas: most,
-        pre_verification_gas: U256::ZERO,
-        max_fee: fee(given.max_fee),
-        tip: fee(given.tip),
-        paymaster_verification_gas: most,
-        post_op_gas: U256::ZERO,
-    };
-    let validation = simulate(&seen, &operation.with_numbers(numbers), changes.clone())?;
-    let passes = |numbers: Numbers| {
-        let probe = operation.with_numbers(numbers);
-        simulate(&seen, &probe, changes.clone()).is_ok()
-    };
-    let verification_gas = least(options.max_verification_gas, |gas| {
-        passes(Numbers {
-            verification_gas: U256::from(gas),
-            ..numbers
-        })
-    });
-    let with_margin =
-        |gas: u64| U256::from(gas) * U256::from(100 + options.gas_margin_percent) / U256::from(100);
-    let is_paid_for = operation.paymaster().is_some();
-    let paymaster = if is_paid_for && operation.version() != EntryPointVersion::V06 {
-        let verification_gas = least(options.max_verification_gas, |gas| {
-            passes(Numbers {
-                paymaster_verification_gas: U256::from(gas),
-                ..numbers
-            })
-        });
-        let post_op_gas = post_op_gas(&seen, operation, &validation, changes.clone())?;
-        let deposit = if options.estimates_with_fees {
-            0
-        } else {
-            GAS_OF_DEPOSIT
-        };
-        Some(PaymasterEstimate {
-            verification_gas_limit: with_margin(verification_gas) + U256::from(deposit),
-            post_op_gas_limit: with_margin(post_op_gas),
-        })
-    } else {
-        None
-    };
-    let call_gas = match operation.version() {
-        EntryPointVersion::V06 => call_gas(chain, &seen, operation, changes)?,
-        EntryPointVersion::V07 => {
-            let post_op_gas = paymaster.map_or(U256::ZERO, |paymaster| paymaster.post_op_gas_limit);
-            let numbers = Numbers {
-                post_op_gas,
-                ..numbers
-            };
-            call_gas_in_simulation(&seen, operation, numbers, changes)?
-        }
-    };
-    let prefund = if !is_paid_for && !options.estimates_with_fees {
-        GAS_OF_PREFUND
-    } else {
-        0
-    };
-    Ok(Estimate {
-        call_gas_limit: with_margin(call_gas),
-        verification_gas_limit: with_margin(verification_gas) + U256::from(prefund),
+    let stage = Stage {
+        seen,
+        options,
+        operation,
+        changes: with_delegation(changes, operation),
         pre_verification_gas,
-        paymaster,
+    };
+    // Whatever is wrong with it besides its signature and its gas.
+    let free = stage.most().numbers(pre_verification_gas, U256::ZERO);
+    let executor = options.executor.address;
+    simulate(
+        &seen,
+        executor,
+        &operation.with_numbers(free),
+        stage.changes.clone(),
+    )?;
+
+    let limits = if options.estimates_with_fees {
+        stage.limits_with_fees()?
+    } else {
+        let mut limits = stage.limits(Payment::Free)?;
+        if operation.paymaster().is_none() {
+            limits.verification += GAS_OF_PREFUND;
+        } else if operation.version() != EntryPointVersion::V06 {
+            limits.paymaster += GAS_OF_DEPOSIT;
+        }
+        limits
+    };
+    let has_limits = operation.paymaster().is_some() && operation.version() != EntryPointVersion::V06;
+    Ok(Estimate {
+        call_gas_limit: U256::from(limits.call),
+        verification_gas_limit: U256::from(limits.verification),
+        pre_verification_gas,
+        paymaster: has_limits.then(|| PaymasterEstimate {
+            verification_gas_limit: U256::from(limits.paymaster),
+            post_op_gas_limit: U256::from(limits.post_op),
+        }),
     })
 }
 
-/// Finds the least gas that passes, up to [`PRECISION`] above it. `most` must pass.
-fn least(most: u64, passes: impl Fn(u64) -> bool) -> u64 {
+/// What the operation's sender does for its payment when it validates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Payment {
+    /// It pays.
+    Due,
+    /// Its deposit covers it.
+    Covered,
+    /// Nothing costs anything.
+    Free,
+}
+
+/// Where an operation is tried.
+struct Stage<'a> {
+    seen: Vantage<'a>,
+    options: &'a BundlerOptions,
+    operation: &'a VersionedOperation,
+    changes: StateOverride,
+    pre_verification_gas: U256,
+}
+
+impl Stage<'_> {
+    /// The highest limits.
+    fn most(&self) -> Limits {
+        let for_validation = self.options.max_verification_gas;
+        // No block can fit more.
+        let for_calls = self.seen.head_block().header.gas_limit;
+        Limits {
+            verification: for_validation,
+            call: for_calls,
+            paymaster: for_validation,
+            post_op: for_validation,
+        }
+    }
+
+    fn deposit(&self, address: Address) -> U256 {
+        let entity = (self.operation.version(), address);
+        deposit_in(&self.seen, entity, self.changes.clone()).amount
+    }
+
+    /// A trial with these limits. Its fee is one wei: whoever books costs books something, and no budget is exceeded. Whoever pays
+    /// is lent it, and has afterwards what there was before.
+    fn rehearse(&self, limits: Limits, payment: Payment) -> Result<Rehearsed, Refusal> {
+        let fee = U256::from(u8::from(payment != Payment::Free));
+        let operation = self
+            .operation
+            .with_numbers(limits.numbers(self.pre_verification_gas, fee));
+        let mut changes = self.changes.clone();
+        let cost = operation.max_cost();
+        match (payment, operation.paymaster()) {
+            (Payment::Free, _) => {}
+            (_, Some(paymaster)) => {
+                let deposit = self.deposit(paymaster).saturating_add(cost);
+                self.set_deposit(&mut changes, paymaster, deposit)?;
+            }
+            (Payment::Covered, None) => {
+                let deposit = self.deposit(operation.sender()).saturating_add(cost);
+                self.set_deposit(&mut changes, operation.sender(), deposit)?;
+            }
+            (Payment::Due, None) => {
+                let sender = operation.sender();
+                let deposit = self
+                    .deposit(sender)
+                    .min(U256::ONE)
+                    .min(cost.saturating_sub(U256::ONE));
+                self.set_deposit(&mut changes, sender, deposit)?;
+                let account = changes.entry(sender).or_default();
+                let balance = match account.balance {
+                    Some(balance) => balance,
+                    None => self
+                        .seen
+                        .account_at(sender, BlockId::latest())?
+                        .map_or(U256::ZERO, |account| account.balance),
+                };
+                account.balance = Some(balance.saturating_add(cost - deposit));
+            }
+        }
+        let executor = self.options.executor.address;
+        rehearse(&self.seen, executor, &operation, Extent::Whole, changes)
+    }
+
+    /// Overrides what an address has with the EntryPoint.
+    fn set_deposit(
+        &self,
+        changes: &mut StateOverride,
+        address: Address,
+        amount: U256,
+    ) -> Result<(), Refusal> {
+        let entry_point = self.operation.entry_point();
+        let slot = deposit_slot(address);
+        let amount = match self.operation.version() {
+            // The stake is in the same slot.
+            EntryPointVersion::V06 => {
+                let rest = self.seen.storage_at(entry_point, slot, BlockId::latest())? >> 112 << 112;
+                rest | amount.min(U256::MAX >> (256 - 112))
+            }
+            EntryPointVersion::V07 => amount,
+        };
+        let diff: StateOverride = alloy::rpc::types::state::StateOverridesBuilder::default()
+            .with_state_diff(entry_point, [(B256::from(slot), B256::from(amount))])
+            .build();
+        merge(changes, diff);
+        Ok(())
+    }
+
+    /// The limits, if gas costs something.
+    fn limits_with_fees(&self) -> Result<Limits, Refusal> {
+        let operation = self.operation;
+        let fee = operation.numbers().max_fee;
+        let deposit = if operation.paymaster().is_some() {
+            U256::ZERO
+        } else {
+            self.deposit(operation.sender())
+        };
+        if !fee.is_zero() && !deposit.is_zero() {
+            let limits = self.limits(Payment::Covered)?;
+            let numbers = limits.numbers(self.pre_verification_gas, fee);
+            if deposit >= operation.with_numbers(numbers).max_cost() {
+                return Ok(limits);
+            }
+        }
+        match self.limits(Payment::Due) {
+            // It relies on its deposit, for fees that are not known.
+            Err(Refusal::Failed(_) | Refusal::FailedWithRevert { .. })
+                if fee.is_zero() && !deposit.is_zero() =>
+            {
+                self.limits(Payment::Covered)
+            }
+            limits => limits,
+        }
+    }
+
+    /// The limits, with the margin, tried together.
+    fn limits(&self, payment: Payment) -> Result<Limits, Refusal> {
+        let most = self.most();
+        let best = self.rehearse(most, payment)?;
+        if let Some(reason) = best.reverted {
+            return Err(Refusal::CallReverted(reason));
+        }
+        let failure = Cell::new(None);
+        let passes = |limits: Limits| match self.rehearse(limits, payment) {
+            Ok(outcome) => outcome.is_as_good_as(&best),
+            // Fewer gas units lead to all kinds of errors.
+            Err(error) => {
+                failure.set(Some(error));
+                false
+            }
+        };
+        let is_paid_for = self.operation.paymaster().is_some();
+        let has_paymaster_limits = is_paid_for && self.operation.version() != EntryPointVersion::V06;
+        let used = best.used;
+        let verification = least(used.account, most.verification, |verification| {
+            passes(Limits { verification, ..most })
+        });
+        let call = least(used.call, most.call, |call| passes(Limits { call, ..most }));
+        let (paymaster, post_op) = if has_paymaster_limits {
+            let paymaster = least(used.paymaster, most.paymaster, |paymaster| {
+                passes(Limits { paymaster, ..most })
+            });
+            let post_op = least(used.post_op, most.post_op, |post_op| {
+                passes(Limits { post_op, ..most })
+            });
+            (paymaster, post_op)
+        } else {
+            (0, 0)
+        };
+        let margin = |gas: u64| {
+            let hundredths = 100_u64.saturating_add(self.options.gas_margin_percent);
+            gas.saturating_mul(hundredths) / 100
+        };
+        let mut limits = Limits {
+            verification: margin(verification),
+            call: margin(call),
+            paymaster: margin(paymaster),
+            post_op: margin(post_op),
+        };
+        // What suffices alone may not suffice together, where the operation looks at its gas.
+        for _ in 0..MOST_RAISES {
+            if passes(limits) {
+                return Ok(limits);
+            }
+            limits = limits.raised().min(most);
+        }
+        if passes(most) {
+            return Ok(most);
+        }
+        Err(failure
+            .take()
+            .unwrap_or_else(|| Refusal::CallFailed("no gas limits suffice".into())))
+    }
+}
+
+/// Finds the least gas that passes, up to the precision above it. `most` must pass; `guess` is where to begin.
+fn least(guess: u64, most: u64, passes: impl Fn(u64) -> bool) -> u64 {
+    if passes(0) {
+        return 0;
+    }
     let (mut too_little, mut enough) = (0, most);
-    while enough - too_little > PRECISION {
+    let mut step = guess / 64 + PRECISION;
+    let mut probe = guess.max(PRECISION);
+    while probe < most {
+        if passes(probe) {
+            enough = probe;
+            break;
+        }
+        too_little = probe;
+        probe = probe.saturating_add(step);
+        step = step.saturating_mul(2);
+    }
+    while enough - too_little > PRECISION.max(enough / PRECISION_PART) {
         let middle = too_little + (enough - too_little) / 2;
         if passes(middle) {
             enough = middle;
@@ -156,102 +360,6 @@ fn least(most: u64, passes: impl Fn(u64) -> bool) -> u64 {
         }
     }
     enough
-}
-
-/// Measures the operation's call by EntryPoint v0.7, after its validation, whose state changes apply.
-fn call_gas_in_simulation(
-    seen: &Vantage<'_>,
-    operation: &VersionedOperation,
-    numbers: Numbers,
-    changes: StateOverride,
-) -> Result<u64, Refusal> {
-    // `None` if the call succeeds, else its revert.
-    let outcome = |gas: u64| {
-        let probe = operation.with_numbers(Numbers {
-            call_gas: U256::from(gas),
-            ..numbers
-        });
-        let logs = simulate_execution(seen, &probe, changes.clone())?;
-        let of_entry_point = || logs.iter().filter(|log| log.address == operation.entry_point());
-        let succeeds = of_entry_point()
-            .filter_map(|log| UserOperationEvent::decode_log(log).ok())
-            .any(|event| event.success);
-        if succeeds {
-            return Ok(None);
-        }
-        let reason = of_entry_point()
-            .find_map(|log| UserOperationRevertReason::decode_log(log).ok())
-            .map(|event| event.data.revertReason);
-        Ok::<Option<Bytes>, Refusal>(Some(reason.unwrap_or_default()))
-    };
-    let most = seen.head_block().header.gas_limit;
-    match outcome(most)? {
-        None => Ok(least(most, |gas| matches!(outcome(gas), Ok(None)))),
-        Some(reason) => Err(Refusal::CallReverted(reason)),
-    }
-}
-
-/// Measures the paymaster's `postOp`, for an operation that succeeds at no cost.
-fn post_op_gas(
-    seen: &Vantage<'_>,
-    operation: &VersionedOperation,
-    validation: &Validation,
-    changes: StateOverride,
-) -> Result<u64, Refusal> {
-    let context = validation.paymaster_context.clone();
-    let (Some(paymaster), false) = (operation.paymaster(), context.is_empty()) else {
-        return Ok(0);
-    };
-    let call = postOpCall {
-        mode: 0,
-        context,
-        actualGasCost: U256::ZERO,
-        actualUserOpFeePerGas: U256::ZERO,
-    };
-    let request = request(operation.entry_point(), paymaster, call.abi_encode());
-    let options = CallOptions {
-        state: changes,
-        ..Default::default()
-    };
-    called(seen.estimate_gas(&request, &options))
-}
-
-/// Subtracts a transaction's intrinsic gas from a call's.
-fn called(gas: Result<u64, ChainError>) -> Result<u64, Refusal> {
-    match gas {
-        Ok(gas) => Ok(gas.saturating_sub(GAS_OF_TRANSACTION)),
-        Err(ChainError::Reverted { output }) => Err(Refusal::CallReverted(output)),
-        Err(error) => Err(Refusal::CallFailed(error.to_string())),
-    }
-}
-
-/// Measures the operation's call by EntryPoint v0.6.
-fn call_gas(
-    chain: &Chain,
-    seen: &Vantage<'_>,
-    operation: &VersionedOperation,
-    changes: StateOverride,
-) -> Result<u64, Refusal> {
-    let call = request(
-        operation.entry_point(),
-        operation.sender(),
-        operation.call_data().clone(),
-    );
-    let options = CallOptions {
-        state: changes,
-        ..Default::default()
-    };
-    let init_code = operation.init_code();
-    called(match (init_code.get(..20), init_code.get(20..)) {
-        (Some(factory), Some(data)) => {
-            // The account must exist first.
-            let mut later = chain.clone();
-            let create = request(Address::ZERO, Address::from_slice(factory), data.to_vec());
-            later.send(create)?;
-            later.vantage().estimate_gas(&call, &options)
-        }
-        _ => seen.estimate_gas(&call, &options),
-    })
 }
 
 /// Merges overrides of single slots into others.

@@ -12,6 +12,7 @@ use alloy::{
     sol_types::SolEvent,
 };
 use erc7562::Report;
+use serde_json::Value;
 use session_key_bindings::IEntryPoint::UserOperationEvent;
 use std::collections::BTreeMap;
 
@@ -23,6 +24,8 @@ const PRICE_BUMP: u64 = 10;
 pub(super) struct Entry {
     pub(super) hash: B256,
     pub(super) operation: VersionedOperation,
+    /// What its sender wrote.
+    pub(super) sent: Value,
     /// The transaction that it was sent in.
     pub(super) transaction: Option<B256>,
     pub(super) held: bool,
@@ -50,6 +53,7 @@ pub(super) enum Observed {
 pub(super) struct Arrival {
     pub(super) hash: B256,
     pub(super) operation: VersionedOperation,
+    pub(super) sent: Value,
     pub(super) block: u64,
     pub(super) counted: Vec<Entity>,
     pub(super) report: Option<Box<Report>>,
@@ -100,6 +104,7 @@ impl Mempool {
         let Arrival {
             hash,
             operation,
+            sent,
             block,
             counted,
             report,
@@ -107,6 +112,7 @@ impl Mempool {
         let entry = Entry {
             hash,
             operation,
+            sent,
             transaction: None,
             held: false,
             arrival: self.arrivals,

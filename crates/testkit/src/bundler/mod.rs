@@ -6,6 +6,7 @@ mod entities;
 mod estimate;
 mod mempool;
 mod operation;
+mod rehearsal;
 mod reputation;
 mod rpc;
 mod simulation;
@@ -33,7 +34,7 @@ use alloy::{
 use erc7562::Report;
 use mempool::{Arrival, Mempool, Observed};
 use reputation::Reputations;
-use serde_json::value::RawValue;
+use serde_json::{Value, value::RawValue};
 use std::{
     collections::BTreeSet,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -78,8 +79,8 @@ pub struct BundlerOptions {
     pub entry_points: BTreeSet<EntryPointVersion>,
     /// The format of its answers.
     pub style: BundlerStyle,
-    /// Whether it bundles right after each accepted operation. Otherwise it waits for
-    /// [`Bundler::bundle_now`].
+    /// Whether it bundles right after each accepted operation, until nothing is left that can be bundled; and, behind
+    /// [`Bundler::transport_with_node`], after requests to the node that mined. Otherwise it waits for [`Bundler::bundle_now`].
     pub auto: bool,
     /// What happens to submitted operations. Invalid ones are refused in any case.
     pub submission: Submission,
@@ -116,8 +117,9 @@ pub struct BundlerOptions {
     pub debug_methods: bool,
     /// The margin added to estimates, in percent.
     pub gas_margin_percent: u64,
-    /// Whether estimates simulate with the operation's fees. Otherwise they use zero fees, so that no payment
-    /// is due.
+    /// Whether estimates count that gas costs something: the account's payment, and what it or its paymaster books. Nobody needs funds
+    /// for it. Otherwise they are made at a fee of zero, as some bundlers do, with a flat addition for the payment; such estimates can
+    /// be too low.
     pub estimates_with_fees: bool,
     /// The maximum number of operations in a bundle.
     pub max_bundle: usize,
@@ -153,8 +155,8 @@ impl Default for BundlerOptions {
             rules: Some(erc7562::Policy::default()),
             reputation: Some(ReputationRules::default()),
             debug_methods: false,
-            gas_margin_percent: 10,
-            estimates_with_fees: false,
+            gas_margin_percent: 5,
+            estimates_with_fees: true,
             max_bundle: 10,
             max_per_sender_in_bundle: 1,
             bundle_priority_fee: 1_000_000_000,
@@ -224,8 +226,14 @@ impl State {
         self.drop_disreputable(head.number);
     }
 
-    /// Takes an operation into the mempool.
-    fn take(&mut self, chain: &Chain, operation: VersionedOperation, report: Option<Box<Report>>) -> B256 {
+    /// Takes an operation into the mempool. `sent` is what its sender wrote.
+    fn take(
+        &mut self,
+        chain: &Chain,
+        operation: VersionedOperation,
+        sent: Value,
+        report: Option<Box<Report>>,
+    ) -> B256 {
         let seen = chain.vantage_behind(self.options.lag, true);
         let hash = operation.hash(chain.chain_id());
         let counted: Vec<_> = if self.options.reputation.is_some() {
@@ -238,6 +246,7 @@ impl State {
         let replaced = self.mempool.insert(Arrival {
             hash,
             operation,
+            sent,
             block: seen.head(),
             counted,
             report,
@@ -305,6 +314,17 @@ impl Bundler {
             state.observe(chain);
             bundle
         })
+    }
+
+    /// Bundles what waits, if that is its way and there are blocks after this one.
+    fn after_blocks(&self, number: u64) {
+        if self.testkit.chain().block_number() > number {
+            self.with_chain(|state, chain| {
+                if state.options.auto {
+                    bundle::send_all(state, chain);
+                }
+            });
+        }
     }
 
     /// What it remembers of an entity: a factory, a paymaster, or a sender with a stake.
@@ -406,7 +426,10 @@ impl Endpoint for WithNode {
                 if rpc::is_bundlers(request[0].method) {
                     self.bundler.answer(request)
                 } else {
-                    self.node.answer(request)
+                    let before = self.bundler.testkit.chain().block_number();
+                    let answer = self.node.answer(request);
+                    self.bundler.after_blocks(before);
+                    answer
                 }
             })
             .collect()

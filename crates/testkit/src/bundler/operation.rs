@@ -14,6 +14,9 @@ use session_key_bindings::{
     ENTRY_POINT, ENTRY_POINT_V07, IEntryPoint, IEntryPointV07, PackedUserOperation, UserOperation,
 };
 
+/// The slot of `deposits` in both EntryPoints.
+const DEPOSITS_SLOT: U256 = U256::ZERO;
+
 /// The slot of `nonceSequenceNumber` in both EntryPoints, after the deposits.
 const NONCES_SLOT: U256 = U256::from_limbs([1, 0, 0, 0]);
 
@@ -21,7 +24,6 @@ const NONCES_SLOT: U256 = U256::from_limbs([1, 0, 0, 0]);
 /// the EntryPoint measures.
 const GAS_OF_BUNDLE: u64 = 21_000;
 const GAS_OF_OPERATION: u64 = 18_300;
-const GAS_OF_OPERATION_V07: u64 = 19_500;
 const GAS_OF_WORD: u64 = 4;
 const GAS_OF_ZERO_BYTE: u64 = 4;
 const GAS_OF_BYTE: u64 = 16;
@@ -383,6 +385,11 @@ pub(super) const fn sequence(nonce: U256) -> u64 {
     nonce.as_limbs()[0]
 }
 
+/// Returns the slot of what an address has deposited; with EntryPoint v0.6, in its lower 112 bits.
+pub(super) fn deposit_slot(address: Address) -> U256 {
+    keccak256((address, DEPOSITS_SLOT).abi_encode()).into()
+}
+
 /// Returns the slot of a lane's next sequence number.
 pub(super) fn nonce_slot(sender: Address, lane: U256) -> U256 {
     let lanes = keccak256((sender, NONCES_SLOT).abi_encode());
@@ -402,17 +409,13 @@ pub(super) fn overhead(operation: &VersionedOperation) -> u64 {
     let encoded = operation.encoded();
     let zeros = encoded.iter().filter(|byte| **byte == 0).count() as u64;
     let length = encoded.len() as u64;
-    let of_operation = match operation.version() {
-        EntryPointVersion::V06 => GAS_OF_OPERATION,
-        EntryPointVersion::V07 => GAS_OF_OPERATION_V07,
-    };
     let of_authorization = if operation.authorization().is_some() {
         GAS_OF_AUTHORIZATION
     } else {
         0
     };
     GAS_OF_BUNDLE
-        + of_operation
+        + GAS_OF_OPERATION
         + of_authorization
         + GAS_OF_WORD * length.div_ceil(32)
         + GAS_OF_ZERO_BYTE * zeros
@@ -559,8 +562,13 @@ fn read_v07(members: &Map<String, Value>, estimated: bool) -> Result<VersionedOp
         )?;
         Bytes::new()
     };
-    let authorization = match members.get("eip7702Auth") {
-        None | Some(Value::Null) => None,
+    // Clients write it either way.
+    let authorization = ["eip7702Auth", "eip7702auth"].iter().find_map(|name| {
+        let value = members.get(*name)?;
+        (!value.is_null()).then_some(value)
+    });
+    let authorization = match authorization {
+        None => None,
         Some(value) => Some(
             serde_json::from_value::<SignedAuthorization>(value.clone())
                 .map_err(|error| Refusal::InvalidFields(format!("eip7702Auth: {error}")))?,

@@ -4,6 +4,7 @@ use super::{
     BundlerStyle, State, bundle, debug,
     estimate::estimate,
     operation::{self, EntryPointVersion, VersionedOperation},
+    rehearsal::PostOpRevertReason,
     style::VerificationGasName,
     validation::{Checked, check},
     words::{BundlerWords, Refusal},
@@ -25,14 +26,6 @@ use serde::Serialize;
 use serde_json::{Map, Value, json, value::RawValue};
 // Both EntryPoints emit the same events.
 use session_key_bindings::IEntryPoint::{BeforeExecution, UserOperationEvent, UserOperationRevertReason};
-
-mod events {
-    alloy::sol! {
-        event PostOpRevertReason(bytes32 indexed userOpHash, address indexed sender, uint256 nonce, bytes revertReason);
-    }
-}
-
-use events::PostOpRevertReason;
 
 /// The bundler's methods; all others belong to nodes.
 pub(super) const METHODS: [&str; 8] = [
@@ -194,7 +187,8 @@ pub(super) fn entry_point(
 
 fn submit(state: &mut State, chain: &mut Chain, params: &Params) -> Answer {
     let version = entry_point(state, chain, params, 1)?;
-    let operation = operation::read(&params.required::<Value>(0)?, version, false)?;
+    let sent = params.required::<Value>(0)?;
+    let operation = operation::read(&sent, version, false)?;
     let hash = operation.hash(chain.chain_id());
     if let Submission::Refused(error) = &state.options.submission {
         return Err(Failure::from(error.clone()).into());
@@ -205,12 +199,9 @@ fn submit(state: &mut State, chain: &mut Chain, params: &Params) -> Answer {
     match state.options.submission.clone() {
         Submission::Lost => ok(hash),
         submission => {
-            state.take(chain, operation, report);
+            state.take(chain, operation, sent, report);
             if state.options.auto {
-                // If the bundle cannot be sent now, the operation stays pending; that is not its sender's
-                // error.
-                let _ = bundle::send(state, chain, version);
-                state.observe(chain);
+                bundle::send_all(state, chain);
             }
             match submission {
                 Submission::PassedOn(error) => Err(Failure::from(error).into()),
@@ -333,7 +324,7 @@ fn by_hash(state: &State, chain: &Chain, hash: B256) -> Option<Value> {
 fn shown(style: &BundlerStyle, operation: &VersionedOperation, place: Option<(&Block, B256)>) -> Value {
     json!({
         "userOperation": operation::show(operation, |number| style.number(number)),
-        "entryPoint": operation.entry_point(),
+        "entryPoint": operation.entry_point().to_checksum(None),
         "transactionHash": place.map(|(_, transaction)| transaction),
         "blockHash": place.map(|(block, _)| block.hash),
         "blockNumber": place.map(|(block, _)| style.number(U256::from(block.header.number))),

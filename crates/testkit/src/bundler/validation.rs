@@ -59,7 +59,12 @@ pub(super) fn check(
         Err(Refusal::NonceUsed)
             if !operation.init_code().is_empty() && options.style.words != BundlerWords::Alto =>
         {
-            simulate(&seen, operation, StateOverride::default())?;
+            simulate(
+                &seen,
+                options.executor.address,
+                operation,
+                StateOverride::default(),
+            )?;
             return Err(Refusal::NonceUsed);
         }
         nonce => nonce?,
@@ -180,7 +185,7 @@ fn check_authorization(
     let chain_id = U256::from(seen.chain().chain_id());
     if !authorization.chain_id.is_zero() && authorization.chain_id != chain_id {
         return invalid(format!(
-            "it is for chain {}, not for {chain_id}",
+            "its chainId is {}, the chain's {chain_id}",
             authorization.chain_id
         ));
     }
@@ -190,10 +195,11 @@ fn check_authorization(
         .flatten()
         .unwrap_or_default();
     if authorization.nonce != account.nonce {
-        return invalid(format!(
-            "its nonce is {}, the sender's {}",
+        // Well formed, but without effect.
+        return Err(Refusal::Unexplained(format!(
+            "eip7702Auth: its nonce is {}, the sender's {}",
             authorization.nonce, account.nonce
-        ));
+        )));
     }
     let code = code_of(&account);
     if !code.is_empty() && !code.starts_with(&EIP7702_DELEGATION_DESIGNATOR) {
@@ -233,7 +239,7 @@ pub(super) fn validate(
         check_authorization(seen, operation, authorization)?;
     }
     let state = with_delegation(state, operation);
-    let validation = simulate(seen, operation, state.clone())?;
+    let validation = simulate(seen, options.executor.address, operation, state.clone())?;
     let account = match operation.version() {
         EntryPointVersion::V06 => Party::Either {
             with_paymaster: operation.paymaster().is_some(),

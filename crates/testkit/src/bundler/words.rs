@@ -371,8 +371,8 @@ impl Refusal {
                 format!("Max operations ({most}) reached for sender {sender} due to being unstaked"),
             ),
             (Self::TooMany { most, sender }, _) => ErrorAnswer::new(
-                erc4337::THROTTLED,
-                format!("sender {sender} has {most} operations in the mempool already"),
+                erc4337::STAKE_TOO_LOW,
+                format!("unstaked sender {sender} has {most} operations in the mempool already"),
             ),
             (Self::TooLow { what, is, least }, Alto) => ErrorAnswer::new(
                 code::INVALID_PARAMS,
@@ -410,7 +410,7 @@ impl Refusal {
                 format!("preVerificationGas too low: expected at least {required}, provided only {is}"),
             ),
             (Self::PreVerificationGas { is, required }, _) => ErrorAnswer::new(
-                erc4337::REFUSED_BY_ENTRY_POINT,
+                code::INVALID_PARAMS,
                 format!("preVerificationGas is not enough, required: {required}, got: {is}"),
             ),
             (Self::CallReverted(output), words) => call_reverted(&output, words, revert_data),
@@ -551,7 +551,7 @@ mod tests {
                     -32000,
                     "precheck failed: maxPriorityFeePerGas is 7 but must be at least 9",
                 ),
-                (-32500, "preVerificationGas is not enough, required: 9, got: 7"),
+                (-32602, "preVerificationGas is not enough, required: 9, got: 7"),
                 (-32503, "AA22 expired or not due"),
                 (-32503, "AA22 expired or not due"),
             ),
@@ -562,7 +562,7 @@ mod tests {
                     "maxPriorityFeePerGas must be at least 9 (current maxPriorityFeePerGas: 7) - use \
                      pimlico_getUserOperationGasPrice to get the current gas price",
                 ),
-                (-32500, "preVerificationGas is not enough, required: 9, got: 7"),
+                (-32602, "preVerificationGas is not enough, required: 9, got: 7"),
                 (-32503, "User operation expires too soon"),
                 (-32503, "User operation is not valid yet"),
             ),

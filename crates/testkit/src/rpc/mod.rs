@@ -2,10 +2,12 @@
 
 mod development;
 mod errors;
+mod filters;
 mod params;
 
 pub use errors::ErrorAnswer;
 pub(crate) use errors::{Answer, Dialect, Failure, code, failure};
+pub(crate) use filters::Filters;
 pub(crate) use params::Params;
 
 use crate::{
@@ -36,12 +38,17 @@ const SUGGESTED_PRIORITY_FEE: u128 = 1_000_000_000;
 pub(crate) struct Desk<'a> {
     chain: &'a mut Chain,
     node: Option<&'a NodeOptions>,
+    filters: Option<&'a mut Filters>,
 }
 
 impl<'a> Desk<'a> {
     /// Answers as a development node.
-    pub(crate) const fn development(chain: &'a mut Chain) -> Self {
-        Self { chain, node: None }
+    pub(crate) const fn development(chain: &'a mut Chain, filters: &'a mut Filters) -> Self {
+        Self {
+            chain,
+            node: None,
+            filters: Some(filters),
+        }
     }
 
     /// Answers as a node with its own view of the chain.
@@ -49,6 +56,7 @@ impl<'a> Desk<'a> {
         Self {
             chain,
             node: Some(node),
+            filters: None,
         }
     }
 
@@ -80,6 +88,9 @@ impl<'a> Desk<'a> {
             .is_some_and(|node| node.missing_methods.contains(method))
         {
             return Err(Failure::NoMethod(method.to_owned()));
+        }
+        if let Some(answer) = self.filters(method, params) {
+            return answer;
         }
         match method {
             "web3_clientVersion" => ok(concat!(
@@ -124,6 +135,27 @@ impl<'a> Desk<'a> {
                 let block = self.state_block(params.block(2)?)?;
                 let value = self.seen().storage_at(params.required(0)?, slot, block)?;
                 ok(B256::from(value))
+            }
+
+            "eth_getProof" => {
+                let address = params.required::<Address>(0)?;
+                let block = self.state_block(params.block(2)?)?;
+                let account = self.seen().account_at(address, block)?.unwrap_or_default();
+                let slots = params.optional::<Vec<U256>>(1)?.unwrap_or_default();
+                let storage = slots.into_iter().map(|slot| {
+                    let value = self.seen().storage_at(address, slot, block)?;
+                    Ok(json!({"key": B256::from(slot), "value": value, "proof": []}))
+                });
+                // There is no trie, so there are no proofs, and no root.
+                ok(json!({
+                    "address": address,
+                    "balance": account.balance,
+                    "nonce": U64::from(account.nonce),
+                    "codeHash": account.code_hash,
+                    "storageHash": B256::ZERO,
+                    "accountProof": [],
+                    "storageProof": storage.collect::<Result<Vec<_>, ChainError>>()?,
+                }))
             }
 
             "eth_call" => {

@@ -207,7 +207,7 @@ async fn an_operation_waits_is_bundled_and_has_a_receipt() {
     assert_eq!(world.receipt(hash).await, Value::Null);
     let pending = world.ask("eth_getUserOperationByHash", json!([hash])).await;
     assert_eq!(pending["userOperation"], wire(&operation));
-    assert_eq!(pending["entryPoint"], json!(ENTRY_POINT));
+    assert_eq!(pending["entryPoint"], json!(ENTRY_POINT.to_checksum(None)));
     for member in ["transactionHash", "blockHash", "blockNumber"] {
         assert_eq!(pending[member], Value::Null, "{member}");
     }
@@ -280,6 +280,35 @@ async fn auto_bundles_operations_immediately() {
     // The next operation of the lane follows.
     world.send(&world.transfer(1, 6)).await;
     assert_eq!(world.tokens(), 11);
+    // One that comes before its predecessor waits for it.
+    world.send(&world.transfer(3, 7)).await;
+    assert_eq!(world.tokens(), 11);
+    world.send(&world.transfer(2, 8)).await;
+    assert_eq!(world.tokens(), 26);
+    assert!(world.bundler.pool().is_empty());
+}
+
+#[tokio::test]
+async fn auto_bundles_what_waited_for_a_block() {
+    let world = World::new(BundlerOptions::default());
+    world.send(&world.transfer(0, 5)).await;
+    world.bundler.change(|options| options.auto = true);
+    let node = world
+        .bundler
+        .transport_with_node(world.testkit.transport())
+        .client();
+    answer_of(&node, "eth_blockNumber", json!([])).await;
+    assert_eq!(world.tokens(), 0);
+    answer_of(&node, "evm_mine", json!([])).await;
+    assert_eq!(world.tokens(), 5);
+    // Whoever is told so bundles at once.
+    world.bundler.change(|options| {
+        options.auto = false;
+        options.debug_methods = true;
+    });
+    world.send(&world.transfer(1, 5)).await;
+    world.ask("debug_bundler_setBundlingMode", json!(["auto"])).await;
+    assert_eq!(world.tokens(), 10);
 }
 
 #[tokio::test]
@@ -482,7 +511,7 @@ async fn fees_and_gas_have_bounds() {
         let text = world
             .refused(&with(&|operation| operation.preVerificationGas = U256::ZERO))
             .await;
-        assert_eq!(text.0, -32500);
+        assert_eq!(text.0, -32602);
         let number = text
             .1
             .split("required: ")
@@ -691,7 +720,7 @@ async fn a_sender_has_a_maximum_of_operations_in_the_mempool() {
     world.send(&in_lane(0)).await;
     world.send(&in_lane(1)).await;
     let (code, message) = world.refused(&in_lane(2)).await;
-    assert_eq!(code, -32504, "{message}");
+    assert_eq!(code, -32505, "{message}");
     // A replacement does not count; another sender has its own quota.
     let mut more = in_lane(1);
     more.maxFeePerGas *= U256::from(2);
@@ -1023,7 +1052,7 @@ async fn an_estimate_suffices_for_its_operation() {
     let gas = |member: &str| -> U256 { serde_json::from_value(estimate[member].clone()).unwrap() };
     let operation = world.changed_transfer(0, 5, |operation| {
         operation.callGasLimit = gas("callGasLimit");
-        operation.verificationGasLimit = gas("verificationGasLimit") + U256::from(22_700);
+        operation.verificationGasLimit = gas("verificationGasLimit");
         operation.preVerificationGas = gas("preVerificationGas");
     });
     let hash = world.send(&operation).await;
@@ -1035,7 +1064,7 @@ async fn an_estimate_suffices_for_its_operation() {
         let other = world.session.unsigned_transfer(Address::repeat_byte(0x99), 5);
         operation.callData = other.callData;
         operation.callGasLimit = less(gas("callGasLimit"));
-        operation.verificationGasLimit = gas("verificationGasLimit") + U256::from(22_700);
+        operation.verificationGasLimit = gas("verificationGasLimit");
         operation.preVerificationGas = gas("preVerificationGas");
     });
     let hash = world.send(&short_of_call).await;
@@ -1050,7 +1079,7 @@ async fn an_estimate_suffices_for_its_operation() {
     request["nonce"] = json!(world.transfer(2, 1).nonce);
     let usual = world.estimate(request.clone()).await;
     world.bundler.change(|options| {
-        options.gas_margin_percent = 120;
+        options.gas_margin_percent = 110;
         options.style.verification_gas = VerificationGasName::Both;
         options.style.numbers = NumberForm::Number;
     });

@@ -295,7 +295,7 @@ async fn an_operation_waits_is_bundled_and_has_a_receipt() {
     assert_eq!(world.receipt(hash).await, Value::Null);
     let pending = world.ask("eth_getUserOperationByHash", json!([hash])).await;
     assert_eq!(pending["userOperation"], wire(&operation));
-    assert_eq!(pending["entryPoint"], json!(ENTRY_POINT_V07));
+    assert_eq!(pending["entryPoint"], json!(ENTRY_POINT_V07.to_checksum(None)));
     assert_eq!(pending["transactionHash"], Value::Null);
 
     let bundle = world.bundler.bundle_now().unwrap().unwrap();
@@ -390,7 +390,7 @@ async fn both_entry_points_are_served_side_by_side() {
         let receipt = world.ask("eth_getUserOperationReceipt", json!([hash])).await;
         assert_eq!(receipt["entryPoint"], json!(entry_point));
         let shown = world.ask("eth_getUserOperationByHash", json!([hash])).await;
-        assert_eq!(shown["entryPoint"], json!(entry_point));
+        assert_eq!(shown["entryPoint"], json!(entry_point.to_checksum(None)));
     }
 
     world
@@ -851,21 +851,25 @@ async fn an_operation_carries_its_senders_delegation() {
     let plain = world.refused(&operation).await;
     assert!(plain.1.starts_with("AA20"), "{plain:?}");
     let mut wired = wire(&operation);
-    for (authorization, problem) in [
-        (authorize(6, 31_337, 0), "signed by"),
-        (authorize(5, 1, 0), "for chain 1"),
-        (authorize(5, 31_337, 1), "its nonce is 1"),
+    for (authorization, code, problem) in [
+        (authorize(6, 31_337, 0), -32602, "not by the sender"),
+        (authorize(5, 1, 0), -32602, "its chainId is 1"),
+        (authorize(5, 31_337, 1), -32500, "its nonce is 1"),
     ] {
         wired["eip7702Auth"] = json!(authorization);
-        let (code, message) = world.refused_wire(wired.clone()).await;
+        let (found, message) = world.refused_wire(wired.clone()).await;
         assert_eq!(
-            (code, message.contains(problem)),
-            (-32602, true),
+            (found, message.contains(problem)),
+            (code, true),
             "{problem}: {message}"
         );
     }
-    wired["eip7702Auth"] = json!(good);
+    // Some clients write it like this.
+    wired.as_object_mut().unwrap().remove("eip7702Auth");
+    wired["eip7702auth"] = json!(good);
     let hash = world.send_wire(wired.clone()).await;
+    let authorization = wired.as_object_mut().unwrap().remove("eip7702auth").unwrap();
+    wired["eip7702Auth"] = authorization;
     assert_eq!(world.bundler.bundle_now(), Ok(None));
     let receipt = world.receipt(hash).await;
     assert_eq!(receipt["success"], json!(true));

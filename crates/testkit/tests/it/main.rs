@@ -4,6 +4,7 @@ mod anvil;
 mod blocks;
 mod bundler;
 mod bundler_v07;
+mod estimate;
 mod fork;
 mod history;
 mod mempool;

@@ -321,8 +321,24 @@ async fn a_sender_without_stake_has_four_operations_in_the_mempool() {
             world.send(world.operation(ACCOUNT).lane(lane)).await;
         }
         let (code, message) = world.refusal(world.operation(ACCOUNT).lane(4)).await;
-        assert_eq!(code, -32504);
-        assert!(message.contains(&ACCOUNT.to_string()), "{message}");
+        assert_eq!(code, -32505);
+        assert!(
+            message.contains(&format!("unstaked sender {ACCOUNT}")),
+            "{message}"
+        );
+        // A bad standing comes first, though its operations do not count.
+        let reputation = |ops_seen| Reputation {
+            ops_seen,
+            ops_included: 1,
+        };
+        for (ops_seen, standing) in [(120, "throttled"), (100_000, "banned")] {
+            world
+                .bundler
+                .set_reputation(version, ACCOUNT, reputation(ops_seen));
+            let refused = world.refusal(world.operation(ACCOUNT).lane(4)).await;
+            assert_eq!(refused, (-32504, format!("account {ACCOUNT} is {standing}")));
+        }
+        world.bundler.set_reputation(version, ACCOUNT, reputation(0));
         // One that takes the place of another is no further one.
         world.send(world.operation(ACCOUNT).lane(3).tip(2 * GWEI)).await;
 
@@ -691,7 +707,7 @@ async fn tests_rule_over_the_bundler() {
         assert_eq!(
             stake(PAYMASTER).await,
             json!({
-                "stakeInfo": {"addr": PAYMASTER, "stake": "0", "unstakeDelaySec": "0"},
+                "stakeInfo": {"addr": PAYMASTER.to_checksum(None), "stake": "0", "unstakeDelaySec": "0"},
                 "isStaked": false,
             })
         );
@@ -699,7 +715,7 @@ async fn tests_rule_over_the_bundler() {
         assert_eq!(
             stake(PAYMASTER).await,
             json!({
-                "stakeInfo": {"addr": PAYMASTER, "stake": "1000000000000000000", "unstakeDelaySec": "86400"},
+                "stakeInfo": {"addr": PAYMASTER.to_checksum(None), "stake": "1000000000000000000", "unstakeDelaySec": "86400"},
                 "isStaked": true,
             })
         );

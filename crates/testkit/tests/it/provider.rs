@@ -1,13 +1,13 @@
 //! JSON-RPC through an `alloy` provider.
 
-use crate::requests::{RECIPIENT as CONTRACT, failure, request, signed, transfer};
+use crate::requests::{RECIPIENT as CONTRACT, answer_of, failure, request, signed, transfer};
 use alloy::{
     consensus::{
         SignableTransaction, TxEip1559, TxEip2930, TxEip7702, TxEnvelope, TxLegacy, TypedTransaction,
     },
     eips::{BlockId, BlockNumberOrTag, eip2718::Encodable2718, eip7702::Authorization},
     hex,
-    primitives::{B256, Bytes, Signature, TxKind, U64, U256, address},
+    primitives::{Address, B256, Bytes, Signature, TxKind, U64, U256, address},
     providers::Provider,
     rpc::types::{Filter, TransactionRequest},
     signers::SignerSync,
@@ -15,7 +15,7 @@ use alloy::{
     transports::RpcError,
 };
 use serde_json::{Value, json};
-use session_key_testkit::{Chain, Testkit, dev_accounts};
+use session_key_testkit::{Chain, ChainConfig, Fate, Testkit, dev_accounts};
 
 /// In wei.
 const ETHER: U256 = U256::from_limbs([1_000_000_000_000_000_000, 0, 0, 0]);
@@ -566,4 +566,63 @@ async fn parameters_are_checked() {
 async fn the_client_version_names_the_simulation() {
     let version = Testkit::default().provider().get_client_version().await.unwrap();
     assert!(version.contains("simulated chain"), "{version}");
+}
+
+#[tokio::test]
+async fn filters_tell_what_happened_since() {
+    let testkit = Testkit::new(ChainConfig {
+        finalized_distance: 100,
+        ..Default::default()
+    });
+    let client = testkit.client();
+    let contract = Address::repeat_byte(0xc0);
+    // LOG0 without data.
+    testkit.chain().set_code(contract, hex!("5f5fa0")).unwrap();
+    let ask = async |method: &'static str, params: Value| answer_of(&client, method, params).await;
+    let logs = ask(
+        "eth_newFilter",
+        json!([{"address": contract, "fromBlock": "0x0"}]),
+    )
+    .await;
+    let others = ask("eth_newFilter", json!([{"address": Address::ZERO}])).await;
+    let blocks = ask("eth_newBlockFilter", json!([])).await;
+    let transactions = ask("eth_newPendingTransactionFilter", json!([])).await;
+    let changes = async |filter: &Value| ask("eth_getFilterChanges", json!([filter])).await;
+    for filter in [&logs, &others, &blocks, &transactions] {
+        assert_eq!(changes(filter).await, json!([]));
+    }
+
+    let send = || {
+        let request = TransactionRequest::default()
+            .from(dev_accounts()[0].address)
+            .to(contract);
+        testkit.chain().send(request).unwrap().transaction_hash
+    };
+    let first = send();
+    let told = changes(&logs).await;
+    assert_eq!(told.as_array().map(Vec::len), Some(1));
+    assert_eq!(told[0]["transactionHash"], json!(first));
+    assert_eq!(changes(&others).await, json!([]));
+    let head = ask("eth_getBlockByNumber", json!(["latest", false])).await;
+    assert_eq!(changes(&blocks).await, json!([head["hash"]]));
+    assert_eq!(changes(&transactions).await, json!([first]));
+    for filter in [&logs, &blocks, &transactions] {
+        assert_eq!(changes(filter).await, json!([]), "once only");
+    }
+
+    // What comes in the place of undone blocks is new.
+    testkit.chain().reorganize(1, |_| Fate::Dropped).unwrap();
+    let second = send();
+    let told = changes(&logs).await;
+    assert_eq!(told.as_array().map(Vec::len), Some(1), "{told}");
+    assert_eq!(told[0]["transactionHash"], json!(second));
+    let all = ask("eth_getFilterLogs", json!([logs])).await;
+    assert_eq!(all, told);
+
+    assert_eq!(ask("eth_uninstallFilter", json!([logs])).await, true);
+    assert_eq!(ask("eth_uninstallFilter", json!([logs])).await, false);
+    for method in ["eth_getFilterChanges", "eth_getFilterLogs"] {
+        let refused = failure(&testkit, method, json!([logs])).await;
+        assert_eq!(refused, (-32000, "filter not found".into()));
+    }
 }

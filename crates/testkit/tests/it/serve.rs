@@ -89,11 +89,14 @@ fn dropping_a_server_stops_it() {
 #[test]
 fn only_post_requests_are_answered() {
     let server = Testkit::default().serve().unwrap();
-    for method in ["GET", "PUT", "OPTIONS"] {
+    for method in ["GET", "PUT"] {
         let request = format!("{method} / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
         let answer = raw(&server, request.as_bytes());
         assert!(answer.starts_with("HTTP/1.1 405 "), "{answer}");
-        assert!(answer.to_lowercase().contains("\r\nallow: post\r\n"), "{answer}");
+        assert!(
+            answer.to_lowercase().contains("\r\nallow: post, options\r\n"),
+            "{answer}"
+        );
     }
     assert!(raw(&server, b"nonsense\r\n\r\n").starts_with("HTTP/1.1 400 "));
     let body = r#"{"jsonrpc":"2.0","id":1,"method":"eth_chainId"}"#;
@@ -113,6 +116,32 @@ fn only_post_requests_are_answered() {
         body.len()
     );
     assert!(raw(&server, chunked.as_bytes()).contains(r#""result":"0x7a69""#));
+}
+
+#[test]
+fn pages_of_any_origin_may_ask() {
+    let server = Testkit::default().serve().unwrap();
+    let preflight = b"OPTIONS / HTTP/1.1\r\nHost: localhost\r\nOrigin: http://localhost:3000\r\n\
+        Access-Control-Request-Method: POST\r\nAccess-Control-Request-Headers: content-type\r\nConnection: close\r\n\r\n";
+    let answer = raw(&server, preflight).to_lowercase();
+    assert!(answer.starts_with("http/1.1 204 "), "{answer}");
+    for header in [
+        "access-control-allow-origin: *",
+        "access-control-allow-methods: post",
+        "access-control-allow-headers: *",
+    ] {
+        assert!(answer.contains(&format!("\r\n{header}\r\n")), "{answer}");
+    }
+    let body = r#"{"jsonrpc":"2.0","id":1,"method":"eth_chainId"}"#;
+    let request = format!(
+        "POST / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let answer = raw(&server, request.as_bytes()).to_lowercase();
+    assert!(
+        answer.contains("\r\naccess-control-allow-origin: *\r\n"),
+        "{answer}"
+    );
 }
 
 #[test]

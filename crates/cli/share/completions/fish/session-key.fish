@@ -397,10 +397,12 @@ complete -c session-key -n "__fish_session_key_using_subcommand devnet" -l chain
 complete -c session-key -n "__fish_session_key_using_subcommand devnet" -l policy -d 'The policy of the session keys [default: 100 tokens and 0.1 ETH a day, for `transfer` of the test token]' -r -F
 complete -c session-key -n "__fish_session_key_using_subcommand devnet" -l bundling -d 'When the bundler bundles' -r -f -a "auto\t'After each operation that it accepts: what can be bundled then'
 manual\t'When `debug_bundler_sendBundleNow` is called'"
+complete -c session-key -n "__fish_session_key_using_subcommand devnet" -l entry-point -d 'The EntryPoint that the bundler serves [default: both]' -r -f -a "v0.6\t'EntryPoint v0.6'
+v0.7\t'EntryPoint v0.7'"
 complete -c session-key -n "__fish_session_key_using_subcommand devnet" -l min-stake -d 'The stake from which the bundler takes an entity for staked, with its unit' -r
 complete -c session-key -n "__fish_session_key_using_subcommand devnet" -l min-unstake-delay -d 'The unstake delay from which the bundler takes an entity for staked' -r
 complete -c session-key -n "__fish_session_key_using_subcommand devnet" -l state -d 'Load the chain from this file, if it is there, and save it there at the end' -r -F
-complete -c session-key -n "__fish_session_key_using_subcommand devnet" -l fork-url -d 'Start on the state of a node, fetched as it is needed. HTTP only: for a node on this machine' -r
+complete -c session-key -n "__fish_session_key_using_subcommand devnet" -l fork-url -d 'Start on the state of a node, fetched as it is needed; what was before is asked of it, too. HTTP only: for a node on this machine' -r
 complete -c session-key -n "__fish_session_key_using_subcommand devnet" -l fork-block -d 'The block of that node to start on [default: the latest]' -r
 complete -c session-key -n "__fish_session_key_using_subcommand devnet" -l env -d 'Write URLs, addresses and keys to this file too, as environment variables' -r -F
 complete -c session-key -n "__fish_session_key_using_subcommand devnet" -l json -d 'Print one line of JSON instead of a text'

@@ -1,0 +1,3 @@
+//! The development network with everything that accounts and keys can be.
+
+mod clean;
