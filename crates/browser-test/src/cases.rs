@@ -118,7 +118,7 @@ async fn the_page_says_what_each_key_may_do(stage: &Stage) -> Result<()> {
         "can be used now",
         "40 TUSD left of 100 TUSD",
         "60 TUSD used",
-        "May send ",
+        "May not send ETH.",
         "1 key is dangerous or broken",
         "Anyone who has the key can burn all of the account's native token as gas.",
         &world.with.owner_account.address.to_string(),
@@ -272,7 +272,7 @@ async fn a_key_is_revoked_with_the_keyboard_only(stage: &Stage) -> Result<()> {
     let mut world = stage.world().await?;
     let key = world.with.session_key.address;
     world.open(browser, &[]).await?;
-    browser.tab_to(&format!("Revoke key {key}")).await?;
+    browser.tab_to(&format!("Revoke this key… {key}")).await?;
     browser.key(Key::Enter).await?;
     browser
         .until(async || browser.has("can then do nothing").await)

@@ -19,8 +19,6 @@ pub(crate) enum User {
     Confirms,
     /// Declines.
     Declines,
-    /// Leaves the window open.
-    Waits,
     /// Confirms, and the answer does not reach the page.
     ConfirmsUnheard,
 }
@@ -77,7 +75,6 @@ impl Wallet {
             }
             "eth_sendTransaction" => match self.user {
                 User::Declines => Answer::Error(4001, "User rejected the request."),
-                User::Waits => Answer::Nothing,
                 User::Confirms | User::ConfirmsUnheard => {
                     let hash = self.send(&params[0]).await?;
                     if self.user == User::Confirms {

@@ -7,12 +7,18 @@ use crate::{
 use eyre::{Result, WrapErr as _, ensure, eyre};
 use serde_json::{Value, json};
 use session_key_client::{
-    NewSessionKey, SessionKeySigner,
-    alloy::primitives::{Address, B256, U256},
+    NewSessionKey,
+    alloy::{
+        primitives::{Address, B256, U256},
+        providers::Provider as _,
+    },
     key_request::KeyRequest,
     permissions::{ERC20_APPROVE, ERC20_TRANSFER, Permissions, SpendLimit, erc20, policy::PolicyFormat},
 };
-use session_key_devnet::{Devnet, DevnetOptions, Kind, WithKey, testkit::Server};
+use session_key_devnet::{
+    Devnet, DevnetOptions, Kind, WithKey,
+    testkit::{Server, dev_accounts},
+};
 use std::{
     io::{BufRead as _, BufReader},
     path::{Path, PathBuf},
@@ -133,20 +139,31 @@ impl World {
                 key.with_tag(tag(&format!("agent {number}"))),
             ));
         }
-        // In one block, an operation has a limited amount of gas.
+        let owner = self.with.owner_account;
+        let provider = self.with.devnet.testkit().provider_with_signer(owner.signer());
+        // A block has a limited amount of gas.
         while !actions.is_empty() {
-            let rest = actions.split_off(actions.len().min(7));
-            self.with.owner.batch(actions).await?;
+            let rest = actions.split_off(actions.len().min(10));
+            let transaction = self
+                .with
+                .account
+                .owner_transaction(owner.address, actions)
+                .await?;
+            let receipt = provider
+                .send_transaction(transaction)
+                .await?
+                .get_receipt()
+                .await?;
+            ensure!(receipt.status(), "the keys were not added");
             actions = rest;
         }
         Ok(())
     }
 
-    /// Writes a file, and returns its path.
-    fn file(&self, name: &str, text: &str) -> Result<String> {
-        let path = self.folder.path().join(name);
-        std::fs::write(&path, text)?;
-        Ok(path.display().to_string())
+    /// Writes a file where the command runs.
+    fn file(&self, name: String, text: &str) -> Result<String> {
+        std::fs::write(self.folder.path().join(&name), text)?;
+        Ok(name)
     }
 
     /// A policy that lets the key spend this many tokens a week.
@@ -156,7 +173,7 @@ impl World {
             "valid_until = \"2025-08-31T00:00:00Z\"\n[tokens.TUSD]\naddress = \"{token}\"\ndecimals = 6\n[[allow]]\ncontract = \"TUSD\"\n\
              functions = [\"transfer(address,uint256)\"]\n[limits]\ngas = \"0.01 ETH per 7 days\"\ntokens = [\"{tokens} TUSD per 7 days\"]\n"
         );
-        self.file(&format!("{tokens}-a-week.toml"), &text)
+        self.file(format!("{tokens}-a-week.toml"), &text)
     }
 
     /// A request for a key.
@@ -167,10 +184,13 @@ impl World {
              contract = \"TUSD\"\nfunctions = [\"transfer(address,uint256)\"]\n[limits]\ngas = \"0.002 ETH per 1 day\"\n\
              tokens = [\"20 TUSD per 1 day\"]\n"
         );
-        let signer = SessionKeySigner::from_bytes(&B256::repeat_byte(0x42))?;
+        let signer = dev_accounts()[6].signer();
         let (chain, account) = (self.with.account.chain_id(), self.with.account.address());
         let request = KeyRequest::new(&signer, chain, account, need, PolicyFormat::Toml, EXPIRY).await?;
-        Ok((self.file("request.json", &request.to_json())?, signer.address()))
+        Ok((
+            self.file("request.json".to_owned(), &request.to_json())?,
+            signer.address(),
+        ))
     }
 
     /// Starts the command.

@@ -17,7 +17,7 @@ use session_key_client::{
         figures::{BudgetFigures, KeyStatus, LimitStatus},
         lint::{Severity, Warning},
         plan::LimitMode,
-        words::{Lookup, Names, UnixTime, decimal, interval, token_amount, token_symbol},
+        words::{Lookup, Names, UnixTime, decimal, every, interval, token_amount, token_symbol},
     },
     request::clean_text,
 };
@@ -89,6 +89,36 @@ fn address(address: Address) -> Markup {
     html! { code.address { (address) } }
 }
 
+/// A text with its addresses set apart: they are long, and few readers compare them.
+fn prose(text: &str) -> Markup {
+    let mut parts = Vec::new();
+    let mut rest = text;
+    while let Some((at, end)) = address_in(rest) {
+        let (before, from) = rest.split_at(at);
+        let (address, after) = from.split_at(end - at);
+        parts.push((before, Some(address)));
+        rest = after;
+    }
+    parts.push((rest, None));
+    html! {
+        @for (before, address) in parts {
+            (before)
+            @if let Some(address) = address {
+                code.address { (address) }
+            }
+        }
+    }
+}
+
+/// Where the first address in a text begins and ends.
+fn address_in(text: &str) -> Option<(usize, usize)> {
+    const DIGITS: usize = 40;
+    text.match_indices("0x").map(|(at, _)| at).find_map(|at| {
+        let digits = text[at + 2..].bytes().take_while(u8::is_ascii_hexdigit).count();
+        (digits == DIGITS).then_some((at, at + 2 + DIGITS))
+    })
+}
+
 const fn status_class(status: KeyStatus) -> &'static str {
     match status {
         KeyStatus::Active => "active",
@@ -125,7 +155,7 @@ fn warning_item(severity: Severity, words: &str) -> Markup {
     html! {
         li class=(severity_class(severity)) {
             strong { (severity_words(severity)) ": " }
-            (words)
+            (prose(words))
         }
     }
 }
@@ -184,7 +214,7 @@ fn bar(budget: &BudgetFigures, names: &Names) -> Markup {
     ) {
         (LimitStatus::ResetPending, ..) => "a reset is pending".to_owned(),
         (_, Some(at), Some(seconds)) => {
-            format!("full again at {}, then every {}", UnixTime(at), interval(seconds))
+            format!("full again at {}, then {}", UnixTime(at), every(seconds))
         }
         (_, _, Some(seconds)) => format!("full, for {} from the next use on", interval(seconds)),
         (_, _, None) => "never refilled".to_owned(),
@@ -224,7 +254,7 @@ fn words(lines: &[String]) -> Markup {
     html! {
         ul.words {
             @for line in lines {
-                li { (line) }
+                li { (prose(line)) }
             }
         }
     }
@@ -441,7 +471,7 @@ impl Review {
                         (key_card(key, account, &html! {
                             p.actions {
                                 a.button href=(format!("/revoke?key={}", key.session_key))
-                                    aria-label=(format!("Revoke key {}", key.session_key)) { "Revoke this key…" }
+                                    aria-label=(format!("Revoke this key… {}", key.session_key)) { "Revoke this key…" }
                             }
                         }))
                     }
@@ -520,6 +550,7 @@ impl Review {
                         "allowed others to take can still be taken."
                     }
                 }
+                h2 { "What is taken away" }
                 @for key in keys.iter().filter_map(|key| account.key(*key)) {
                     (key_card(key, account, &html! {}))
                 }
@@ -546,7 +577,7 @@ impl Review {
                                 @if change.widens {
                                     strong { "Allows more: " }
                                 }
-                                (change.describe(&prepared.names))
+                                (prose(&change.describe(&prepared.names)))
                             }
                         }
                     }
@@ -704,5 +735,30 @@ fn limits_choice(prepared: &Prepared) -> Markup {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_set_apart_and_everything_is_escaped() {
+        let address = Address::repeat_byte(0xab).to_string();
+        let text = format!("<b> {address} é 0x1234 {address}{address}0x{address}.");
+        let page = prose(&text).into_string();
+        let set_apart = format!("<code class=\"address\">{address}</code>");
+        // One that goes on is none: the second is followed by a digit.
+        assert!(
+            page.starts_with(&format!("&lt;b&gt; {set_apart} é 0x1234 {address}")),
+            "{page}"
+        );
+        assert_eq!(
+            page.replace("<code class=\"address\">", "")
+                .replace("</code>", ""),
+            text.replace('<', "&lt;").replace('>', "&gt;")
+        );
+        assert_eq!(address_in("0x"), None);
+        assert_eq!(prose("").into_string(), "");
     }
 }
