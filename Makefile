@@ -1,7 +1,7 @@
 # A single entry to the scripts. `make` lists the targets; each runs one command that can also be run directly.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-contracts test-rust ci lint bindings gas simulate kill-test fuzz mutants proofs bench interop release-check
+.PHONY: help demo test test-contracts test-rust ci lint bindings gas simulate kill-test fuzz mutants proofs bench interop browser release-check
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -51,6 +51,9 @@ bench: ## Measure the client beside the TypeScript client
 
 interop: ## Drive the contracts by both clients through a real bundler
 	./script/interop.sh
+
+browser: ## Test the review page in a real browser, and take its pictures
+	./script/browser-test.sh
 
 release-check: ## Check what a release must pass beyond CI
 	./script/release-check.sh

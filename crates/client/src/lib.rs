@@ -20,6 +20,7 @@ pub mod request;
 pub mod revert;
 pub mod signer;
 pub mod submit;
+pub mod tokens;
 pub mod transaction;
 #[cfg(feature = "http")]
 pub mod transport;

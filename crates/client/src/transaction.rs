@@ -395,6 +395,59 @@ pub enum Seen {
     Used,
 }
 
+/// A plain transaction that a wallet signed and sent. Only its hash is known, and sometimes its nonce.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WalletTransaction {
+    /// Its sender.
+    pub sender: Address,
+    /// Its hash, as the wallet returned it.
+    pub hash: B256,
+    /// Its nonce, if it was [seen](Fate::Pending) on the node.
+    pub nonce: Option<u64>,
+}
+
+/// What became of a wallet's transaction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Fate {
+    /// It is in a block.
+    Included(Box<TransactionReceipt>),
+    /// The node has it.
+    Pending(SeenTransaction),
+    /// The node does not have it, and its nonce is unknown or free: it was dropped, or has not arrived. It can
+    /// still be included.
+    NotSeen,
+    /// Another transaction has used its nonce: it can no longer be included, unless that one's block is
+    /// reorganized. A wallet's *speed up* and *cancel* do this.
+    Replaced {
+        /// The other transaction, if it was found.
+        by: Option<B256>,
+    },
+}
+
+/// A transaction as a node returns it.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct SeenTransaction {
+    /// Its sender.
+    pub from: Address,
+    /// The contract called; `None`: it creates one.
+    #[serde(default)]
+    pub to: Option<Address>,
+    /// Its call data.
+    pub input: Bytes,
+    nonce: U64,
+}
+
+impl SeenTransaction {
+    /// Its nonce.
+    #[must_use]
+    pub fn nonce(&self) -> u64 {
+        self.nonce.to()
+    }
+}
+
 /// Prepares plain transactions on a chain, sends them, and waits for them.
 ///
 /// It remembers how long the node's `finalized` block has stood still, from call to call. Use one sender, or its clones, for all
@@ -784,6 +837,43 @@ impl TransactionSender {
             .iter()
             .find(|transaction| transaction.from == sender && transaction.nonce.to::<u64>() == nonce);
         Ok(user.map(|transaction| transaction.hash))
+    }
+
+    /// Looks up a transaction that a wallet signed and sent. Does not wait.
+    ///
+    /// # Errors
+    ///
+    /// If the node does not answer. Nothing follows from that for the transaction.
+    pub async fn fate(&self, transaction: &WalletTransaction) -> Result<Fate, RequestError> {
+        /// How long to look for the transaction that used the nonce.
+        const PATIENCE: Duration = Duration::from_secs(5);
+        let WalletTransaction { sender, hash, nonce } = *transaction;
+        if let Some(receipt) = self.node.receipt(hash).await? {
+            return Ok(Fate::Included(Box::new(receipt)));
+        }
+        let seen: Option<SeenTransaction> = self.node.request("eth_getTransactionByHash", (hash,)).await?;
+        if let Some(seen) = seen {
+            return Ok(Fate::Pending(seen));
+        }
+        let Some(nonce) = nonce else {
+            return Ok(Fate::NotSeen);
+        };
+        if self.node.transaction_count(sender, false).await? <= nonce {
+            return Ok(Fate::NotSeen);
+        }
+        let kept = [SignedTransaction {
+            nonce,
+            hash,
+            raw: Bytes::new(),
+        }];
+        Ok(
+            match self.user_of_nonce(sender, &kept, Instant::now() + PATIENCE).await {
+                // The node knows its block by now; the receipt follows.
+                Ok((by, _)) if by == hash => Fate::NotSeen,
+                Ok((by, _)) => Fate::Replaced { by: Some(by) },
+                Err(_) => Fate::Replaced { by: None },
+            },
+        )
     }
 
     /// Looks up the transactions on the chain.

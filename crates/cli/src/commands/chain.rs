@@ -7,17 +7,14 @@ use crate::{
     settings::Settings,
 };
 use clap::Args;
-use eyre::{Result, WrapErr as _, bail, ensure, eyre};
+use eyre::{Result, WrapErr as _, bail, ensure};
 use session_key_client::{
     Deployment, Node, SmartAccount,
     account::{ConnectError, ConnectOptions, Generation},
     alloy::{
         eips::BlockId,
-        network::TransactionBuilder as _,
-        primitives::{Address, B256, Bytes, Selector, U256},
+        primitives::{Address, U256},
         providers::DynProvider,
-        rpc::types::TransactionRequest,
-        sol_types::{SolCall, SolType, sol_data},
     },
     delegation::delegate_of,
     deployment::native_symbol,
@@ -25,24 +22,13 @@ use session_key_client::{
     nft::nfts,
     node::Head,
     permissions::{
-        Call, ERC20_APPROVE, ERC20_TRANSFER, KeyState,
+        Call, KeyState,
         words::{Names, Token},
     },
+    tokens::{self, TokenError},
     v08::{AccountFactory, FactoryAccount, known},
 };
 use std::collections::{BTreeMap, BTreeSet};
-
-alloy::sol! {
-    /// Metadata functions of ERC-20 tokens.
-    interface IErc20Metadata {
-        /// Returns the symbol.
-        function symbol() external view returns (string);
-        /// Returns the decimals.
-        function decimals() external view returns (uint8);
-        /// Returns an account's balance.
-        function balanceOf(address account) external view returns (uint256);
-    }
-}
 
 /// The kind of account to create.
 #[derive(Clone, Copy, Debug, Default, Args)]
@@ -246,60 +232,27 @@ impl Chain {
         &self,
         addresses: impl IntoIterator<Item = Address>,
     ) -> BTreeMap<Address, Token> {
-        let addresses: BTreeSet<Address> = addresses.into_iter().collect();
-        let mut tokens = BTreeMap::new();
-        for address in addresses {
-            let (symbol, decimals) = tokio::join!(
-                self.view(address, IErc20Metadata::symbolCall {}.abi_encode()),
-                self.decimals(address),
-            );
-            let symbol = symbol.ok().and_then(|answer| text(&answer));
-            if let (Some(symbol), Ok(decimals)) = (symbol, decimals) {
-                tokens.insert(address, Token::new(symbol, decimals));
-            }
-        }
-        tokens
+        tokens::tokens(&self.node, addresses).await
     }
 
     /// Reads a token's decimals.
     pub(crate) async fn decimals(&self, token: Address) -> Result<u8> {
-        let answer = self
-            .view(token, IErc20Metadata::decimalsCall {}.abi_encode())
-            .await
-            .wrap_err_with(|| format!("reading the decimals of token {token}"))?;
-        IErc20Metadata::decimalsCall::abi_decode_returns_validate(&answer)
-            .map_err(|_| eyre!("{token} does not return its decimals: is it a token?"))
+        let answer = tokens::decimals(&self.node, token).await;
+        let answer = answer.map_err(|error| match error {
+            TokenError::Rpc(error) => eyre::Report::new(error),
+            error => eyre::Report::new(error),
+        });
+        answer.wrap_err_with(|| format!("reading the decimals of token {token}"))
     }
 
     /// Reads an account's token balance at a block.
     pub(crate) async fn balance_of(&self, token: Address, account: Address, block: u64) -> Result<U256> {
-        let call = IErc20Metadata::balanceOfCall { account };
-        let answer = self.view_at(token, call.abi_encode(), block.into()).await?;
-        Ok(IErc20Metadata::balanceOfCall::abi_decode_returns_validate(
-            &answer,
-        )?)
-    }
-
-    async fn view(&self, contract: Address, call: Vec<u8>) -> Result<Bytes> {
-        self.view_at(contract, call, BlockId::latest()).await
-    }
-
-    async fn view_at(&self, contract: Address, call: Vec<u8>, block: BlockId) -> Result<Bytes> {
-        let request = TransactionRequest::default().with_to(contract).with_input(call);
-        Ok(self.node.call(&request, block).await?)
+        Ok(tokens::balance_of(&self.node, token, account, block.into()).await?)
     }
 
     /// Returns the names to describe keys with: those given, and the symbols of the keys' tokens.
     pub(crate) async fn names(&self, states: impl IntoIterator<Item = &KeyState>, names: Names) -> Names {
-        let known: BTreeSet<Address> = names.tokens().keys().copied().collect();
-        let tokens = tokens_of(states).into_iter();
-        let unknown: Vec<Address> = tokens.filter(|token| !known.contains(token)).collect();
-        let found = self.tokens(unknown).await;
-        found
-            .into_iter()
-            .fold(names.native_symbol(self.symbol()), |names, (address, token)| {
-                names.token(address, token)
-            })
+        tokens::name_tokens(&self.node, states, names.native_symbol(self.symbol())).await
     }
 
     /// Returns names for the tokens among the called contracts.
@@ -319,34 +272,7 @@ impl Chain {
         &self,
         states: impl IntoIterator<Item = &KeyState>,
     ) -> Result<BTreeSet<Address>> {
-        let nfts = nfts(&self.node, tokens_of(states)).await;
+        let nfts = nfts(&self.node, tokens::tokens_of(states)).await;
         nfts.wrap_err("asking whether tokens are NFTs")
     }
-}
-
-/// Returns the contracts that keys treat as tokens: those with a limit, or with a token function on their
-/// list.
-fn tokens_of<'a>(states: impl IntoIterator<Item = &'a KeyState>) -> BTreeSet<Address> {
-    let is_token = |functions: &BTreeMap<Selector, bool>| {
-        [ERC20_TRANSFER, ERC20_APPROVE]
-            .iter()
-            .any(|function| functions.get(function) == Some(&true))
-    };
-    let tokens = states.into_iter().flat_map(|state| {
-        let contracts = state.contracts.iter();
-        contracts
-            .filter(|(_, entry)| entry.token_limit.has_limit || is_token(&entry.functions))
-            .map(|(contract, _)| *contract)
-    });
-    tokens.collect()
-}
-
-/// Decodes a string, or the 32 bytes that some tokens return instead.
-fn text(answer: &Bytes) -> Option<String> {
-    if let Ok(text) = sol_data::String::abi_decode_validate(answer) {
-        return Some(text);
-    }
-    let word = B256::try_from(answer.as_ref()).ok()?;
-    let text = std::str::from_utf8(word.as_slice()).ok()?;
-    Some(text.trim_end_matches('\0').to_owned())
 }

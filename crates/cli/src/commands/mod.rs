@@ -9,6 +9,7 @@ mod look;
 mod obstacles;
 mod offline;
 mod request;
+mod review;
 mod show;
 mod watch;
 mod write;
@@ -139,6 +140,13 @@ pub(crate) enum KeyCommand {
     /// Show keys added, used, refused and changed, and budgets going down, live.
     Watch(watch::WatchArguments),
 
+    /// Serve a page on this machine to read what each key may do, and to revoke, change or approve with the
+    /// browser's wallet.
+    ///
+    /// Prints the page's address, which opens it once, in one browser; when another browser asks, prints
+    /// another. The wallet signs and sends: the owner's key never comes here. Runs until it is interrupted.
+    Review(review::ReviewArguments),
+
     /// Print shell completions.
     Completions(generate::CompletionsArguments),
 
@@ -187,6 +195,7 @@ impl KeyCommand {
             Self::Encode(arguments) => arguments.sources.json,
             Self::Decode(arguments) => arguments.json,
             Self::Watch(arguments) => arguments.sources.json,
+            Self::Review(arguments) => arguments.sources.json,
             Self::Completions(_) | Self::Man(_) => false,
         }
     }
@@ -213,6 +222,7 @@ impl KeyCommand {
     pub(crate) async fn run(&self) -> ExitCode {
         let outcome = match self {
             Self::Watch(arguments) => return watch::run(arguments).await,
+            Self::Review(arguments) => return review::run(arguments).await,
             Self::Completions(arguments) => return generate::completions(arguments),
             Self::Man(arguments) => return generate::man(arguments),
             _ => match self.writing() {
@@ -264,7 +274,7 @@ impl KeyCommand {
             Self::Encode(arguments) => offline::encode(arguments).await,
             Self::Decode(arguments) => decode::decode(arguments),
             // These print as they run.
-            Self::Watch(_) | Self::Completions(_) | Self::Man(_) => Ok(Answer::new()),
+            Self::Watch(_) | Self::Review(_) | Self::Completions(_) | Self::Man(_) => Ok(Answer::new()),
         }
     }
 

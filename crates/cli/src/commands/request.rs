@@ -178,7 +178,7 @@ fn needed(request: &KeyRequest, policy: &Policy, other: Option<&Policy>) -> Resu
 }
 
 /// Reads a request, or the output of `request new --json`.
-fn read_request(path: &Path) -> Result<KeyRequest> {
+pub(super) fn read_request(path: &Path) -> Result<KeyRequest> {
     let text = read(path)?;
     let answer: Option<Value> = serde_json::from_str(&text).ok();
     let request = answer.as_ref().and_then(|answer| {

@@ -12,6 +12,7 @@ mod manners;
 mod output;
 mod published;
 mod reference;
+mod review;
 mod server;
 mod v08;
 

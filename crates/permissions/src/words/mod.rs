@@ -33,7 +33,7 @@ mod sentences;
 mod verdicts;
 
 pub use names::{Lookup, Names, Token, token_amount, token_symbol, well_known_function};
-pub use quantity::{UnixTime, decimal, interval};
+pub use quantity::{UnixTime, decimal, every, interval};
 pub use sentences::Words;
 
 pub(crate) use names::{Shown, clean, is_like_native};

@@ -48,8 +48,9 @@ pub fn interval(seconds: u64) -> String {
     format!("{count} {unit}{plural}")
 }
 
-/// `every 7 days`, `every day`, or `in total`.
-pub(crate) fn every(refresh_interval: u64) -> String {
+/// How often a limit refreshes: `every 7 days`, `every day`, or `in total` for 0.
+#[must_use]
+pub fn every(refresh_interval: u64) -> String {
     match refresh_interval {
         0 => "in total".to_owned(),
         DAY => "every day".to_owned(),

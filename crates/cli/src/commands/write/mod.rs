@@ -14,8 +14,9 @@ mod rotate;
 mod unblock;
 
 pub(crate) use account::{NewAccountArguments, new_account};
-pub(crate) use apply::{ApplyArguments, PlanArguments, apply, plan};
+pub(crate) use apply::{ApplyArguments, Limits, PlanArguments, apply, plan};
 pub(crate) use grant::{GrantArguments, LintErrors, Lints, grant, grant_policy};
+pub(crate) use policy::facts_of;
 pub(crate) use reset::{ResetArguments, reset};
 pub(crate) use revoke::{RevokeArguments, revoke};
 pub(crate) use rotate::{RotateArguments, rotate};

@@ -28,6 +28,19 @@ pub(super) async fn resolve(
     granted_at: Option<u64>,
     needs_decimals: bool,
 ) -> Result<(Resolved, Names)> {
+    let facts = facts_of(file, chain, grant, granted_at, needs_decimals).await?;
+    let resolved = file.policy.resolve(&facts).map_err(|error| file.wrong(error))?;
+    Ok((resolved, file.policy.names(&facts)))
+}
+
+/// Gathers what a policy is completed with.
+pub(crate) async fn facts_of(
+    file: &PolicyFile,
+    chain: &Chain,
+    grant: Option<&LockedGrant>,
+    granted_at: Option<u64>,
+    needs_decimals: bool,
+) -> Result<Facts> {
     let mut facts = match grant {
         Some(grant) => grant.facts(),
         None => granted_at.map_or_else(Facts::new, |time| Facts::new().granted_at(time)),
@@ -71,8 +84,7 @@ pub(super) async fn resolve(
         );
         facts = facts.decimals(token, decimals);
     }
-    let resolved = file.policy.resolve(&facts).map_err(|error| file.wrong(error))?;
-    Ok((resolved, file.policy.names(&facts)))
+    Ok(facts)
 }
 
 /// Returns the state of a key with exactly these permissions, unused.

@@ -1,0 +1,200 @@
+//! Revoking, changing and approving, with a wallet that is this test.
+
+use crate::{Answer, World, attribute, with_key};
+use serde_json::{Value, json};
+use session_key_client::{
+    SessionKeySigner,
+    alloy::{
+        primitives::{Address, B256},
+        providers::Provider as _,
+        rpc::types::TransactionRequest,
+    },
+    key_request::KeyRequest,
+    permissions::policy::{Facts, Policy, PolicyFormat},
+};
+use session_key_devnet::{Kind, testkit::dev_accounts};
+use session_key_review::{Application, Approval, Review};
+
+impl World {
+    /// Asks for the transaction that a page shows.
+    async fn asked(&self, page: &Answer, owner: Address) -> Answer {
+        assert_eq!(page.status, 200, "{}", page.body);
+        let wish: Value = serde_json::from_str(&attribute(&page.body, "data-wish")).unwrap();
+        let shown = attribute(&page.body, "data-shown");
+        let body = json!({ "wish": wish, "owner": owner, "shown": shown });
+        self.post("/transactions", &body).await
+    }
+
+    /// Signs and sends it, as a wallet does.
+    async fn sent(&self, made: &Value) -> B256 {
+        let chain = self.with.devnet.testkit();
+        let provider = chain.provider_with_signer(self.with.owner_account.signer());
+        let text = |member: &str| made[member].as_str().unwrap().to_owned();
+        let request = TransactionRequest::default()
+            .from(text("from").parse().unwrap())
+            .to(text("to").parse().unwrap())
+            .input(
+                text("data")
+                    .parse::<session_key_client::alloy::primitives::Bytes>()
+                    .unwrap()
+                    .into(),
+            );
+        *provider.send_transaction(request).await.unwrap().tx_hash()
+    }
+
+    /// Carries out what a page shows; returns the page of the transaction.
+    async fn carried_out(&self, path: &str) -> Answer {
+        let page = self.page(path).await;
+        let made = self.asked(&page, self.with.owner_account.address).await;
+        assert_eq!(made.status, 200, "{}", made.body);
+        let made = made.json();
+        let id = made["id"].as_str().unwrap();
+        let own = format!("/transactions/{id}");
+        let before = self.page(&own).await;
+        assert_eq!(attribute(&before.body, "data-code"), "wallet");
+        let hash = self.sent(&made).await;
+        assert_eq!(self.post(&own, &json!({ "hash": hash })).await.status, 200);
+        let state = self.page(&format!("{own}/state")).await.json();
+        assert_eq!(state["state"], "done", "{state}");
+        self.page(&own).await
+    }
+}
+
+#[tokio::test]
+async fn keys_are_revoked_on_accounts_of_both_generations() {
+    for kind in [Kind::V07, Kind::V08] {
+        let with = with_key(kind).await;
+        let review = Review::new(with.account.clone());
+        let world = World::with(with, review).await;
+        let key = world.with.session_key.address;
+        let start = world.page("/").await.body;
+        for part in ["can be used now", "100 TUSD left of 100 TUSD", "Good to know"] {
+            assert!(start.contains(part), "{kind:?} {part}: {start}");
+        }
+        assert!(start.contains(&world.with.owner_account.address.to_string()));
+        let done = world.carried_out(&format!("/revoke?key={key}")).await.body;
+        assert!(done.contains("can do nothing for this account"), "{done}");
+        assert!(!world.with.account.is_session_key(key).await.unwrap());
+        assert_eq!(world.page(&format!("/revoke?key={key}")).await.status, 409);
+    }
+}
+
+#[tokio::test]
+async fn a_key_is_narrowed_to_a_policy() {
+    let with = with_key(Kind::V07).await;
+    let token = with.devnet.stack().token;
+    let policy = format!(
+        "[tokens.TUSD]\naddress = \"{token}\"\ndecimals = 6\n[[allow]]\ncontract = \"TUSD\"\nfunctions = [\"transfer(address,uint256)\"]\n\
+         [limits]\nnative = \"0 ETH\"\ngas = \"0.1 ETH per 1 day\"\ntokens = [\"40 TUSD per 1 day\"]\n"
+    );
+    let application = Application {
+        key: with.session_key.address,
+        name: "narrow.toml".to_owned(),
+        policy: Policy::parse(&policy, PolicyFormat::Toml).unwrap(),
+        facts: Facts::new(),
+        limits: None,
+    };
+    let review = Review::new(with.account.clone()).offer(application);
+    let world = World::with(with, review).await;
+    let page = world.page("/offers/0").await;
+    assert!(
+        page.body.contains("100 TUSD every day → 40 TUSD every day"),
+        "{}",
+        page.body
+    );
+    assert!(page.body.contains("Nothing here lets the key do more"));
+    let done = world.carried_out("/offers/0").await.body;
+    assert!(done.contains("40 TUSD left of 40 TUSD"), "{done}");
+    assert!(world.page("/offers/0").await.body.contains("Nothing to change"));
+}
+
+#[tokio::test]
+async fn a_request_is_approved() {
+    let with = with_key(Kind::V07).await;
+    let token = with.devnet.stack().token;
+    let need = format!(
+        "tag = \"shop\"\nvalid_for = \"30 days\"\n[[allow]]\ncontract = \"{token}\"\nfunctions = [\"transfer(address,uint256)\"]\n\
+         [tokens.TUSD]\naddress = \"{token}\"\ndecimals = 6\n[limits]\ngas = \"0.1 ETH per 1 day\"\ntokens = [\"5 TUSD per 1 day\"]\n"
+    );
+    let signer = SessionKeySigner::random();
+    let now = with.devnet.testkit().chain().timestamp();
+    let account = with.account.address();
+    let request = KeyRequest::new(
+        &signer,
+        with.account.chain_id(),
+        account,
+        need,
+        PolicyFormat::Toml,
+        KeyRequest::expiry(now),
+    );
+    let approval = Approval {
+        request: request.await.unwrap(),
+        narrower: None,
+        facts: Facts::new(),
+    };
+    let review = Review::new(with.account.clone()).offer(approval);
+    let world = World::with(with, review).await;
+    let page = world.page("/offers/0").await;
+    assert!(page.body.contains("May spend at most 5 TUSD"), "{}", page.body);
+    world.carried_out("/offers/0").await;
+    assert!(world.with.account.is_session_key(signer.address()).await.unwrap());
+    assert_eq!(world.page("/offers/0").await.status, 409, "it is a key already");
+}
+
+#[tokio::test]
+async fn only_what_was_shown_is_given_to_the_wallet_and_only_an_owners() {
+    let world = World::new().await;
+    let key = world.with.session_key.address;
+    let page = world.page(&format!("/revoke?key={key}")).await;
+    let stranger = dev_accounts()[5].address;
+    let refused = world.asked(&page, stranger).await;
+    assert_eq!(refused.status, 409);
+    assert!(
+        refused.body.contains("does not own this account"),
+        "{}",
+        refused.body
+    );
+    let wish: Value = serde_json::from_str(&attribute(&page.body, "data-wish")).unwrap();
+    let body = json!({ "wish": wish, "owner": world.with.owner_account.address, "shown": B256::ZERO });
+    let refused = world.post("/transactions", &body).await;
+    assert_eq!(refused.status, 409);
+    assert!(refused.body.contains("load the page again"), "{}", refused.body);
+    // The transaction is to the account, from the owner, and does what a library user's would.
+    let made = world.asked(&page, world.with.owner_account.address).await.json();
+    let expected = world
+        .with
+        .account
+        .owner_transaction(
+            world.with.owner_account.address,
+            [session_key_client::OwnerAction::RemoveSessionKey(key)],
+        )
+        .await
+        .unwrap();
+    assert_eq!(made["data"], json!(expected.input.input()));
+    assert_eq!(made["to"], world.with.account.address().to_string());
+}
+
+#[tokio::test]
+async fn a_transaction_that_was_dropped_or_replaced_is_told_from_one_that_happened() {
+    let world = World::new().await;
+    let key = world.with.session_key.address;
+    let owner = world.with.owner_account.address;
+    let page = world.page(&format!("/revoke?key={key}")).await;
+    let made = world.asked(&page, owner).await.json();
+    let own = format!("/transactions/{}", made["id"].as_str().unwrap());
+    let code = async || world.page(&format!("{own}/state")).await.json()["state"].clone();
+    assert_eq!(code().await, "wallet");
+    let unknown = B256::repeat_byte(0xee);
+    world.post(&own, &json!({ "hash": unknown })).await;
+    assert_eq!(code().await, "notSeen");
+    // The wallet has replaced it by one with the same effect.
+    world.sent(&made).await;
+    assert_eq!(code().await, "done");
+
+    let page = world.page("/").await.body;
+    assert!(page.contains("Not finished"), "its end was not shown yet");
+    world.page(&own).await;
+    assert!(!world.page("/").await.body.contains("Not finished"));
+    assert_eq!(world.page(&own).await.status, 200, "a reload goes on");
+    assert_eq!(world.page("/transactions/0").await.status, 404);
+}
