@@ -3,7 +3,7 @@
 use crate::{
     amount::parse_amount,
     answer::{Answer, Tone, print_failure_line},
-    failure::{Exit, Failure, asked_to_end},
+    failure::{Exit, Failure, WrongInput, asked_to_end},
     files::{PolicyFile, write_whole},
     state::LockedFile,
 };
@@ -68,7 +68,7 @@ pub(crate) struct DevnetArguments {
     port: u16,
 
     /// The chain id [default: 31337; on a fork, the node's].
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = clap::value_parser!(u64).range(1..))]
     chain_id: Option<u64>,
 
     /// The policy of the session keys [default: 100 tokens and 0.1 ETH a day, for `transfer` of the test token].
@@ -218,6 +218,10 @@ fn network(arguments: &DevnetArguments) -> Result<Devnet> {
         ..DevnetOptions::default()
     };
     if let Some(url) = &arguments.fork_url {
+        ensure!(
+            url.starts_with("http://"),
+            WrongInput("--fork-url: only http URLs, such as that of a node on this machine".to_owned())
+        );
         let (state, config) = HttpState::connect(url, arguments.fork_block)?;
         options.chain = config;
         options.history = Some(state.clone());

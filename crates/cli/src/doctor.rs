@@ -43,7 +43,7 @@ pub(crate) struct DoctorArguments {
     rpc_url: String,
 
     /// The intended chain; a node on another chain is an error [default: the node's chain].
-    #[arg(long, value_name = "ID", env = "SESSION_KEY_CHAIN_ID")]
+    #[arg(long, value_name = "ID", env = "SESSION_KEY_CHAIN_ID", value_parser = clap::value_parser!(u64).range(1..))]
     chain_id: Option<u64>,
 
     /// JSON-RPC URL of a bundler to check as well.

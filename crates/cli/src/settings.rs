@@ -42,7 +42,7 @@ pub(crate) struct Sources {
     pub(crate) entity_id: Option<u32>,
 
     /// The intended chain; a node on another chain is an error [default: the node's chain].
-    #[arg(long, value_name = "ID", env = "SESSION_KEY_CHAIN_ID")]
+    #[arg(long, value_name = "ID", env = "SESSION_KEY_CHAIN_ID", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) chain_id: Option<u64>,
 
     /// The first block with events of the account's keys [default: 0].

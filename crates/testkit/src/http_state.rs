@@ -74,6 +74,10 @@ impl HttpState {
         let header: Value = state
             .ask("eth_getBlockByNumber", json!([tag, false]))
             .map_err(failed("the block"))?;
+        if let (true, Some(number)) = (header.is_null(), block) {
+            let reason = SourceError(format!("the node has no block {number}"));
+            return Err(failed("the block")(reason));
+        }
         let number = |member: &str| -> Result<u64, ChainError> {
             serde_json::from_value::<U64>(header[member].clone())
                 .map(|number| number.to())

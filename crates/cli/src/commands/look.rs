@@ -61,7 +61,7 @@ pub(crate) struct AddressArguments {
     salt: Option<U256>,
 
     /// The chain id, to look up its known contracts.
-    #[arg(long, value_name = "ID", env = "SESSION_KEY_CHAIN_ID")]
+    #[arg(long, value_name = "ID", env = "SESSION_KEY_CHAIN_ID", value_parser = clap::value_parser!(u64).range(1..))]
     chain_id: Option<u64>,
 
     /// The settings file [default: session-key.toml in the working directory, if it exists].
@@ -251,6 +251,16 @@ async fn inspected(arguments: &InspectArguments) -> Result<Answer> {
         });
     }
     let mut policy = None;
+    // Standard output is the policy, or nothing.
+    if arguments.policy
+        && !arguments.sources.json
+        && let (Some(key), true) = (arguments.key, keys.is_empty())
+    {
+        bail!(NotASessionKey {
+            key,
+            account: account.address(),
+        });
+    }
     if arguments.policy
         && let Some(key) = keys.first()
     {
@@ -809,9 +819,21 @@ async fn explained(arguments: &ExplainArguments) -> Result<Answer> {
         .await
         .wrap_err("looking it up failed")?;
     let mut answer = Answer::new();
+    answer.data("bundlerError", Value::Null);
     let operations = match found {
         Ok(found) => found,
-        Err(NotFound { from, to, reason, .. }) => {
+        Err(NotFound {
+            from,
+            to,
+            reason,
+            bundler_error,
+            ..
+        }) => {
+            let no_answer = bundler_error.map(|error| {
+                let origin = chain.bundler.as_ref().map_or("", |bundler| &bundler.origin);
+                clean(&format!("the bundler at {origin} did not say: {error}"))
+            });
+            answer.data("bundlerError", &no_answer);
             // A pending transaction has no receipt and no logs.
             let waiting: Value = chain
                 .node
@@ -839,10 +861,17 @@ async fn explained(arguments: &ExplainArguments) -> Result<Answer> {
                 .as_deref()
                 .map(|reason| format!(" ({})", clean(reason)))
                 .unwrap_or_default();
+            let pool = match (&no_answer, &chain.bundler) {
+                (Some(no_answer), _) => format!(". Whether it is pending is not known: {no_answer}"),
+                (None, Some(_)) => ", and the bundler does not know it.".to_owned(),
+                (None, None) => {
+                    ". No bundler was asked whether it is pending: give --bundler-url.".to_owned()
+                }
+            };
             answer.line(
                 Tone::Bad,
                 0,
-                format!("No operation or transaction with this hash is in blocks {from} to {to}{why}, and no bundler asked knows it."),
+                format!("No operation or transaction with this hash is in blocks {from} to {to}{why}{pool}"),
             );
             answer
                 .data("found", false)

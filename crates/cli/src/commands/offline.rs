@@ -36,7 +36,7 @@ pub(crate) struct LintArguments {
     policy: PathBuf,
 
     /// The chain id, for the name of its coin.
-    #[arg(long, value_name = "ID", env = "SESSION_KEY_CHAIN_ID")]
+    #[arg(long, value_name = "ID", env = "SESSION_KEY_CHAIN_ID", value_parser = clap::value_parser!(u64).range(1..))]
     chain_id: Option<u64>,
 
     /// JSON-RPC URL of a node, to ask which contracts are NFTs. Without it, no node is queried.
@@ -60,7 +60,7 @@ pub(crate) struct CoversArguments {
     need: PathBuf,
 
     /// The chain id, for the name of its coin.
-    #[arg(long, value_name = "ID", env = "SESSION_KEY_CHAIN_ID")]
+    #[arg(long, value_name = "ID", env = "SESSION_KEY_CHAIN_ID", value_parser = clap::value_parser!(u64).range(1..))]
     chain_id: Option<u64>,
 
     /// Print one JSON document instead of lines.

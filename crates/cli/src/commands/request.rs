@@ -57,7 +57,7 @@ pub(crate) struct NewArguments {
     account: Option<Address>,
 
     /// The chain.
-    #[arg(long, value_name = "ID", env = "SESSION_KEY_CHAIN_ID")]
+    #[arg(long, value_name = "ID", env = "SESSION_KEY_CHAIN_ID", value_parser = clap::value_parser!(u64).range(1..))]
     chain_id: Option<u64>,
 
     /// The settings file [default: session-key.toml in the working directory, if it exists].

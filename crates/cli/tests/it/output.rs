@@ -178,11 +178,14 @@ pub(crate) fn check(arguments: &[&str], output: &Output) -> Option<String> {
     let document = json_of(output);
     let name = schema_of(arguments, &document);
     check_document(&name, &document);
+    if document["ok"] == false {
+        check_document("failure", &document);
+    }
     Some(name)
 }
 
 /// Returns every command in the help, with subcommands.
-fn commands() -> BTreeSet<String> {
+pub(crate) fn commands() -> BTreeSet<String> {
     let below = |of: &[&str]| -> Vec<String> {
         let output = run(&[of, &["--help"]].concat(), None);
         let help = text(&output.stdout);

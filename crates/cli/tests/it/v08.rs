@@ -365,6 +365,60 @@ fn a_deferred_grant_is_installed_by_the_keys_first_operation() {
     let planned = stage.json(0, &["plan", &key, &policy, "--check", "--account", &account]);
     assert_eq!(planned["changes"], json!([]));
 
+    // It was used: there is nothing to end.
+    let end = [
+        "revoke",
+        "--deferred",
+        "grant.json",
+        "--account",
+        &account,
+        "--yes",
+    ];
+    let end = [&end[..], &["--bundler-url", stage.bundler.url()]].concat();
+    let used = stage.json(1, &end);
+    assert_eq!(
+        (&used["endedGrantTo"], &used["userOpHash"]),
+        (&json!(key), &Value::Null)
+    );
+
+    // An unused one is ended, once.
+    let unused = [
+        "grant",
+        &policy,
+        "--account",
+        &account,
+        "--yes",
+        "--deferred",
+        "unused.json",
+    ];
+    let unused = stage.json(
+        0,
+        &[&unused[..], &["--deadline", "2030-01-01T00:00:00Z"]].concat(),
+    );
+    let end = ["revoke", "--deferred", "unused.json", "--account", &account];
+    let dry = stage.json(0, &[&end[..], &["--dry-run"]].concat());
+    assert_eq!(dry["simulation"]["verdict"], "wouldSucceed");
+    let yes = [&end[..], &["--yes", "--bundler-url", stage.bundler.url()]].concat();
+    let ended = stage.json(0, &yes);
+    assert_eq!(ended["endedGrantTo"], unused["sessionKey"]);
+    assert!(ended["userOpHash"].is_string(), "{ended}");
+    let written = fs::read_to_string(stage.path("unused.json")).expect("a file");
+    let grant: session_key_client::v08::DeferredGrant = serde_json::from_str(&written).expect("a grant");
+    runtime.block_on(async {
+        let options = ConnectOptions::new();
+        let account = SmartAccount::connect_with(&options, stage.testkit.provider(), at).await;
+        let next = account.expect("an account").nonce(grant.nonce_key()).await;
+        assert_eq!(next.expect("a nonce"), grant.action.nonce + U256::ONE);
+    });
+    assert_eq!(
+        stage.json(0, &[&yes[..], &["--again"]].concat())["userOpHash"],
+        Value::Null
+    );
+    stage.json(
+        2,
+        &[&["revoke", "--deferred", "weekly.toml"][..], &yes[3..]].concat(),
+    );
+
     // A grant that cannot be deferred is refused before a key is created.
     let keys = fs::read_dir(stage.path("keys")).expect("a folder").count();
     arguments.push("--direct");

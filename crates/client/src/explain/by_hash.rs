@@ -110,6 +110,8 @@ pub struct NotFound {
     /// Why the search did not cover everything from [`from_block`](ExplainOptions::from_block) on, if it did
     /// not.
     pub reason: Option<String>,
+    /// Why the bundler, if one was given, could not say whether it has the operation.
+    pub bundler_error: Option<RequestError>,
 }
 
 /// Explains an operation, or the operations in a transaction, from their hash alone: whoever sent them, with
@@ -135,6 +137,10 @@ pub async fn explain_hash(
     if let Some(receipt) = receipt? {
         return search.transaction(&receipt).await.map(Ok);
     }
+    let (known, bundler_error) = match known {
+        Ok(known) => (known, None),
+        Err(error) => (None, Some(error)),
+    };
     let transaction = known.as_ref().and_then(|known| known.transaction_hash);
     let event = match transaction {
         // The bundler's answer is verified against the transaction.
@@ -157,9 +163,13 @@ pub async fn explain_hash(
                 from: options.from_block,
                 to: head.number,
                 reason: None,
+                bundler_error,
             }))
         }
-        (Err(not_found), None) => Ok(Err(not_found)),
+        (Err(not_found), None) => Ok(Err(NotFound {
+            bundler_error,
+            ..not_found
+        })),
     }
 }
 
@@ -201,14 +211,13 @@ impl Search<'_> {
         )
     }
 
-    /// Asks the bundler. Its answer must have the hash; a bundler that does not answer is ignored.
-    async fn ask_bundler(&self, hash: B256) -> Option<Known> {
-        let bundler = self.options.bundler.as_ref()?;
-        let known: Option<Known> = bundler
-            .request("eth_getUserOperationByHash", [hash])
-            .await
-            .unwrap_or_default();
-        known.filter(|known| self.hash(&known.operation) == hash)
+    /// Asks the bundler. Its answer must have the hash. Without it, the chain is searched all the same.
+    async fn ask_bundler(&self, hash: B256) -> Result<Option<Known>, RequestError> {
+        let Some(bundler) = &self.options.bundler else {
+            return Ok(None);
+        };
+        let known: Option<Known> = bundler.request("eth_getUserOperationByHash", [hash]).await?;
+        Ok(known.filter(|known| self.hash(&known.operation) == hash))
     }
 
     async fn event_in(&self, transaction: B256, hash: B256) -> Result<Option<OperationEvent>, ReadError> {
@@ -235,6 +244,7 @@ impl Search<'_> {
                     from: to.saturating_add(1),
                     to: last,
                     reason: Some(reason.to_owned()),
+                    bundler_error: None,
                 };
                 if requests == 0 {
                     return Ok(Err(not_found("too many requests would be needed")));

@@ -130,6 +130,9 @@ impl Spending {
             U256::MAX => write!(f, "more than any limit of {what}")?,
             asked => write!(f, "{asked} of {what}")?,
         }
+        if self.asked > self.limit {
+            return write!(f, ", and the limit is {}, however long one waits", self.limit);
+        }
         write!(f, ", but {} are left of {}", self.remaining(), self.limit)?;
         match self.refreshes_at {
             Some(end) => write!(f, " until {}", UnixTime(end)),

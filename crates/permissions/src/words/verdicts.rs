@@ -144,6 +144,12 @@ fn over(what: &str, spending: &Spending, amount: impl Fn(U256) -> String) -> Str
         U256::MAX => "more than any limit".to_owned(),
         asked => amount(asked),
     };
+    if spending.asked > spending.limit {
+        return format!(
+            "{what} {asked}, and its limit is {}, however long one waits",
+            amount(spending.limit)
+        );
+    }
     let until = spending
         .refreshes_at
         .map(|end| format!(" until {}", UnixTime(end)))

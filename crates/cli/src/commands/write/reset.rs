@@ -61,19 +61,22 @@ pub(crate) async fn reset(arguments: &ResetArguments) -> Outcome {
         answer
             .data("account", account.address().to_string())
             .data("sessionKey", arguments.key.to_string())
-            .data("wasPending", limit.should_reset)
+            .data("wasPending", limit.is_reset_pending())
             .data("calls", json!([]));
         let call = calldata::reset_session_key_gas_limit_timestamp(account.address(), arguments.key);
         let plugin = account.deployment().session_key_plugin;
-        if !limit.should_reset {
+        if !limit.is_reset_pending() {
             answer.plain("No reset is pending.");
-        } else if !writing.dry_run {
+            return Ok((desk, Work::Nothing));
+        }
+        answer.plain(format!(
+            "The owner's plain transaction to {plugin} settles it, with or without --direct: anyone may do it."
+        ));
+        if !writing.dry_run {
             writing.consent(&mut answer, &desk.chain.settings.of_file).await?;
             return Ok((desk, Work::Settle(plugin, call)));
-        } else {
-            return Ok((desk, Work::Show(plugin, call)));
         }
-        Ok((desk, Work::Nothing))
+        Ok((desk, Work::Show(plugin, call)))
     };
     let (desk, work) = prepared.await.map_err(Ended::NotBegun)?;
     let (plugin, call) = match work {

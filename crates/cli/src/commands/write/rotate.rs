@@ -72,6 +72,16 @@ pub(crate) async fn rotate(arguments: &RotateArguments) -> Outcome {
                         "the old and the new key are both {old}: nothing would change"
                     ))
                 );
+                if let Some(new) = arguments.new {
+                    ensure!(
+                        !account.is_session_key(new).await?,
+                        WrongInput(format!(
+                            "{new} is already a session key of {}: a rotation moves the permissions to a key that the account does not \
+                             have; name another key, or revoke {new} first",
+                            account.address()
+                        ))
+                    );
+                }
                 Ok(account)
             })
             .await?;
