@@ -1,13 +1,23 @@
 #!/usr/bin/env bash
-# Kills N processes (200 by default) while they send to a real node, with one shared SQLite journal; starts each again, and
-# checks that no payment is doubled or lost. The last line of output is the result.
+# Kills N processes (200 by default) while they send to a real node, with shared stores in one SQLite file; starts each again,
+# and checks that no payment is doubled or lost, and that the ledger counts it. The last line of output is the result.
+#
+#     ./script/kill-test.sh 200
+#     ./script/kill-test.sh 200 --postgres     with stores in a PostgreSQL server, which crashes every few seconds
+#
+# KILL_TEST_PROFILE=dev builds without optimization.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source script/toolchain.sh
 
 kills=${1:-200}
+if [ "${2:-}" = --postgres ] && [ -z "${SESSION_KEY_TEST_POSTGRES:-}" ]; then
+  exec ./script/postgres.sh "./script/kill-test.sh" "$kills" --postgres
+fi
+profile=${KILL_TEST_PROFILE:-release}
+folder=$([ "$profile" = dev ] && echo debug || echo "$profile")
 home=$(mktemp -d)
-cargo build --release --locked -p session-key-kill-test
+cargo build --profile "$profile" --locked -p session-key-kill-test
 
 anvil --host 127.0.0.1 --port 0 --block-time 1 --mixed-mining --hardfork prague --balance 1000000 --accounts 2 \
   >"$home/anvil.log" 2>&1 &
@@ -18,5 +28,8 @@ until rpc=$(sed -n 's/^Listening on \(.*\)$/\1/p' "$home/anvil.log") && [ -n "$r
   sleep 0.1
 done
 
-"${CARGO_TARGET_DIR:-target}/release/session-key-kill-test" judge \
-  --rpc-url "http://$rpc" --kills "$kills" --journal "$home/journal.sqlite"
+store=(--store "$home/journal.sqlite")
+if [ "${2:-}" = --postgres ]; then
+  store=(--store "$SESSION_KEY_TEST_POSTGRES" --restart "$SESSION_KEY_TEST_POSTGRES_RESTART")
+fi
+"${CARGO_TARGET_DIR:-target}/$folder/session-key-kill-test" judge --rpc-url "http://$rpc" --kills "$kills" "${store[@]}"
