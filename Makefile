@@ -51,6 +51,7 @@ bench: ## Measure the client beside the TypeScript client
 
 interop: ## Drive the contracts by both clients through a real bundler
 	./script/interop.sh
+	./script/interop-devnet.sh
 
 release-check: ## Check what a release must pass beyond CI
 	./script/release-check.sh
