@@ -26,7 +26,13 @@ impl Review {
     fn start(devnet: &Devnet, arguments: &[&str]) -> Self {
         let name = |member: &str| devnet.line[member].as_str().expect(member);
         let all = [
-            &["review", "--rpc-url", name("rpcUrl"), "--account", name("account")],
+            &[
+                "review",
+                "--rpc-url",
+                name("rpcUrl"),
+                "--account",
+                name("account"),
+            ],
             arguments,
         ]
         .concat();
@@ -171,5 +177,23 @@ fn proposals_are_checked_before_anything_is_served() {
     let mut review = Review::start(&devnet, &["--json", "--apply", &apply]);
     let (start, cookie) = opened(review.document()["url"].as_str().expect("an address"));
     let (_, page) = got(&format!("{start}offers/0"), &cookie);
-    assert!(page.contains("narrow.toml") && page.contains("Allows more"), "{page}");
+    assert!(
+        page.contains("narrow.toml") && page.contains("Allows more"),
+        "{page}"
+    );
+}
+
+#[test]
+fn the_development_network_serves_a_page_for_each_account() {
+    let devnet = Devnet::start(&["--review"]);
+    output::check_document("devnet", &devnet.line);
+    for account in devnet.line["accounts"].as_array().expect("accounts") {
+        let (start, cookie) = opened(account["reviewUrl"].as_str().expect("an address"));
+        let (_, page) = got(&start, &cookie);
+        for member in ["account", "owner", "sessionKey"] {
+            assert!(page.contains(account[member].as_str().expect(member)), "{member}");
+        }
+    }
+    let without = Devnet::start(&[]);
+    assert_eq!(without.line["accounts"][0]["reviewUrl"], Value::Null);
 }
