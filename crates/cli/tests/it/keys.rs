@@ -147,6 +147,16 @@ impl Stage {
     }
 
     pub(crate) fn spawn(&self, arguments: &[&str]) -> Child {
+        let mut command = self.command(arguments);
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command.spawn().expect("the binary runs")
+    }
+
+    /// Returns the command with the owner's key, in the stage's folder.
+    pub(crate) fn command(&self, arguments: &[&str]) -> std::process::Command {
         let mut command = command(arguments, None);
         let secret = format!("0x{}", alloy_hex(self.owner.to_bytes().as_slice()));
         command
@@ -154,11 +164,8 @@ impl Stage {
             .env("SESSION_KEY_OWNER", secret)
             .env("SESSION_KEY_PASSWORD", "a password of more than twenty letters")
             .env("SESSION_KEY_KEYSTORE", self.path("keys"))
-            .env_remove("NO_COLOR")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        command.spawn().expect("the binary runs")
+            .env_remove("NO_COLOR");
+        command
     }
 
     pub(crate) fn ended(&self, child: Child) -> Output {

@@ -337,6 +337,7 @@ set edit:completion:arg-completer[session-key] = {|@words|
         }
         &'session-key;revoke'= {
             cand --tag 'Remove all keys with this tag: 32 bytes, or a text to hash'
+            cand --deferred 'End an unused grant that was signed with `grant --deferred`: use up its nonce. `-` reads standard input'
             cand --rpc-url 'JSON-RPC URL of a node of the chain'
             cand --bundler-url 'JSON-RPC URL of a bundler'
             cand --account 'The account'

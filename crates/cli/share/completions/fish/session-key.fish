@@ -274,6 +274,7 @@ complete -c session-key -n "__fish_session_key_using_subcommand rotate" -l direc
 complete -c session-key -n "__fish_session_key_using_subcommand rotate" -l again -d 'Run it once more, even if the same command is still open'
 complete -c session-key -n "__fish_session_key_using_subcommand rotate" -s h -l help -d 'Print help'
 complete -c session-key -n "__fish_session_key_using_subcommand revoke" -l tag -d 'Remove all keys with this tag: 32 bytes, or a text to hash' -r
+complete -c session-key -n "__fish_session_key_using_subcommand revoke" -l deferred -d 'End an unused grant that was signed with `grant --deferred`: use up its nonce. `-` reads standard input' -r -F
 complete -c session-key -n "__fish_session_key_using_subcommand revoke" -l rpc-url -d 'JSON-RPC URL of a node of the chain' -r
 complete -c session-key -n "__fish_session_key_using_subcommand revoke" -l bundler-url -d 'JSON-RPC URL of a bundler' -r
 complete -c session-key -n "__fish_session_key_using_subcommand revoke" -l account -d 'The account' -r

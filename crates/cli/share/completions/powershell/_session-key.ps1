@@ -367,6 +367,7 @@ Register-ArgumentCompleter -Native -CommandName 'session-key' -ScriptBlock {
         }
         'session-key;revoke' {
             [CompletionResult]::new('--tag', '--tag', [CompletionResultType]::ParameterName, 'Remove all keys with this tag: 32 bytes, or a text to hash')
+            [CompletionResult]::new('--deferred', '--deferred', [CompletionResultType]::ParameterName, 'End an unused grant that was signed with `grant --deferred`: use up its nonce. `-` reads standard input')
             [CompletionResult]::new('--rpc-url', '--rpc-url', [CompletionResultType]::ParameterName, 'JSON-RPC URL of a node of the chain')
             [CompletionResult]::new('--bundler-url', '--bundler-url', [CompletionResultType]::ParameterName, 'JSON-RPC URL of a bundler')
             [CompletionResult]::new('--account', '--account', [CompletionResultType]::ParameterName, 'The account')
