@@ -95,7 +95,7 @@ impl World {
         })
     }
 
-    fn token(&self) -> Address {
+    const fn token(&self) -> Address {
         self.with.devnet.stack().token
     }
 
@@ -311,7 +311,7 @@ impl World {
         self.says(browser, says).await
     }
 
-    pub(crate) fn set_user(&mut self, user: User) {
+    pub(crate) const fn set_user(&mut self, user: User) {
         self.wallet.user = user;
     }
 }
