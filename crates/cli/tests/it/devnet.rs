@@ -67,7 +67,7 @@ impl Devnet {
     }
 
     /// Lets commands use the journals of another network's.
-    fn with_folder_of(mut self, other: &mut Self) -> Self {
+    const fn with_folder_of(mut self, other: &mut Self) -> Self {
         std::mem::swap(&mut self.folder, &mut other.folder);
         self
     }

@@ -47,7 +47,7 @@ fn checked(journal: &dyn Journal, testkit: &Testkit) -> Result<(), HistoryError>
     runtime().block_on(check_history(journal, &node(testkit), CHAIN))
 }
 
-fn other(expected: BlockRef, found: Option<B256>) -> Result<(), HistoryError> {
+const fn other(expected: BlockRef, found: Option<B256>) -> Result<(), HistoryError> {
     Err(HistoryError::Journal(JournalError::OtherChain {
         chain_id: CHAIN,
         block: expected,
