@@ -16,7 +16,7 @@ use std::{
     time::Duration,
 };
 
-fn lane() -> Lane {
+const fn lane() -> Lane {
     Lane {
         chain_id: 1,
         entry_point: Address::ZERO,
@@ -462,7 +462,7 @@ struct Alternating {
 }
 
 impl Alternating {
-    fn new(journals: Vec<PostgresStore>) -> Self {
+    const fn new(journals: Vec<PostgresStore>) -> Self {
         Self {
             journals,
             next: AtomicUsize::new(0),
