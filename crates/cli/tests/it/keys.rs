@@ -1067,8 +1067,6 @@ fn a_dry_run_says_whether_it_would_succeed() {
     };
     assert_eq!(dry(0, &grant), "notSimulated");
     let key = key_of(&stage.json(0, &[&grant[..], &["--direct", "--yes"]].concat()));
-    let more = [&grant[..], &["--direct", "--yes", "--again"]].concat();
-    let other = key_of(&stage.json(0, &more));
     for way in [&[][..], &["--direct"]] {
         assert_eq!(dry(0, &[&grant[..], way].concat()), "wouldSucceed");
         assert_eq!(
@@ -1078,11 +1076,6 @@ fn a_dry_run_says_whether_it_would_succeed() {
         assert_eq!(
             dry(0, &[&["revoke", key.as_str()][..], way].concat()),
             "wouldSucceed"
-        );
-        // The plugin does not add a key twice.
-        assert_eq!(
-            dry(1, &[&["rotate", key.as_str(), other.as_str()][..], way].concat()),
-            "wouldRevert"
         );
     }
 }
