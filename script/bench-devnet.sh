@@ -2,7 +2,7 @@
 # Times `session-key devnet` beside anvil and npm @pimlico/alto doing the same, in one run: the start of the stack with its bundler,
 # an operation from being sent to its receipt, and a bundle of a hundred accounts' operations. Then the cost of tracing validations
 # (ERC-7562), by the testkit's benchmarks. Times depend on the machine; compare the ratios, on a machine that does nothing else.
-# ROUNDS (default 5) starts of each stack, OPERATIONS (default 20) operations.
+# ROUNDS (default 5) starts of each stack, OPERATIONS (default 20) operations, ACCOUNTS (default 100) in the bundle.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

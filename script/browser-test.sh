@@ -22,6 +22,7 @@ if ! cmp -s interop/browser/package-lock.json interop/browser/node_modules/.inst
   cp interop/browser/package-lock.json interop/browser/node_modules/.installed-lock.json
 fi
 
+chromium --version
 cargo build --locked -p session-key-cli -p session-key-browser-test
 built=${CARGO_TARGET_DIR:-target}/debug
 export SESSION_KEY=$PWD/$built/session-key

@@ -70,6 +70,13 @@ node interop/devnet/run.mjs "$line"
 export SESSION_KEY_RPC_URL=$ETH_RPC_URL SESSION_KEY_INTEROP_FILE=$PWD/$home/devnet-shared.json
 cargo test -p session-key-client --locked --test it -- --ignored interop_through_the_entry_point
 cargo test -p session-key-client --locked --test v08 -- --ignored interop_of_v08_accounts_through_the_entry_point
+# The factory of these tests has no stake, without which this bundler, other than alto in its unsafe mode, takes no operation that
+# creates an account (ERC-7562). Its owner is development account 0.
+owner=0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266
+factory=$(cast logs --json --from-block 0 "OwnershipTransferred(address indexed,address indexed)" "" "$owner" |
+  node -p 'JSON.parse(require("fs").readFileSync(0, "utf8"))[0].address')
+cast send "$factory" "addStake(uint32,uint256)" 86400 1000000000000000000 --value 1ether --private-key "$SESSION_KEY_FUNDER" >/dev/null
+unset SESSION_KEY_ACCOUNT SESSION_KEY_OWNER SESSION_KEY_CHAIN_ID SESSION_KEY_FUNDER
 cargo test -p session-key-client --locked --test it -- --ignored interop_through_a_bundler
 cargo test -p session-key-client --locked --test v08 -- --ignored interop_of_v08_accounts_through_a_bundler
 cargo test -p session-key-client --locked --test it -- --ignored interop_grants_a_key_to_typescript

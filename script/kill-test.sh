@@ -1,11 +1,17 @@
 #!/usr/bin/env bash
-# Kills N processes (200 by default) while they send to a real node, with one shared SQLite journal; starts each again, and
-# checks that no payment is doubled or lost. The last line of output is the result.
+# Kills N processes (200 by default) while they send to a real node, with shared stores in one SQLite file; starts each again,
+# and checks that no payment is doubled or lost, and that the ledger counts it. The last line of output is the result.
+#
+#     ./script/kill-test.sh 200
+#     ./script/kill-test.sh 200 --postgres     with stores in a PostgreSQL server, which crashes every few seconds
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source script/toolchain.sh
 
 kills=${1:-200}
+if [ "${2:-}" = --postgres ] && [ -z "${SESSION_KEY_TEST_POSTGRES:-}" ]; then
+  exec ./script/postgres.sh "./script/kill-test.sh" "$kills" --postgres
+fi
 home=$(mktemp -d)
 ./script/tool.sh session-key-kill-test --help >/dev/null
 
@@ -18,5 +24,8 @@ until rpc=$(sed -n 's/^Listening on \(.*\)$/\1/p' "$home/anvil.log") && [ -n "$r
   sleep 0.1
 done
 
-./script/tool.sh session-key-kill-test judge \
-  --rpc-url "http://$rpc" --kills "$kills" --journal "$home/journal.sqlite"
+store=(--store "$home/journal.sqlite")
+if [ "${2:-}" = --postgres ]; then
+  store=(--store "$SESSION_KEY_TEST_POSTGRES" --restart "$SESSION_KEY_TEST_POSTGRES_RESTART")
+fi
+./script/tool.sh session-key-kill-test judge --rpc-url "http://$rpc" --kills "$kills" "${store[@]}"

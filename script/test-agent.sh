@@ -3,4 +3,5 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-./script/postgres.sh cargo test --locked -p session-key-agent --features server-tests --test postgres -- --test-threads 1 "$@"
+# With the features of the whole workspace, whose dependencies are mostly compiled already.
+./script/postgres.sh cargo test --locked --workspace --features session-key-agent/server-tests --test postgres -- --test-threads 1 "$@"

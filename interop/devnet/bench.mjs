@@ -18,6 +18,7 @@ import { privateKeyToAccount } from "viem/accounts";
 const [sessionKey, anvil, alto, loopback] = process.argv.slice(2);
 const rounds = Number(process.env.ROUNDS ?? 5);
 const operations = Number(process.env.OPERATIONS ?? 20);
+const accounts = Number(process.env.ACCOUNTS ?? 100);
 const home = fs.mkdtempSync(path.join(os.tmpdir(), "bench-devnet-"));
 
 // Development accounts 0, 8 and 9, whose keys are public.
@@ -169,7 +170,7 @@ for (let round = 0; round < rounds; round += 1) {
     }
     if (round === 0 && index === 0) {
       await ask(up.bundler, "debug_bundler_setBundlingMode", ["manual"]);
-      const many = await prepared(up, 1, 100);
+      const many = await prepared(up, 1, accounts);
       const hashes = [];
       for (const operation of many) hashes.push(await send(up.bundler, operation));
       const bundled = performance.now();
@@ -190,6 +191,6 @@ const row = (name, [ours, theirs]) => {
 console.log(`${"medians, in milliseconds".padEnd(44)} ${"devnet".padStart(9)} ${"anvil, alto".padStart(12)} ${"ratio".padStart(7)}`);
 row("start of the stack with its bundler", times.start);
 row("an operation, from being sent to its receipt", times.operation);
-console.log(`100 accounts' operations in one bundle: ${times.bundle.toFixed(1)} ms`);
+console.log(`${accounts} accounts' operations in one bundle: ${times.bundle.toFixed(1)} ms`);
 fs.rmSync(home, { recursive: true });
 process.exit(0);

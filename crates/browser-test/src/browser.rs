@@ -200,9 +200,8 @@ impl Browser {
         let width = self
             .js("return document.documentElement.clientWidth", vec![])
             .await?;
-        let full = self
-            .js("return document.documentElement.scrollHeight", vec![])
-            .await?;
+        let end = "return Math.ceil(document.querySelector('main').lastElementChild.getBoundingClientRect().bottom + window.scrollY) + 40";
+        let full = self.js(end, vec![]).await?;
         let height = full.as_u64().unwrap_or_default().min(u64::from(height));
         let clip = json!({ "x": 0, "y": 0, "width": width, "height": height, "scale": 1 });
         let answer = self

@@ -112,7 +112,6 @@ async fn the_page_says_what_each_key_may_do(stage: &Stage) -> Result<()> {
     let browser = &stage.browser;
     let mut world = stage.world().await?;
     world.furnish().await?;
-    world.spend().await?;
     world.open(browser, &[]).await?;
     for text in [
         "can be used now",
@@ -145,7 +144,6 @@ async fn it_fits_in_every_form(stage: &Stage) -> Result<()> {
     let browser = &stage.browser;
     let mut world = stage.world().await?;
     world.furnish().await?;
-    world.spend().await?;
     let policy = world.policy(150)?;
     let (request, _) = world.request().await?;
     let apply = format!("{}={policy}", world.with.session_key.address);
@@ -259,7 +257,7 @@ async fn all_keys_are_revoked(stage: &Stage) -> Result<()> {
     let mut world = stage.world().await?;
     world.furnish().await?;
     world.open(browser, &[]).await?;
-    browser.press("Revoke all 3 keys…").await?;
+    browser.press("Revoke all 2 keys…").await?;
     world.connect(browser).await?;
     world.sign(browser, "Done").await?;
     let left = world.with.account.session_keys().await?;

@@ -13,7 +13,7 @@ use session_key_client::{
         providers::Provider as _,
     },
     key_request::KeyRequest,
-    permissions::{ERC20_APPROVE, ERC20_TRANSFER, Permissions, SpendLimit, erc20, policy::PolicyFormat},
+    permissions::{ERC20_TRANSFER, Permissions, SpendLimit, erc20, policy::PolicyFormat},
 };
 use session_key_devnet::{
     Devnet, DevnetOptions, Kind, WithKey,
@@ -68,18 +68,21 @@ fn tag(text: &str) -> B256 {
     tag
 }
 
+/// 100 tokens a week, for a quarter.
+fn weekly(devnet: &Devnet) -> Permissions {
+    let token = devnet.stack().token;
+    Permissions::new()
+        .contract_functions(token, [ERC20_TRANSFER])
+        .erc20_spend_limit(token, SpendLimit::per(units(100), 7 * DAY))
+        .gas_spend_limit(SpendLimit::per(milli_ether(10), 7 * DAY))
+        .valid_until(devnet.testkit().chain().timestamp() + 90 * DAY)
+}
+
 impl World {
     /// A network with an account and one key that may spend 100 tokens a week.
     pub(crate) async fn new(kind: Kind, binary: &Path) -> Result<Self> {
         let devnet = Devnet::new(DevnetOptions::default())?;
-        let token = devnet.stack().token;
-        let until = devnet.testkit().chain().timestamp() + 90 * DAY;
-        let permissions = Permissions::new()
-            .contract_functions(token, [ERC20_TRANSFER])
-            .erc20_spend_limit(token, SpendLimit::per(units(100), 7 * DAY))
-            .gas_spend_limit(SpendLimit::per(milli_ether(10), 7 * DAY))
-            .valid_until(until);
-        let with = devnet.key(kind, &permissions).await?;
+        let with = devnet.key(kind, &weekly(&devnet)).await?;
         let node = devnet.transport().serve()?;
         Ok(Self {
             port: node.address().port(),
@@ -92,7 +95,7 @@ impl World {
         })
     }
 
-    fn token(&self) -> Address {
+    const fn token(&self) -> Address {
         self.with.devnet.stack().token
     }
 
@@ -106,22 +109,18 @@ impl World {
         Ok(())
     }
 
-    /// Adds keys as people have them: a harmless one, and one that may do everything.
+    /// Adds keys as people have them: one that may do everything, and, for the devnet's, one with a tag that has used 60 of its 100 tokens a
+    /// week. The newest is shown first.
     pub(crate) async fn furnish(&self) -> Result<()> {
-        let exchange = Address::repeat_byte(0xe5);
-        let trader = Permissions::new()
-            .contract_functions(self.token(), [ERC20_APPROVE])
-            .contract_functions(exchange, [[0x12, 0x34, 0x56, 0x78].into()])
-            .erc20_spend_limit(self.token(), SpendLimit::per(units(25), DAY))
-            .gas_spend_limit(SpendLimit::per(milli_ether(5), DAY))
-            .valid_until(self.with.devnet.testkit().chain().timestamp() + 30 * DAY);
         let game = Permissions::new()
             .access_control_type(session_key_client::permissions::AccessControlType::AllowAllAccess);
-        for (byte, name, permissions) in [(0x71, "old game", game), (0x72, "weekly buy", trader)] {
-            let key = NewSessionKey::new(Address::repeat_byte(byte), &permissions)?;
-            self.with.owner.add_session_key(key.with_tag(tag(name))).await?;
-        }
-        Ok(())
+        let game = NewSessionKey::new(Address::repeat_byte(0x71), &game)?.with_tag(tag("old game"));
+        self.with.owner.add_session_key(game).await?;
+        let key = self.with.session_key.address;
+        let again = NewSessionKey::new(key, &weekly(&self.with.devnet))?.with_tag(tag("weekly buy"));
+        self.with.owner.remove_session_key(key).await?;
+        self.with.owner.add_session_key(again).await?;
+        self.spend().await
     }
 
     /// Adds keys until there are this many.
@@ -312,7 +311,7 @@ impl World {
         self.says(browser, says).await
     }
 
-    pub(crate) fn set_user(&mut self, user: User) {
+    pub(crate) const fn set_user(&mut self, user: User) {
         self.wallet.user = user;
     }
 }

@@ -158,6 +158,12 @@ impl Answer {
         )
     }
 
+    /// Prints the lines so far; they are to be marked as shown.
+    pub(crate) fn print_part(&self) -> io::Result<()> {
+        writeln!(anstream::stdout(), "{}", self.styled())?;
+        io::stdout().flush()
+    }
+
     /// Prints the answer on one line, as an event of a stream.
     pub(crate) fn print_event(&self, is_json: bool) -> io::Result<()> {
         if is_json {

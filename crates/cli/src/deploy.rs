@@ -3,7 +3,7 @@
 use crate::{
     amount::{parse_amount, show_gas_units},
     endpoint::{Endpoint, RPC_URL, TimeLimit},
-    failure::{Ended, Interrupted, NotReported, Unsettled, interrupted},
+    failure::{Ended, Interrupted, NotReported, Unsettled, interrupted, unless_interrupted},
     purse::{FUNDER_VARIABLE, Purse, funder, required_funder},
     record::Draft,
     report::{Report, print_note},
@@ -34,7 +34,7 @@ pub(crate) struct DeployArguments {
     rpc_url: String,
 
     /// The intended chain: a node on another chain is an error.
-    #[arg(long, value_name = "ID", env = "SESSION_KEY_CHAIN_ID")]
+    #[arg(long, value_name = "ID", env = "SESSION_KEY_CHAIN_ID", value_parser = clap::value_parser!(u64).range(1..))]
     chain_id: u64,
 
     /// Owner of the factory, who can stake it; part of the factory's address [default: no one, the same for
@@ -142,7 +142,7 @@ pub(crate) async fn run(arguments: &DeployArguments, report: &mut Report) -> End
     }
     report.data("contracts", json!([]));
     report.data("transactions", transactions_json(&BTreeMap::new()));
-    let mut job = match arguments.time_limit.all(begin(arguments, report)).await {
+    let mut job = match unless_interrupted(false, arguments.time_limit.all(begin(arguments, report))).await {
         Ok(job) => job,
         Err(error) => return Ended::NotBegun(error),
     };
@@ -166,10 +166,16 @@ pub(crate) async fn run(arguments: &DeployArguments, report: &mut Report) -> End
                 taken_up = take_up(&mut job, &purse, state, report) => taken_up,
             }
         }
-        _ => arguments.time_limit.all(preview(arguments, &job, report)).await,
+        _ => unless_interrupted(false, arguments.time_limit.all(preview(arguments, &job, report))).await,
     };
     let survey = match ready {
-        Ok(()) => arguments.time_limit.all(survey(arguments, &job, report)).await,
+        Ok(()) => {
+            unless_interrupted(
+                has_sent,
+                arguments.time_limit.all(survey(arguments, &job, report)),
+            )
+            .await
+        }
         Err(error) => Err(error),
     };
     report.data("transactions", transactions_json(&job.created));

@@ -9,6 +9,7 @@ use crate::{
 };
 use clap::{Args, ValueEnum};
 use eyre::{Result, WrapErr as _, ensure, eyre};
+use futures_util::future::select_all;
 use serde_json::{Value, json};
 use session_key_client::{
     alloy::primitives::{Address, U256},
@@ -18,7 +19,9 @@ use session_key_devnet::{
     Devnet, DevnetOptions, Kind, WithKey,
     testkit::{BundlerOptions, Chain, ChainConfig, EntryPointVersion, HttpState, Server, dev_accounts},
 };
+use session_key_review::Review;
 use std::{
+    convert::Infallible,
     fs,
     io::{self, ErrorKind},
     path::{Path, PathBuf},
@@ -104,6 +107,10 @@ pub(crate) struct DevnetArguments {
     #[arg(long, value_name = "BLOCK", requires = "fork_url")]
     fork_block: Option<u64>,
 
+    /// Serve a review page for each account too, at free ports. Each address opens its page once.
+    #[arg(long)]
+    review: bool,
+
     /// Write URLs, addresses and keys to this file too, as environment variables.
     #[arg(long, value_name = "FILE")]
     env: Option<PathBuf>,
@@ -115,15 +122,18 @@ pub(crate) struct DevnetArguments {
 
 /// Runs the network until the process is asked to end.
 pub(crate) async fn run(arguments: &DevnetArguments) -> ExitCode {
-    let started = match start(arguments).await {
+    let mut started = match start(arguments).await {
         Ok(started) => started,
         Err(error) => return print_failure_line(&Failure::before(&error), arguments.json).into(),
     };
     if let Err(error) = started.show(arguments) {
         return print_failure_line(&Failure::during(&[error]), arguments.json).into();
     }
-    if asked_to_end().await.is_err() {
-        std::future::pending::<()>().await;
+    tokio::select! {
+        asked = asked_to_end() => if asked.is_err() {
+            std::future::pending::<()>().await;
+        },
+        never = more_pages(&mut started.pages, arguments.json) => match never {},
     }
     // Nothing changes any more.
     drop(started.server);
@@ -135,10 +145,46 @@ pub(crate) async fn run(arguments: &DevnetArguments) -> ExitCode {
     }
 }
 
+/// Prints a further address of a review page each time that another browser asks for it.
+async fn more_pages(pages: &mut [Page], is_json: bool) -> Infallible {
+    loop {
+        let next = pages
+            .iter_mut()
+            .map(|page| Box::pin(async { (page.account, page.server.next_address().await) }));
+        let next: Vec<_> = next.collect();
+        if next.is_empty() {
+            std::future::pending::<()>().await;
+        }
+        let ((account, address), ..) = select_all(next).await;
+        // One line of JSON was promised.
+        if is_json {
+            continue;
+        }
+        let mut answer = Answer::new();
+        answer
+            .line(
+                Tone::Plain,
+                0,
+                format!("Another browser asks for the page of {}:", shown(account)),
+            )
+            .raw(format!("  {address}"));
+        // Whoever started it may read nothing.
+        let _ = answer.print_event(false);
+    }
+}
+
+/// A review page, and its first address.
+struct Page {
+    account: Address,
+    url: String,
+    server: session_key_review::Server,
+}
+
 /// A network that serves.
 struct Started {
     devnet: Devnet,
     server: Server,
+    pages: Vec<Page>,
     accounts: Vec<(&'static str, WithKey)>,
     /// Held while it may save its state.
     lock: Option<LockedFile>,
@@ -187,9 +233,21 @@ async fn start(arguments: &DevnetArguments) -> Result<Started> {
     let server = devnet
         .serve(arguments.port)
         .wrap_err_with(|| format!("port {} of 127.0.0.1 cannot be listened on", arguments.port))?;
+    let mut pages = Vec::new();
+    if arguments.review {
+        for (_, with) in &accounts {
+            let mut server = Review::new(with.account.clone()).serve(0).await?;
+            pages.push(Page {
+                account: with.account.address(),
+                url: server.next_address().await,
+                server,
+            });
+        }
+    }
     Ok(Started {
         devnet,
         server,
+        pages,
         accounts,
         lock,
     })
@@ -318,7 +376,7 @@ impl Started {
         let accounts: Vec<Value> = self
             .accounts
             .iter()
-            .map(|(generation, account)| account_json(generation, account))
+            .map(|(generation, account)| account_json(generation, account, self.page_of(account)))
             .collect();
         if let Some(first) = accounts.first() {
             for member in [
@@ -347,6 +405,9 @@ impl Started {
                 .raw(format!("    private key  {}", account.owner_account.private_key))
                 .raw(format!("  session key    {}", shown(account.session_key.address)))
                 .raw(format!("    private key  {}", account.session_key.private_key));
+            if let Some(url) = self.page_of(account) {
+                answer.raw(format!("  review page    {url}"));
+            }
         }
         answer
             .heading("Contracts")
@@ -380,6 +441,13 @@ impl Started {
         answer.raw("").line(Tone::Quiet, 0, "Ends with Ctrl-C.");
     }
 
+    /// The address of an account's review page.
+    fn page_of(&self, account: &WithKey) -> Option<&str> {
+        let address = account.account.address();
+        let page = self.pages.iter().find(|page| page.account == address);
+        page.map(|page| page.url.as_str())
+    }
+
     /// The variables that the other commands read, and what else a client needs.
     fn environment(&self) -> String {
         let url = self.server.url();
@@ -411,7 +479,7 @@ impl Started {
     }
 }
 
-fn account_json(generation: &str, account: &WithKey) -> Value {
+fn account_json(generation: &str, account: &WithKey, page: Option<&str>) -> Value {
     json!({
         "generation": generation,
         "account": shown(account.account.address()),
@@ -419,6 +487,7 @@ fn account_json(generation: &str, account: &WithKey) -> Value {
         "ownerPrivateKey": account.owner_account.private_key,
         "sessionKey": shown(account.session_key.address),
         "sessionKeyPrivateKey": account.session_key.private_key,
+        "reviewUrl": page,
     })
 }
 

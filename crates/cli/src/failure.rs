@@ -7,6 +7,7 @@ use session_key_client::{
     RequestError,
     alloy::primitives::{Address, B256},
     deployment::DeployError,
+    journal::JournalError,
     operation::{Happened, OperationError},
     request::clean_text,
 };
@@ -40,7 +41,7 @@ impl From<eyre::Result<()>> for Ended {
 
 /// The process was asked to stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("interrupted")]
+#[error("{}", self.words())]
 pub(crate) struct Interrupted {
     /// Whether something was signed before.
     pub(crate) has_signed: bool,
@@ -48,6 +49,27 @@ pub(crate) struct Interrupted {
     pub(crate) user_op_hash: Option<B256>,
     /// The signed transaction.
     pub(crate) transaction_hash: Option<B256>,
+}
+
+/// The interruption of a command that signs nothing.
+pub(crate) const NOTHING_SIGNED: Interrupted = Interrupted {
+    has_signed: false,
+    user_op_hash: None,
+    transaction_hash: None,
+};
+
+impl Interrupted {
+    fn words(&self) -> String {
+        let open = |what: &str, hash: B256| {
+            format!("interrupted; {what} {hash} may be included: repeat the command, which settles it")
+        };
+        match (self.user_op_hash, self.transaction_hash) {
+            (Some(hash), _) => open("operation", hash),
+            (None, Some(hash)) => open("transaction", hash),
+            (None, None) if self.has_signed => "interrupted; what was signed may be included".to_owned(),
+            (None, None) => "interrupted; nothing was signed".to_owned(),
+        }
+    }
 }
 
 /// Completes when the process is asked to stop: by Ctrl-C, or a closed terminal.
@@ -60,6 +82,25 @@ pub(crate) async fn interrupted(purse: &Purse) -> Interrupted {
         has_signed: purse.has_signed(),
         user_op_hash: None,
         transaction_hash: None,
+    }
+}
+
+/// Does work that signs nothing, until the process is asked to stop. `has_signed`: whether something was signed
+/// before.
+pub(crate) async fn unless_interrupted<T>(
+    has_signed: bool,
+    work: impl Future<Output = eyre::Result<T>>,
+) -> eyre::Result<T> {
+    tokio::select! {
+        biased;
+        done = work => done,
+        asked = asked_to_end() => {
+            if asked.is_err() {
+                // Signals cannot be received: never complete.
+                std::future::pending::<()>().await;
+            }
+            Err(Interrupted { has_signed, ..NOTHING_SIGNED }.into())
+        }
     }
 }
 
@@ -275,6 +316,9 @@ impl Failure {
                 }
             } else if let Some(error) = cause.downcast_ref::<RequestError>() {
                 failure.code = error.code();
+            } else if let Some(JournalError::OtherChain { .. }) = cause.downcast_ref() {
+                failure.code = "journal_of_other_chain";
+                failure.exit = Exit::NotBegun;
             } else if cause.is::<LintErrors>() {
                 failure.code = "lint_errors";
             } else if cause.is::<NotASessionKey>() {

@@ -23,7 +23,7 @@ use demo::DemoArguments;
 use deploy::DeployArguments;
 use devnet::DevnetArguments;
 use doctor::DoctorArguments;
-use failure::{Ended, Failure};
+use failure::{Ended, Failure, NOTHING_SIGNED};
 use report::{Format, Report, print_error};
 use session_key_client::request::clean_text;
 use std::{ffi::OsStr, io::Write as _, process::ExitCode};
@@ -103,7 +103,11 @@ fn main() -> ExitCode {
             Command::Keys(_) | Command::Devnet(_) => Ended::Done,
             Command::Demo(arguments) => demo::run(arguments, &mut report).await,
             Command::Deploy(arguments) => deploy::run(arguments, &mut report).await,
-            Command::Doctor(arguments) => doctor::run(arguments, &mut report).await,
+            Command::Doctor(arguments) => tokio::select! {
+                biased;
+                ended = doctor::run(arguments, &mut report) => ended,
+                () = commands::asked() => Ended::Failed(vec![NOTHING_SIGNED.into()]),
+            },
         }
     });
     report.finish(&ended)

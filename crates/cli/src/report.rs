@@ -212,6 +212,9 @@ impl Report {
         };
         match self.format {
             Format::Json => {
+                if let Some(failure) = &failure {
+                    print_error(&failure.message);
+                }
                 let document = self.document(failure.as_ref());
                 self.print(&format!("{document:#}"));
             }
@@ -229,21 +232,17 @@ impl Report {
             (Ended::No(_), None) => Exit::No,
             (_, None) => Exit::Done,
         };
-        self.exit(exit, failure.as_ref())
+        self.exit(exit)
     }
 
-    /// Returns the exit code, once everything is printed. If the JSON could not be printed, the error goes to
-    /// standard error.
-    fn exit(mut self, exit: Exit, failure: Option<&Failure>) -> ExitCode {
+    /// Returns the exit code, once everything is printed.
+    fn exit(mut self, exit: Exit) -> ExitCode {
         if let Err(error) = io::stdout().flush() {
             self.broken.get_or_insert(error);
         }
         match &self.broken {
             None => exit.into(),
             Some(error) => {
-                if let (Format::Json, Some(failure)) = (self.format, failure) {
-                    print_error(&failure.message);
-                }
                 print_error(&format!("the report could not be written: {error}"));
                 Exit::Open.into()
             }

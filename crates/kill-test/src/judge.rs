@@ -1,6 +1,6 @@
 //! Starts and kills workers, then counts the payments that were doubled or lost.
 
-use crate::worker::{Phase, Work, sender, session_key};
+use crate::worker::{Phase, Work, agent, sender, session_key, stores};
 use alloy::{
     network::{EthereumWallet, TransactionBuilder as _},
     primitives::{Address, B256, U256, keccak256},
@@ -12,8 +12,7 @@ use rand::Rng as _;
 use session_key_client::{
     Deployment, NewSessionKey, OwnerClient, SmartAccount,
     deployment::account_init_code_hash,
-    journal::{Journal as _, SqliteJournal},
-    operation::{Bounds, Outcome},
+    operation::{Bounds, Machine, Outcome, Surroundings},
     permissions::{AccessControlType, Permissions, SpendLimit},
     submit::EntryPointSubmitter,
     transport::HttpTransport,
@@ -21,7 +20,7 @@ use session_key_client::{
 use session_key_testkit::{Stack, dev_accounts};
 use std::{
     collections::BTreeMap,
-    path::Path,
+    path::PathBuf,
     process::{ExitCode, Stdio},
     sync::Arc,
     time::Duration,
@@ -115,8 +114,7 @@ fn start(work: &Work) -> Result<Child> {
         .arg("work")
         .args(["--rpc-url", &work.rpc_url])
         .args(["--chain-id", &work.chain_id.to_string()])
-        .arg("--journal")
-        .arg(&work.journal)
+        .args(["--store", &work.store])
         .args(["--account", &work.account.to_string()])
         .args(["--number", &work.number.to_string()])
         .args(["--recipient", &work.recipient.to_string()]);
@@ -179,37 +177,93 @@ async fn kill_one(work: Work, phase: Phase) -> Result<Vec<String>> {
 
 /// Kills `kills` workers and prints complaints, kills per phase, and a summary line. Fails if a payment was
 /// doubled or lost.
-pub(crate) async fn judge(rpc_url: &str, kills: usize, journal: &Path) -> Result<ExitCode> {
+pub(crate) async fn judge(
+    rpc_url: &str,
+    kills: usize,
+    store: &str,
+    restart: Option<PathBuf>,
+) -> Result<ExitCode> {
     let (chain_id, account) = prepare(rpc_url).await?;
-    kill_all(rpc_url, kills, journal, chain_id, account).await?;
-    count(rpc_url, kills, journal, chain_id, account).await
+    let restarting = restart.map(|program| tokio::spawn(restart_every_few_seconds(program)));
+    let done = kill_all(rpc_url, kills, store, chain_id, account).await?;
+    if let Some(restarting) = restarting {
+        restarting.abort();
+    }
+    count(rpc_url, kills, store, chain_id, account, done).await
 }
 
-/// Kills `kills` workers, [`WORKERS`] at a time, and prints their complaints.
+/// Makes the store's server crash and start again, until it is dropped.
+async fn restart_every_few_seconds(program: PathBuf) {
+    loop {
+        sleep(Duration::from_secs(7)).await;
+        match Command::new(&program).status().await {
+            Ok(status) if status.success() => println!("the server of the store was restarted"),
+            other => println!("the server of the store was not restarted: {other:?}"),
+        }
+    }
+}
+
+/// A clock that is ten minutes ahead: every worker's time is over.
+#[derive(Debug)]
+struct Later;
+
+impl Surroundings for Later {
+    fn unix_millis(&self) -> u64 {
+        Machine.unix_millis().saturating_add(600_000)
+    }
+
+    fn fill_random(&self, bytes: &mut [u8]) {
+        Machine.fill_random(bytes);
+    }
+}
+
+/// Counts reservations that are not settled, and workers whose windows count less than they paid.
+async fn count_ledger(work: &Work, paid: U256) -> Result<(usize, usize)> {
+    let agent = agent(work).await?.with_surroundings(Arc::new(Later));
+    let undecided = agent.reconcile().await?;
+    let used = agent
+        .windows(&[])
+        .await?
+        .iter()
+        .fold(U256::ZERO, |sum, window| sum + window.used);
+    if used < paid {
+        println!("worker {} paid {paid}, and its window counts {used}", work.number);
+    }
+    if !undecided.is_empty() {
+        println!(
+            "worker {}: reservations that are not settled: {undecided:?}",
+            work.number
+        );
+    }
+    Ok((undecided.len(), usize::from(used < paid)))
+}
+
+/// Kills `kills` workers, [`WORKERS`] at a time, and prints their complaints. Returns the payments of each worker.
 async fn kill_all(
     rpc_url: &str,
     kills: usize,
-    journal: &Path,
+    store: &str,
     chain_id: u64,
     account: Address,
-) -> Result<()> {
+) -> Result<BTreeMap<u64, Vec<usize>>> {
     let queue: Arc<std::sync::Mutex<Vec<usize>>> =
         Arc::new(std::sync::Mutex::new((0..kills).rev().collect()));
     let mut workers = tokio::task::JoinSet::new();
     for number in 0..WORKERS.min(kills as u64) {
-        let (queue, rpc_url, journal) = (queue.clone(), rpc_url.to_owned(), journal.to_owned());
+        let (queue, rpc_url, store) = (queue.clone(), rpc_url.to_owned(), store.to_owned());
         workers.spawn(async move {
-            let mut complaints = Vec::new();
+            let (mut complaints, mut payments) = (Vec::new(), Vec::new());
             loop {
                 let next = queue.lock().map_err(|_| eyre!("a worker panicked"))?.pop();
                 let Some(kill) = next else {
-                    return Ok::<_, eyre::Report>(complaints);
+                    return Ok::<_, eyre::Report>((number, payments, complaints));
                 };
+                payments.push(kill);
                 let phase = Phase::ALL[kill % Phase::ALL.len()];
                 let work = Work {
                     rpc_url: rpc_url.clone(),
                     chain_id,
-                    journal: journal.clone(),
+                    store: store.clone(),
                     account,
                     number,
                     recipient: recipient(kill),
@@ -224,21 +278,25 @@ async fn kill_all(
             }
         });
     }
-    while let Some(complaints) = workers.join_next().await {
-        for complaint in complaints?? {
+    let mut done = BTreeMap::new();
+    while let Some(ended) = workers.join_next().await {
+        let (number, payments, complaints) = ended??;
+        done.insert(number, payments);
+        for complaint in complaints {
             println!("{complaint}");
         }
     }
-    Ok(())
+    Ok(done)
 }
 
-/// Counts payments on the chain and undecided intents in the journal.
+/// Counts payments on the chain, undecided intents in the journal, and what the ledger says.
 async fn count(
     rpc_url: &str,
     kills: usize,
-    journal: &Path,
+    store: &str,
     chain_id: u64,
     account: Address,
+    done: BTreeMap<u64, Vec<usize>>,
 ) -> Result<ExitCode> {
     let node = provider(rpc_url)?;
     let mut phases = BTreeMap::<Phase, usize>::new();
@@ -254,21 +312,40 @@ async fn count(
             lost += 1;
         }
     }
-    for record in SqliteJournal::open(journal)
-        .await?
-        .intents(chain_id, account)
-        .await?
-    {
+    let journal = stores(store).await?.journal;
+    let records = journal.intents(chain_id, account).await?;
+    for record in records {
         if let Outcome::Open(open) = record.outcome() {
             println!("intent {} is open: {open:?}", record.id);
             lost += 1;
         }
     }
+    let (mut unsettled, mut uncounted) = (0, 0);
+    for (number, payments) in done {
+        let mut paid = U256::ZERO;
+        for kill in payments {
+            paid += node.get_balance(recipient(kill)).await?;
+        }
+        let work = Work {
+            rpc_url: rpc_url.to_owned(),
+            chain_id,
+            store: store.to_owned(),
+            account,
+            number,
+            recipient: Address::ZERO,
+            name: None,
+            stop: None,
+        };
+        let (open, is_short) = count_ledger(&work, paid).await?;
+        unsettled += open;
+        uncounted += is_short;
+    }
     for (phase, count) in phases {
         println!("{phase:?}: {count}");
     }
+    println!("{unsettled} reservations not settled, {uncounted} windows that count less than was paid");
     println!("{kills} kills, {doubled} doubled, {lost} lost");
-    Ok(if doubled + lost == 0 {
+    Ok(if doubled + lost + unsettled + uncounted == 0 {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE

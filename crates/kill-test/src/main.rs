@@ -1,9 +1,9 @@
 //! Kills processes while they send and checks that no payment is doubled or lost.
 //!
 //! Each worker is a separate process that makes one payment through the public client: over HTTP to a real
-//! node, with a journal in a SQLite file shared by all workers. The worker prints its phase and is killed
+//! node, by an agent whose stores are shared by all workers: a SQLite file, or a PostgreSQL server, which crashes meanwhile. The worker prints its phase and is killed
 //! there with SIGKILL. Another process then settles the journal and requests the same payment again. At the
-//! end, the balances on the chain show how often each recipient was paid.
+//! end, the balances on the chain show how often each recipient was paid, and the ledger whether every reservation was settled.
 
 mod judge;
 mod worker;
@@ -28,9 +28,12 @@ enum Command {
         /// Number of processes to kill.
         #[arg(long)]
         kills: usize,
-        /// Path of the journal.
+        /// Path of an SQLite file, or a connection string of PostgreSQL.
         #[arg(long)]
-        journal: PathBuf,
+        store: String,
+        /// A program that restarts the PostgreSQL server at once, as after a crash: it is run every few seconds.
+        #[arg(long)]
+        restart: Option<PathBuf>,
     },
     /// Make a payment; without --stop, settle the journal first.
     Work(worker::Work),
@@ -42,8 +45,9 @@ async fn main() -> Result<ExitCode> {
         Command::Judge {
             rpc_url,
             kills,
-            journal,
-        } => judge::judge(&rpc_url, kills, &journal).await,
+            store,
+            restart,
+        } => judge::judge(&rpc_url, kills, &store, restart).await,
         Command::Work(work) => {
             worker::work(work).await?;
             Ok(ExitCode::SUCCESS)

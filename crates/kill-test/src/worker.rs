@@ -10,16 +10,20 @@ use alloy::{
 use async_trait::async_trait;
 use clap::{Args, ValueEnum};
 use eyre::Result;
+use session_key_agent::{
+    Agent,
+    rules::{AgentRules, Asset, Window},
+    store::{PostgresOptions, Stores},
+};
 use session_key_client::{
     Call, SessionKeyClient, SignedOperation, SmartAccount, UserOperation,
-    journal::SqliteJournal,
     node::{Head, SuggestedFees},
     operation::{Gas, Outcome},
     request::RequestError,
     submit::{EntryPointSubmitter, EstimateError, Sent, Submitter},
     transport::HttpTransport,
 };
-use std::{path::PathBuf, time::Duration};
+use std::time::Duration;
 
 /// The phase in which a worker is killed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
@@ -49,8 +53,9 @@ pub(crate) struct Work {
     pub(crate) rpc_url: String,
     #[arg(long)]
     pub(crate) chain_id: u64,
+    /// Path of an SQLite file, or a connection string of PostgreSQL.
     #[arg(long)]
-    pub(crate) journal: PathBuf,
+    pub(crate) store: String,
     #[arg(long)]
     pub(crate) account: Address,
     /// Number of the worker, which selects its session key and its transaction sender.
@@ -136,8 +141,31 @@ impl Submitter for Stopping {
     }
 }
 
-/// Connects the worker's client, with the shared journal.
-pub(crate) async fn agent(work: &Work) -> Result<SessionKeyClient> {
+/// Opens the stores that all workers share.
+pub(crate) async fn stores(store: &str) -> Result<Stores> {
+    if store.starts_with("host=") || store.starts_with("postgres") {
+        Ok(Stores::postgres(PostgresOptions::new(store)?).await?)
+    } else {
+        Ok(Stores::sqlite(store).await?)
+    }
+}
+
+/// The rules of every worker's agent: a window that counts every wei.
+pub(crate) fn rules() -> AgentRules {
+    let window = Window {
+        asset: Asset::Native,
+        most: U256::from(1_000_000),
+        seconds: 86_400,
+        per_recipient: false,
+    };
+    AgentRules {
+        windows: [window].into(),
+        ..AgentRules::default()
+    }
+}
+
+/// Connects the worker's agent, with the shared stores.
+pub(crate) async fn agent(work: &Work) -> Result<Agent> {
     let sender = sender(work.number);
     let from = sender.address();
     let node = HttpTransport::new(&work.rpc_url)?;
@@ -145,19 +173,16 @@ pub(crate) async fn agent(work: &Work) -> Result<SessionKeyClient> {
         .wallet(EthereumWallet::from(sender))
         .connect_client(RpcClient::new(node, true))
         .erased();
-    let journal = SqliteJournal::open(&work.journal).await?;
+    let stores = stores(&work.store).await?;
     let account = SmartAccount::connect_on(work.chain_id, provider.clone(), work.account)
         .await?
-        .with_journal(journal);
+        .with_desk(stores.desk());
     let submitter = Stopping {
         inner: EntryPointSubmitter::new(provider, account.deployment().entry_point, from),
         stop: work.stop,
     };
-    Ok(SessionKeyClient::new(
-        account,
-        session_key(work.number),
-        submitter,
-    ))
+    let client = SessionKeyClient::new(account, session_key(work.number), submitter);
+    Ok(Agent::new(client, stores.ledger).with_rules(rules()))
 }
 
 /// Makes the payment and waits to be killed (`stop`), or settles the journal and pays if that is still

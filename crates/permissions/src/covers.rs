@@ -833,7 +833,7 @@ mod tests {
         assert_eq!(
             coverage.missing()[0].describe(&()),
             "The policy's limit is lower than the need's. For example, at 1970-01-01T00:00:00Z: The calls send \
-             0.000000000000000005 ETH, but 0.000000000000000004 ETH are left of 0.000000000000000004 ETH."
+             0.000000000000000005 ETH, but the limit is 0.000000000000000004 ETH."
         );
     }
 

@@ -183,14 +183,16 @@
         const now = String(await chosen.provider.request({ method: "eth_chainId" })).toLowerCase();
         if (now !== onChain) {
           chainId = now;
-          throw Object.assign(new Error("it is on another network"), { code: 4001 });
+          throw Object.assign(new Error("it is on another network"), { code: "network" });
         }
         const hash = await chosen.provider.request({ method: "eth_sendTransaction", params: [{ ...transaction, value: "0x0" }] });
         await request(`/transactions/${id}`, { hash });
       } catch (error) {
-        if (error && error.code === 4001) {
+        if (error && (error.code === 4001 || error.code === "network")) {
           isBusy = false;
-          note = "You declined: nothing was signed, and nothing has changed.";
+          note = error.code === 4001
+            ? "You declined: nothing was signed, and nothing has changed."
+            : "The wallet is on another network now, so nothing was signed.";
           await request(`/transactions/${id}`, { declined: null }).catch(() => {});
           show();
           return;

@@ -91,9 +91,8 @@ impl Guard {
         secrets.sessions.push_back((keccak256(&session), Instant::now()));
         drop(secrets);
         Some(format!(
-            "{}={session}; Path=/; HttpOnly; SameSite=Strict; Max-Age={}",
-            self.cookie,
-            self.lifetime.as_secs()
+            "{}={session}; Path=/; HttpOnly; SameSite=Strict",
+            self.cookie
         ))
     }
 
@@ -151,7 +150,7 @@ mod tests {
         assert_eq!(guard.exchange(""), None);
         let cookie = guard.exchange(secret).unwrap();
         assert!(
-            cookie.contains("; HttpOnly; SameSite=Strict;") && !cookie.contains(secret),
+            cookie.ends_with("; HttpOnly; SameSite=Strict") && !cookie.contains(secret),
             "{cookie}"
         );
         assert_eq!(guard.exchange(secret), None);

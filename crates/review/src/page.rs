@@ -2,7 +2,7 @@
 
 use crate::{
     Offer, Review,
-    act::{Prepared, Shown, Wish, short},
+    act::{MOST_REVOKED, Prepared, Shown, Wish, short},
     read::{Snapshot, tag_text, words_of},
     track::{Standing, Tracked},
 };
@@ -11,6 +11,7 @@ use session_key_client::{
     account::Generation,
     account_keys::ReadKey,
     alloy::primitives::{Address, U256},
+    deployment::known_chains,
     inspect::InspectedKey,
     permissions::{
         KeyState,
@@ -340,9 +341,13 @@ fn own_card(read: &ReadKey, account: &Snapshot) -> Markup {
     }
 }
 
-/// How a wallet is named by the chain.
+/// A chain by its name, if it has one.
 fn chain_words(chain_id: u64) -> String {
-    format!("chain {chain_id}")
+    let known = known_chains().iter().find(|chain| chain.chain_id == chain_id);
+    known.map_or_else(
+        || format!("chain {chain_id}"),
+        |chain| format!("{} (chain {chain_id})", chain.name),
+    )
 }
 
 impl Review {
@@ -549,6 +554,9 @@ impl Review {
                         "The keys can then do nothing for this account any more. What they have done stays done, and tokens that they have "
                         "allowed others to take can still be taken."
                     }
+                }
+                @if keys.len() == MOST_REVOKED && account.keys().len() > keys.len() {
+                    p { "One transaction revokes at most " (MOST_REVOKED) " keys, the newest first: revoke the others after it." }
                 }
                 h2 { "What is taken away" }
                 @for key in keys.iter().filter_map(|key| account.key(*key)) {

@@ -2,7 +2,7 @@
 
 use crate::{
     Review,
-    act::Wish,
+    act::{MOST_REVOKED, Wish},
     guard::Guard,
     page,
     track::{Said, Tracks},
@@ -398,7 +398,12 @@ async fn confirm(state: &State, wanted: Wanted) -> Answer {
     };
     let wish = match wanted {
         Wanted::Revoke(keys) if keys.is_empty() => Wish::Revoke {
-            keys: account.keys().iter().map(|key| key.session_key).collect(),
+            keys: account
+                .keys()
+                .iter()
+                .take(MOST_REVOKED)
+                .map(|key| key.session_key)
+                .collect(),
         },
         Wanted::Revoke(keys) => Wish::Revoke { keys },
         Wanted::Offer(index, limits) => Wish::Offer {

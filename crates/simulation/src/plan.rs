@@ -839,7 +839,11 @@ impl Maker {
                 wish.depth = DepthPlan::Final;
                 wish.style = Style::Await;
                 wish.follow = Follow::Advised;
-                wish.timeout = 20_000;
+                wish.timeout = 10_000;
+            }
+            // What comes next fills the gap.
+            if wish.number > 2 {
+                wish.at += 40_000;
             }
         }
         for wish in wishes.iter_mut() {

@@ -326,13 +326,8 @@ impl Vantage<'_> {
                 .account(caller)
                 .map(|account| account.nonce)
                 .unwrap_or_default(),
-            // Authorizations are for one chain: their transaction names it.
-            chain_id: request.chain_id.or_else(|| {
-                request
-                    .authorization_list
-                    .as_ref()
-                    .map(|_| self.chain().chain_id())
-            }),
+            // Transactions with fees of EIP-1559, access lists or authorizations name their chain.
+            chain_id: request.chain_id.or_else(|| Some(self.chain().chain_id())),
             access_list: request.access_list.clone().unwrap_or_default(),
             authorization_list: request
                 .authorization_list

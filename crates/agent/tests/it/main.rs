@@ -2,5 +2,6 @@
 
 mod admission;
 mod budgets;
+mod histories;
 mod ledgers;
 mod world;

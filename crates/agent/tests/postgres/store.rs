@@ -16,7 +16,7 @@ use std::{
     time::Duration,
 };
 
-fn lane() -> Lane {
+const fn lane() -> Lane {
     Lane {
         chain_id: 1,
         entry_point: Address::ZERO,
@@ -297,41 +297,57 @@ async fn a_server_that_crashes_loses_and_doubles_nothing() {
     assert!(done > 5, "{done} changes");
 }
 
+/// Waits until a connection of stores waits for a lock.
+async fn one_waits(beside: &tokio_postgres::Client, schema: &str) {
+    let sql = "SELECT pid FROM pg_stat_activity WHERE application_name = $1 AND wait_event_type = 'Lock'";
+    while beside.query(sql, &[&schema]).await.unwrap().is_empty() {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_write_whose_future_is_dropped_happens_before_the_next_or_not_at_all() {
     let schema = schema();
     let journal = open(&schema).await;
-    let beside = beside(&schema).await;
-    beside
-        .batch_execute(
-            "CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.02); RETURN NEW; END $$;
-             CREATE TRIGGER wait BEFORE INSERT ON intents FOR EACH ROW EXECUTE FUNCTION wait();",
-        )
-        .await
-        .unwrap();
-    let mut written = 0;
+    let (locker, beside) = (beside(&schema).await, beside(&schema).await);
     for number in 0..20 {
+        locker
+            .batch_execute("BEGIN; LOCK TABLE intents IN ACCESS EXCLUSIVE MODE")
+            .await
+            .unwrap();
         // Every second one is dropped before its transaction begins: another has the connection.
         let other = (number % 2 == 0).then(|| {
             let journal = journal.clone();
             tokio::spawn(async move { journal.put(record(1000 + number), None).await.unwrap() })
         });
-        if other.is_some() {
-            tokio::time::sleep(Duration::from_millis(4)).await;
+        let is_early = other.is_some();
+        if is_early {
+            one_waits(&beside, &schema).await;
         }
-        let put = journal.put(record(number), None);
-        assert!(tokio::time::timeout(Duration::from_millis(2), put).await.is_err());
-        let first = journal.intent(record(number).id).await.unwrap();
-        tokio::time::sleep(Duration::from_millis(40)).await;
-        let second = journal.intent(record(number).id).await.unwrap();
-        assert_eq!(first, second, "it was written afterwards");
-        assert_eq!(first.is_none(), other.is_some());
-        written += usize::from(first.is_some());
+        {
+            let mut put = journal.put(record(number), None);
+            let begun = async {
+                if is_early {
+                    tokio::time::sleep(Duration::from_millis(2)).await;
+                } else {
+                    one_waits(&beside, &schema).await;
+                }
+            };
+            tokio::select! {
+                _ = &mut put => panic!("it was written in spite of the lock"),
+                () = begun => {}
+            }
+        }
+        locker.batch_execute("COMMIT").await.unwrap();
         if let Some(other) = other {
             other.await.unwrap();
         }
+        let first = journal.intent(record(number).id).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        let second = journal.intent(record(number).id).await.unwrap();
+        assert_eq!(first, second, "it was written afterwards");
+        assert_eq!(first.is_none(), is_early);
     }
-    assert_eq!(written, 10);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -462,7 +478,7 @@ struct Alternating {
 }
 
 impl Alternating {
-    fn new(journals: Vec<PostgresStore>) -> Self {
+    const fn new(journals: Vec<PostgresStore>) -> Self {
         Self {
             journals,
             next: AtomicUsize::new(0),

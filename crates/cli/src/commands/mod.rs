@@ -17,7 +17,7 @@ mod write;
 
 use crate::{
     answer::{Answer, Printed, print_failure},
-    failure::{Ended, Exit, Failure, asked_to_end},
+    failure::{Ended, Exit, Failure, NOTHING_SIGNED, asked_to_end},
 };
 use clap::{Args, Subcommand};
 use eyre::Result;
@@ -49,7 +49,7 @@ async fn waited<T>(what: &'static str, work: impl Future<Output = T>) -> T {
 }
 
 /// Completes when the process is asked to stop.
-async fn asked() {
+pub(crate) async fn asked() {
     if asked_to_end().await.is_err() {
         // Signals cannot be received: never complete.
         std::future::pending::<()>().await;
@@ -243,7 +243,11 @@ impl KeyCommand {
                     outcome = self.outcome() => outcome,
                     () = asked() => Err(Ended::Failed(vec![writing.signed.interrupted().into()])),
                 },
-                None => self.outcome().await,
+                None => tokio::select! {
+                    biased;
+                    outcome = self.outcome() => outcome,
+                    () = asked() => Err(Ended::Failed(vec![NOTHING_SIGNED.into()])),
+                },
             },
         };
         let failure = match outcome {

@@ -1,9 +1,9 @@
 //! Events of an account's keys as they happen, and budgets going down.
 
-use super::{chain::Chain, clean};
+use super::{asked, chain::Chain, clean};
 use crate::{
     answer::{Answer, Tone, print_failure_line},
-    failure::{Exit, Failure, WrongInput, asked_to_end},
+    failure::{Exit, Failure, NOTHING_SIGNED, WrongInput, asked_to_end},
     report::{print_error, print_note},
     settings::Sources,
 };
@@ -143,10 +143,19 @@ pub(crate) async fn run(arguments: &WatchArguments) -> ExitCode {
         watch.remember(head).await?;
         Ok(watch)
     };
-    let mut watch = match arguments.sources.time_limit.all(begun).await {
+    let begun = tokio::select! {
+        biased;
+        begun = arguments.sources.time_limit.all(begun) => begun,
+        () = asked() => {
+            let failure = Failure::during(&[NOTHING_SIGNED.into()]);
+            return print_failure_line(&failure, is_json).into();
+        }
+    };
+    let mut watch = match begun {
         Ok(watch) => watch,
         Err(error) => return print_failure_line(&Failure::before(&error), is_json).into(),
     };
+    print_note(&watch.words());
     let mut rounds = 0;
     loop {
         let looked = tokio::select! {
@@ -176,6 +185,20 @@ pub(crate) async fn run(arguments: &WatchArguments) -> ExitCode {
 impl Watch<'_> {
     fn is_watched(&self, key: &Address) -> bool {
         self.watched.is_empty() || self.watched.contains(key)
+    }
+
+    /// Says what is watched: without events, nothing else is shown.
+    fn words(&self) -> String {
+        let keys = match self.budgets.len() {
+            1 => "1 session key".to_owned(),
+            count => format!("{count} session keys"),
+        };
+        format!(
+            "watching {keys} of account {} after block {}, every {} s; Ctrl-C ends it",
+            self.account.address(),
+            self.seen,
+            self.arguments.interval
+        )
     }
 
     /// Stores what the keys have left now, and returns those whose budgets changed.

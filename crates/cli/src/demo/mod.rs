@@ -8,7 +8,7 @@ use crate::{
     amount::{parse_amount, show_ether, show_gas_units},
     deploy::with_option,
     endpoint::TimeLimit,
-    failure::{Ended, Exit, Failure, interrupted},
+    failure::{Ended, Exit, Failure, interrupted, unless_interrupted},
     report::{Report, print_note},
     transactions::Transactions,
 };
@@ -43,7 +43,7 @@ pub(crate) struct DemoArguments {
     rpc_url: Option<String>,
 
     /// The intended chain: a node on another chain is an error.
-    #[arg(long, value_name = "ID", requires = "rpc_url")]
+    #[arg(long, value_name = "ID", requires = "rpc_url", value_parser = clap::value_parser!(u64).range(1..))]
     chain_id: Option<u64>,
 
     /// Spend without asking. Required without a terminal, with --json, and on chains not known to be test
@@ -130,7 +130,7 @@ pub(crate) async fn run(arguments: &DemoArguments, report: &mut Report) -> Ended
     if let Some(account) = arguments.give_back {
         return get_back_only(arguments, account, report).await;
     }
-    let stage = match arguments.time_limit.all(prepare(arguments, report)).await {
+    let stage = match unless_interrupted(false, arguments.time_limit.all(prepare(arguments, report))).await {
         Ok(stage) => stage,
         Err(error) => return Ended::NotBegun(error),
     };

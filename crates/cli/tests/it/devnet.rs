@@ -66,6 +66,12 @@ impl Devnet {
         answer["result"].clone()
     }
 
+    /// Lets commands use the journals of another network's.
+    const fn with_folder_of(mut self, other: &mut Self) -> Self {
+        std::mem::swap(&mut self.folder, &mut other.folder);
+        self
+    }
+
     /// Runs a command on the account of a generation.
     fn run(&self, generation: usize, arguments: &[&str]) -> Output {
         let account = &self.line["accounts"][generation];
@@ -273,6 +279,58 @@ fn a_chain_is_saved_and_goes_on() {
     assert_eq!(after["complete"], true);
     // It gives a key that was taken away again: that is what it says that it has.
     assert_eq!(second.answer(1, &["inspect"])["keys"][0]["address"], *key);
+}
+
+/// A network that starts anew has the same id, contracts and accounts: what was signed before is valid on it.
+#[test]
+fn a_journal_is_not_used_on_a_network_that_started_anew() {
+    let manual = ["--bundling", "manual"];
+    let mut first = Devnet::start(&manual);
+    let key = first.text("sessionKey").to_owned();
+    let revoke = ["revoke", &key, "--yes"];
+    // Signed and sent, and not included.
+    let account = first.line["accounts"][0].clone();
+    let member = |name: &str| account[name].as_str().expect(name).to_owned();
+    let mut open = command(&[&revoke[..], &["--rpc-url", first.url()]].concat(), None)
+        .current_dir(first.folder.path())
+        .env("SESSION_KEY_ACCOUNT", member("account"))
+        .env("SESSION_KEY_BUNDLER_URL", first.text("bundlerUrl"))
+        .env("SESSION_KEY_OWNER", member("ownerPrivateKey"))
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the binary runs");
+    let entry_point = first.line["entryPoints"][0].clone();
+    let patience = Instant::now() + Duration::from_secs(60);
+    while first.ask("debug_bundler_dumpMempool", &json!([entry_point])) == json!([]) {
+        assert!(Instant::now() < patience, "nothing arrives");
+        thread::sleep(Duration::from_millis(20));
+    }
+    open.kill().expect("it runs");
+    open.wait().expect("it ends");
+    let started = Instant::now();
+    // A block's time has whole seconds.
+    thread::sleep(Duration::from_millis(1_100));
+    let second = Devnet::start(&[]).with_folder_of(&mut first);
+    for way in [&[][..], &["--direct"], &["--again"], &["--direct", "--again"]] {
+        let output = second.run(0, &[&revoke[..], way].concat());
+        let document = json_of(&output);
+        assert_eq!(output.status.code(), Some(2), "{document}");
+        assert_eq!(document["error"]["code"], "journal_of_other_chain", "{document}");
+        let message = document["error"]["message"].as_str().expect("a text");
+        for part in ["journal.sqlite", "31337", "block 0", "another journal"] {
+            assert!(message.contains(part), "{message}");
+        }
+    }
+    assert!(started.elapsed() < Duration::from_secs(60), "it waited");
+    assert_eq!(second.answer(0, &["inspect"])["keys"][0]["address"], *key);
+    assert_eq!(
+        second.ask("debug_bundler_dumpMempool", &json!([entry_point])),
+        json!([])
+    );
+    // With a journal of its own, it does what it is asked for.
+    let other = second.answer(0, &[&revoke[..], &["--journal", "other.sqlite"]].concat());
+    assert_eq!(other["ok"], true);
+    assert_eq!(second.answer(0, &["inspect"])["keys"], json!([]));
 }
 
 #[test]

@@ -15,6 +15,8 @@ mod published;
 mod reference;
 mod review;
 mod server;
+mod told;
+mod troubles;
 mod v08;
 
 use serde_json::Value;
@@ -91,4 +93,13 @@ fn refused(arguments: &[&str], funder: Option<&str>, expected: &str) {
         !error.contains("backtrace") && !error.contains("panicked"),
         "{error}"
     );
+}
+
+/// Checks that the arguments are refused with exit code 2, for a reason that contains this.
+#[track_caller]
+fn refused_arguments(arguments: &[&str], expected: &str) {
+    let output = run(arguments, None);
+    let error = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{arguments:?}: {error}");
+    assert!(error.contains(expected), "{arguments:?}: {error}");
 }

@@ -182,3 +182,18 @@ fn proposals_are_checked_before_anything_is_served() {
         "{page}"
     );
 }
+
+#[test]
+fn the_development_network_serves_a_page_for_each_account() {
+    let devnet = Devnet::start(&["--review"]);
+    output::check_document("devnet", &devnet.line);
+    for account in devnet.line["accounts"].as_array().expect("accounts") {
+        let (start, cookie) = opened(account["reviewUrl"].as_str().expect("an address"));
+        let (_, page) = got(&start, &cookie);
+        for member in ["account", "owner", "sessionKey"] {
+            assert!(page.contains(account[member].as_str().expect(member)), "{member}");
+        }
+    }
+    let without = Devnet::start(&[]);
+    assert_eq!(without.line["accounts"][0]["reviewUrl"], Value::Null);
+}

@@ -6,7 +6,8 @@ use session_key_client::alloy::{primitives::Address, providers::Provider as _, t
 use session_key_testkit::{ChainConfig, DEPLOYMENT_PROXY, DEPLOYMENT_PROXY_CODE, Testkit};
 use std::{
     io::{Read as _, Write as _},
-    net::TcpListener,
+    net::{TcpListener, TcpStream},
+    sync::Arc,
     thread,
 };
 
@@ -30,29 +31,34 @@ pub(crate) fn runtime() -> tokio::runtime::Runtime {
         .expect("a runtime")
 }
 
-/// Starts a server that answers every request's body, until the test process ends.
-pub(crate) fn server(answer: impl Fn(&str) -> String + Send + 'static) -> String {
+/// Starts a server that answers every request's body, side by side, until the test process ends.
+pub(crate) fn server(answer: impl Fn(&str) -> String + Send + Sync + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let url = format!("http://{}", listener.local_addr().expect("an address"));
+    let answer = Arc::new(answer);
     thread::spawn(move || {
         for stream in listener.incoming() {
-            let mut stream = stream.expect("a connection");
-            let mut request = Vec::new();
-            let mut chunk = [0; 4096];
-            while body(&request).is_none() {
-                match stream.read(&mut chunk) {
-                    Ok(0) | Err(_) => break,
-                    Ok(length) => request.extend_from_slice(&chunk[..length]),
-                }
-            }
-            // A client that disconnects early gets no answer.
-            let Some(body) = body(&request) else { continue };
-            let body = answer(body);
-            let head = "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-type: application/json";
-            let _ = write!(stream, "{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+            let (answer, stream) = (answer.clone(), stream.expect("a connection"));
+            thread::spawn(move || converse(stream, &*answer));
         }
     });
     url
+}
+
+fn converse(mut stream: TcpStream, answer: &dyn Fn(&str) -> String) {
+    let mut request = Vec::new();
+    let mut chunk = [0; 4096];
+    while body(&request).is_none() {
+        match stream.read(&mut chunk) {
+            Ok(0) | Err(_) => break,
+            Ok(length) => request.extend_from_slice(&chunk[..length]),
+        }
+    }
+    // A client that disconnects early gets no answer.
+    let Some(body) = body(&request) else { return };
+    let body = answer(body);
+    let head = "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-type: application/json";
+    let _ = write!(stream, "{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len());
 }
 
 /// Starts a server that accepts connections and never answers.
@@ -97,7 +103,7 @@ pub(crate) fn serve(testkit: &Testkit, entry_points: &'static [Address]) -> Stri
 pub(crate) fn serve_with(
     testkit: &Testkit,
     entry_points: &'static [Address],
-    refuses: impl Fn(&str) -> Option<&'static str> + Send + 'static,
+    refuses: impl Fn(&str) -> Option<&'static str> + Send + Sync + 'static,
 ) -> String {
     let provider = testkit.provider();
     server(move |body| {

@@ -307,6 +307,7 @@ impl Client<Owner> {
     ) -> Result<Unblocked, OperationError> {
         let lane = self.core.lane(nonce_key);
         let before = within(DEFAULT_TIMEOUT, async {
+            self.core.require_history().await?;
             let mut before = self.core.desk.journal().unsettled(&lane).await?;
             // An operation undone by a reorganization is open again: the journal may not know yet.
             if let Ok(view) = self.core.view(&lane).await {

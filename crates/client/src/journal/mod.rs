@@ -11,12 +11,14 @@
 
 #[cfg(feature = "conformance")]
 pub mod conformance;
+mod history;
 mod memory;
 mod patient;
 mod record;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 
+pub use history::{History, HistoryError, check_history};
 pub use memory::MemoryJournal;
 pub(crate) use patient::Patient;
 pub use record::{
@@ -90,6 +92,23 @@ pub enum JournalError {
         holder: IntentId,
     },
 
+    /// The journal's operations were signed for another chain with the same id, such as a development chain
+    /// before it started anew. They are not looked for, and not sent, on this one: several would be valid
+    /// there.
+    #[error(
+        "the journal belongs to another chain with id {chain_id}: its chain has block {} with hash {}, and the node {}; use the node \
+         of that chain, or another journal",
+        block.number, block.hash, found_instead(.found)
+    )]
+    OtherChain {
+        /// The chain id of both.
+        chain_id: u64,
+        /// The block of the journal's chain.
+        block: BlockRef,
+        /// The hash of the node's block with this number, if it has one.
+        found: Option<B256>,
+    },
+
     /// The store failed.
     #[error("the journal failed: {message}")]
     Store {
@@ -103,6 +122,10 @@ pub enum JournalError {
         /// The record, and the problem.
         message: String,
     },
+}
+
+fn found_instead(found: &Option<B256>) -> String {
+    found.map_or_else(|| "has no such block".to_owned(), |hash| format!("has {hash}"))
 }
 
 /// Stores intents and their operations.
@@ -193,4 +216,19 @@ pub trait Journal: fmt::Debug + Send + Sync {
 
     /// Removes a record.
     async fn remove(&self, id: IntentId) -> Result<(), JournalError>;
+
+    /// Returns what the store knows of the chain with this id. With [`History::NotKept`], the default, the
+    /// client does not compare the node's chain with the journal's: right for a store that no other process
+    /// reads.
+    async fn history(&self, chain_id: u64) -> Result<History, JournalError> {
+        let _ = chain_id;
+        Ok(History::NotKept)
+    }
+
+    /// Binds a chain id to the chain that has this block, unless it is bound. Returns the block that it is
+    /// bound to.
+    async fn bind(&self, chain_id: u64, block: BlockRef) -> Result<BlockRef, JournalError> {
+        let _ = chain_id;
+        Ok(block)
+    }
 }

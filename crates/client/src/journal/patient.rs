@@ -1,6 +1,8 @@
 //! A journal with a time limit.
 
-use super::{Acquired, IntentId, IntentRecord, Journal, JournalError, Lane, Lease, ProcessId, Scope};
+use super::{
+    Acquired, BlockRef, History, IntentId, IntentRecord, Journal, JournalError, Lane, Lease, ProcessId, Scope,
+};
 use alloy::primitives::{Address, B256};
 use async_trait::async_trait;
 use std::{future::Future, sync::Arc, time::Duration};
@@ -84,6 +86,14 @@ impl Journal for Patient {
 
     async fn remove(&self, id: IntentId) -> Result<(), JournalError> {
         patiently(self.0.remove(id)).await
+    }
+
+    async fn history(&self, chain_id: u64) -> Result<History, JournalError> {
+        patiently(self.0.history(chain_id)).await
+    }
+
+    async fn bind(&self, chain_id: u64, block: BlockRef) -> Result<BlockRef, JournalError> {
+        patiently(self.0.bind(chain_id, block)).await
     }
 }
 

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     account::SmartAccount,
     delegation,
-    journal::{IntentRecord, JournalError, Lane, Moment, Scope},
+    journal::{HistoryError, IntentRecord, JournalError, Lane, Moment, Scope, check_history},
     node::Node,
     permissions::SignedOperation,
     signer::Authority,
@@ -23,7 +23,12 @@ use alloy::{
 use std::{
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
+use tokio::time::Instant;
+
+/// How long the journal is known to be of the node's chain after it was checked.
+const CHECKED: Duration = Duration::from_secs(10);
 
 /// The common parts of both clients.
 #[derive(Clone)]
@@ -37,6 +42,8 @@ pub(crate) struct Core {
     pub(crate) desk: Arc<Desk>,
     finality: Arc<Mutex<Option<Finality>>>,
     old_events: Arc<Mutex<OldEvents>>,
+    /// When the journal was last found to be of the node's chain.
+    checked: Arc<Mutex<Option<Instant>>>,
 }
 
 impl Core {
@@ -51,6 +58,23 @@ impl Core {
             paymaster: None,
             finality: Arc::default(),
             old_events: Arc::default(),
+            checked: Arc::default(),
+        }
+    }
+
+    /// Checks that the journal is of the chain that the node follows, and binds a new one to it.
+    pub(crate) async fn check_history(&self) -> Result<(), SettleError> {
+        let checked = || self.checked.lock().unwrap_or_else(PoisonError::into_inner);
+        if checked().is_some_and(|at| at.elapsed() < CHECKED) {
+            return Ok(());
+        }
+        match check_history(&**self.desk.journal(), &self.node, self.chain_id()).await {
+            Ok(()) => {
+                *checked() = Some(Instant::now());
+                Ok(())
+            }
+            Err(HistoryError::Journal(error)) => Err(error.into()),
+            Err(HistoryError::Request(error)) => Err(error.into()),
         }
     }
 

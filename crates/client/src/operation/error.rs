@@ -8,7 +8,7 @@ use super::{
 use crate::{
     account::ReadError,
     delegation::AuthorizationError,
-    journal::{IntentId, JournalError},
+    journal::{BlockRef, IntentId, JournalError},
     permissions::{PermissionError, Verdict},
     request::{RequestError, clean},
     revert::Revert,
@@ -314,6 +314,20 @@ pub enum Cause {
         by: Option<B256>,
     },
 
+    /// The journal knows operations of the lane as included, and the node does not: it is far behind, or its
+    /// chain went back to before them.
+    #[error("{}", not_there_yet(*journal_next, *node_next, *block, *head))]
+    NodeBehind {
+        /// The lane's next nonce according to the journal.
+        journal_next: U256,
+        /// The lane's next nonce at the node's latest block.
+        node_next: U256,
+        /// The block that included the last operation that the journal knows.
+        block: BlockRef,
+        /// The number of the node's latest block.
+        head: u64,
+    },
+
     /// An equal intent was requested before, ended with an error, and turned out to be included. This one was
     /// not signed.
     #[error("an earlier equal request was carried out by operation {}", included.receipt.user_op_hash)]
@@ -409,7 +423,6 @@ fn too_late(included: &Included, depth: Depth, waited: Duration) -> String {
 }
 
 fn waits_above(nonce: U256, next: U256, by: Option<B256>) -> String {
-    let sequence = |nonce: U256| nonce & U256::from(u64::MAX);
     let (nonce, next) = (sequence(nonce), sequence(next));
     match by {
         None => format!(
@@ -421,6 +434,21 @@ fn waits_above(nonce: U256, next: U256, by: Option<B256>) -> String {
              is included or replaced, or an owner unblocks the lane, this one can be included"
         ),
     }
+}
+
+fn sequence(nonce: U256) -> U256 {
+    nonce & U256::from(u64::MAX)
+}
+
+fn not_there_yet(journal_next: U256, node_next: U256, block: BlockRef, head: u64) -> String {
+    format!(
+        "the journal has the lane's operations up to nonce {}, the last one included in block {} ({}), but at the node's latest block, \
+         {head}, the next nonce is {}: the node is behind, or its chain went back; use another node, or another journal",
+        sequence(journal_next.saturating_sub(U256::ONE)),
+        block.number,
+        block.hash,
+        sequence(node_next)
+    )
 }
 
 fn reason(included: &Included) -> String {
@@ -460,6 +488,7 @@ impl Cause {
             Self::OverBound(_) => "over_bound",
             Self::Signer { .. } => "signer_failed",
             Self::Paymaster(_) => "paymaster_failed",
+            Self::Journal(JournalError::OtherChain { .. }) => "journal_of_other_chain",
             Self::Journal(_) => "journal_failed",
             Self::NotOurs { .. } => "not_ours",
             Self::LaneBusy { .. } => "lane_busy",
@@ -471,6 +500,7 @@ impl Cause {
             Self::BlockedBy { .. } => "blocked_by",
             Self::NonceUsed { .. } => "nonce_used",
             Self::NonceGap { .. } => "nonce_gap",
+            Self::NodeBehind { .. } => "node_behind",
             Self::AlreadyHappened { .. } => "already_happened",
             Self::Shared => "shared",
             Self::NameTaken { .. } => "name_taken",
@@ -598,6 +628,7 @@ impl OperationError {
             Cause::LaneBusy { .. } | Cause::NotSentInTime { .. } | Cause::NeverSent | Cause::Void { .. } => {
                 Advice::TryAgain { after: 0 }
             }
+            Cause::NodeBehind { .. } => Advice::TryAgain { after: 30 },
             Cause::AlreadyHappened { .. } => Advice::Nothing,
             _ => Advice::Change,
         }

@@ -65,6 +65,8 @@ pub enum Progress {
     Signed(Box<SignedOperation>),
     /// Sent, with this hash.
     Sent(B256),
+    /// An earlier open operation of the lane, with this hash, was sent again: it comes first.
+    SentEarlier(B256),
     /// In a block.
     Included(Box<Included>),
 }

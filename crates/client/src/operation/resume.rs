@@ -58,10 +58,16 @@ impl Core {
             .saturating_add(DEFAULT_TIMEOUT)
     }
 
+    /// Like [`check_history`](Self::check_history), for questions about intents.
+    pub(crate) async fn require_history(&self) -> Result<(), OperationError> {
+        self.check_history().await.map_err(settling_failed)
+    }
+
     /// Settles the account's open intents. Those whose processes died are sent again within their callers'
     /// time.
     #[tracing::instrument(level = "debug", skip_all, fields(account = %self.account.address()))]
     pub(crate) async fn resume(&self) -> Result<Vec<IntentRecord>, OperationError> {
+        self.require_history().await?;
         let account = (self.chain_id(), self.account.address());
         let lanes = self.desk.journal().unsettled_lanes(Some(account)).await?;
         let lapse = Instant::now() + LAPSE;
@@ -222,6 +228,7 @@ impl Core {
             return Ok(None);
         };
         self.check_ours(&record)?;
+        self.require_history().await?;
         let view = self.view(&record.lane).await.map_err(node_failed)?;
         // The operations it may wait for must be up to date. A reorganization can undo them with it.
         let may_wait = |operation: &OperationRecord| {

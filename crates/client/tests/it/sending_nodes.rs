@@ -1,7 +1,6 @@
 //! Nodes that lack methods, limit answers, or answer too much: what is not needed cannot break it, and time limits hold.
 
 use crate::{
-    IS_V08,
     fixture::{Fixture, RECIPIENT, ample_gas, is_undecided, key, one},
     process::{Process, Way, journal, seconds},
     wire::{Fault, Wire, error},
@@ -323,8 +322,8 @@ async fn what_contracts_say_is_cleaned_and_cut() {
                 "{error:?}"
             );
             let told = error.revert().unwrap().to_bytes();
-            if IS_V08 && way == Way::Bundler {
-                // A bundler simulates on EntryPoint v0.7, which keeps the first 2,048 bytes of what a call reverts with.
+            if way == Way::Bundler {
+                // A bundler tries it on the EntryPoint, which keeps the first 2,048 bytes of what a call reverts with.
                 assert_eq!(told, data[..data.len().min(2_048)]);
             } else {
                 assert_eq!(told, data);

@@ -222,6 +222,33 @@ async fn a_lane_is_taken_over_from_a_process_that_is_gone() {
 
 // Clocks that are wrong, by an hour or a year, and that jump while operations wait.
 #[tokio::test(start_paused = true)]
+async fn what_is_included_is_told_at_once_though_its_process_died_with_the_lane() {
+    for way in Way::BOTH {
+        let (fixture, _) = Fixture::with_spender().await;
+        let journal = journal();
+        let first = Process::on(&fixture, way, &journal);
+        first.out.fault(way.hands_over(), Fault::Hang);
+        let running = run(pay(&first, 3).id("rent").timeout(seconds(600)));
+        first.out.hangs().await;
+        crash(first, running).await;
+        fixture.mine();
+        assert_eq!(fixture.balance(RECIPIENT), U256::from(3), "{way:?}");
+        let second = Process::on(&fixture, way, &journal);
+        let asked = Instant::now();
+        let included = pay(&second, 3).id("rent").await.unwrap();
+        assert!(asked.elapsed() < seconds(5), "{way:?}: {:?}", asked.elapsed());
+        assert!(included.success);
+        // The caller is told: nothing is open, and the name answers once more.
+        assert!(intents(&second).await[0].told);
+        assert_eq!(
+            hash_of(&pay(&second, 3).id("rent").await.unwrap()),
+            hash_of(&included)
+        );
+        assert_eq!(fixture.balance(RECIPIENT), U256::from(3));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn clocks_that_jump_double_nothing_and_stop_nothing() {
     const HOUR: i64 = 3_600_000;
     const YEAR: i64 = 365 * 24 * HOUR;

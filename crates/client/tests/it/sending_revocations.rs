@@ -38,17 +38,18 @@ async fn kept(process: &Process, error: &OperationError) -> IntentRecord {
         .unwrap()
 }
 
-/// Something of the owner's that waits for ever, in the ordinary lane.
+/// Something that waits for ever, in the ordinary lane.
 async fn open(process: &Process, operation: Operation) -> OperationError {
+    open_as(process, operation, ("not_included_in_time", Happened::Unknown)).await
+}
+
+async fn open_as(process: &Process, operation: Operation, told: (&str, Happened)) -> OperationError {
     // A bundler that takes it, and does nothing with it.
     process
         .out
         .fault("eth_sendUserOperation", Fault::Answer(Ok("taken".into())));
     let error = operation.timeout(seconds(5)).await.unwrap_err();
-    assert_eq!(
-        (error.code(), error.happened()),
-        ("not_included_in_time", Happened::Unknown)
-    );
+    assert_eq!((error.code(), error.happened()), told);
     process.out.repair();
     error
 }
@@ -440,7 +441,8 @@ async fn what_is_above_the_nonces_that_are_ended_stays_open() {
         process.agent.execute([call]).gas_limits(ample_gas())
     };
     let first = open(&process, pay(5)).await;
-    let above = open(&process, pay(7).nonce(nonce(lane, 2))).await;
+    let above = pay(7).nonce(nonce(lane, 2));
+    let above = open_as(&process, above, ("nonce_gap", Happened::NotYet)).await;
 
     let unblocked = process.owner.unblock(key(1).address(), Some(0)).await.unwrap();
     let ids = |records: &[IntentRecord]| -> Vec<_> { records.iter().map(|record| Some(record.id)).collect() };

@@ -124,14 +124,14 @@ impl Spending {
         self.limit.saturating_sub(self.used)
     }
 
-    /// Writes `of what, but … are left of … until …`.
+    /// Writes `of what, but … are left of … until …`, or `of what, but the limit is …`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>, what: impl fmt::Display) -> fmt::Result {
         match self.asked {
             U256::MAX => write!(f, "more than any limit of {what}")?,
             asked => write!(f, "{asked} of {what}")?,
         }
         if self.asked > self.limit {
-            return write!(f, ", and the limit is {}, however long one waits", self.limit);
+            return write!(f, ", but the limit is {}", self.limit);
         }
         write!(f, ", but {} are left of {}", self.remaining(), self.limit)?;
         match self.refreshes_at {

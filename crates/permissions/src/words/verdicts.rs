@@ -145,10 +145,7 @@ fn over(what: &str, spending: &Spending, amount: impl Fn(U256) -> String) -> Str
         asked => amount(asked),
     };
     if spending.asked > spending.limit {
-        return format!(
-            "{what} {asked}, and its limit is {}, however long one waits",
-            amount(spending.limit)
-        );
+        return format!("{what} {asked}, but the limit is {}", amount(spending.limit));
     }
     let until = spending
         .refreshes_at
@@ -334,8 +331,7 @@ mod tests {
             refused.describe(&names()).lines(),
             [
                 "Refused after inclusion: it would fail, and still cost its gas.",
-                "– Call 1: it spends 1,234.500001 USDC, but 1,234.5 USDC are left of 1,234.5 USDC until \
-                 2027-01-22T08:00:00Z.",
+                "– Call 1: it spends 1,234.500001 USDC, but the limit is 1,234.5 USDC.",
             ]
         );
         let refused = state.check_calls(&[pay(1), Call::transfer(KEY, n(1))], NOW);
@@ -344,7 +340,7 @@ mod tests {
             [
                 "Refused before it costs anything.".to_owned(),
                 format!("– Call 2: the key may not call {KEY}."),
-                "– The calls send 0.000000000000000001 ETH, but 0 ETH are left of 0 ETH.".to_owned(),
+                "– The calls send 0.000000000000000001 ETH, but the limit is 0 ETH.".to_owned(),
             ]
         );
     }

@@ -20,6 +20,8 @@ use std::cell::Cell;
 /// Gas units for the account's payment to the EntryPoint, where estimates are made without fees.
 const GAS_OF_PREFUND: u64 = 30_000;
 
+/// How many times an operation's cost a deposit must hold, so that the account is taken not to pay.
+const DEPOSIT_MARGIN: U256 = U256::from_limbs([2, 0, 0, 0]);
 /// Gas units for charging a paymaster's deposit, in the same case: the slot stays as it is then. The write itself is measured.
 const GAS_OF_DEPOSIT: u64 = 5_000;
 
@@ -259,7 +261,8 @@ impl Stage<'_> {
         if !fee.is_zero() && !deposit.is_zero() {
             let limits = self.limits(Payment::Covered)?;
             let numbers = limits.numbers(self.pre_verification_gas, fee);
-            if deposit >= operation.with_numbers(numbers).max_cost() {
+            // Clients add margins to limits and fees, and then it may have to pay after all, which takes gas.
+            if deposit / DEPOSIT_MARGIN >= operation.with_numbers(numbers).max_cost() {
                 return Ok(limits);
             }
         }

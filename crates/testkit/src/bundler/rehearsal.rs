@@ -80,7 +80,7 @@ pub(super) struct Used {
 impl Rehearsed {
     /// Whether it went as well as this one: with no less success, and no more failures on the way. A call that fails for want of
     /// gas and is caught, is a failure.
-    pub(super) fn is_as_good_as(&self, other: &Self) -> bool {
+    pub(super) const fn is_as_good_as(&self, other: &Self) -> bool {
         (self.reverted.is_none() || other.reverted.is_some())
             && (!self.post_op_failed || other.post_op_failed)
             && self.failures <= other.failures
@@ -194,7 +194,7 @@ impl Observer {
         }
     }
 
-    fn end(&mut self, result: &InterpreterResult) {
+    const fn end(&mut self, result: &InterpreterResult) {
         self.depth = self.depth.saturating_sub(1);
         if !result.result.is_ok() {
             self.failures += 1;

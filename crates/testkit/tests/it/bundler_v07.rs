@@ -3,7 +3,7 @@
 use crate::{
     requests::{answer_of, failure_of},
     session::Session,
-    session_v08::{Kind, SessionV08, owners_nonce_key, pair},
+    session_v08::{KEYS_ENTITY, Kind, SessionV08, owners_nonce_key, pair},
 };
 use alloy::{
     consensus::Transaction as _,
@@ -11,18 +11,19 @@ use alloy::{
     primitives::{Address, B256, Bytes, U256, address},
     providers::Provider,
     rpc::types::TransactionRequest,
-    signers::SignerSync,
+    signers::{SignerSync, local::PrivateKeySigner},
     sol_types::{SolCall, SolError},
 };
 use serde_json::{Value, json};
 use session_key_bindings::{
-    Call, ENTRY_POINT, ENTRY_POINT_V07, IAccountFactoryV08, IAccountV08, IEntryPointV07, ISessionKeyPlugin,
-    PackedUserOperation,
+    Call, ENTRY_POINT, ENTRY_POINT_V07, IAccountFactoryV08, IAccountV08, IEntryPointV07,
+    ISessionKeyPermissionsUpdates::setAccessListTypeCall, ISessionKeyPlugin, PackedUserOperation,
 };
 use session_key_testkit::{
-    Bundler, BundlerOptions, BundlerWords, Duplicates, EntryPointVersion, Fate, TestToken, Testkit,
-    dev_accounts,
+    Bundler, BundlerOptions, BundlerWords, DevAccount, Duplicates, EntryPointVersion, Fate, TestToken,
+    Testkit, dev_accounts,
 };
+use std::collections::BTreeSet;
 
 const RECIPIENT: Address = address!("0x0000000000000000000000000000000000000b0b");
 
@@ -110,6 +111,11 @@ fn without_numbers(mut operation: Value) -> Value {
         operation.as_object_mut().unwrap().remove(member);
     }
     operation
+}
+
+/// The names of an object's members, in alphabetical order.
+pub(super) fn members(answer: &Value) -> BTreeSet<&str> {
+    answer.as_object().unwrap().keys().map(String::as_str).collect()
 }
 
 fn number(answer: &Value, member: &str) -> u128 {
@@ -636,10 +642,9 @@ async fn an_estimate_suffices_and_is_not_excessive() {
         unsigned.signature = world.transfer(0, 4).signature;
         let request = without_numbers(wire(&unsigned));
         let estimate = world.estimate(request).await;
-        let members: Vec<&String> = estimate.as_object().unwrap().keys().collect();
         assert_eq!(
-            members,
-            ["callGasLimit", "preVerificationGas", "verificationGasLimit"]
+            members(&estimate),
+            BTreeSet::from(["callGasLimit", "preVerificationGas", "verificationGasLimit"])
         );
         let gas = estimated(&estimate);
         let hash = world.send(&world.priced_transfer(0, 5, gas)).await;
@@ -908,4 +913,69 @@ async fn a_bundle_has_enough_gas_for_its_operations_limits() {
     let provider = world.testkit.provider();
     let transaction = provider.get_transaction_by_hash(transaction).await;
     assert!(transaction.unwrap().unwrap().gas_limit() < 22_000_000);
+}
+
+#[tokio::test]
+async fn a_hundred_keys_operations_come_in_one_bundle() {
+    let mut session = SessionV08::new(Kind::SemiModular);
+    let keys: Vec<DevAccount> = (1..=100_u8)
+        .map(|number| {
+            let private_key = B256::with_last_byte(number);
+            let signer = PrivateKeySigner::from_bytes(&private_key).unwrap();
+            DevAccount {
+                address: signer.address(),
+                private_key,
+            }
+        })
+        .collect();
+    for key in &keys {
+        let anything = setAccessListTypeCall {
+            contractAccessControlType: ISessionKeyPlugin::ContractAccessControlType::ALLOW_ALL_ACCESS,
+        };
+        let call = ISessionKeyPlugin::addSessionKeyCall {
+            sessionKey: key.address,
+            tag: B256::ZERO,
+            permissionUpdates: vec![anything.abi_encode().into()],
+        };
+        let operation = session.owners_operation(call.abi_encode().into());
+        session.include(vec![operation]);
+    }
+    let world = World::of(
+        session,
+        BundlerOptions {
+            // The account has no stake, and is nobody's but ours.
+            max_per_sender: None,
+            max_per_sender_in_bundle: 100,
+            max_bundle: 100,
+            ..Default::default()
+        },
+    );
+    let mut hashes = Vec::new();
+    for key in &keys {
+        let call = ISessionKeyPlugin::executeWithSessionKeyCall {
+            calls: vec![Call {
+                target: RECIPIENT,
+                value: U256::ZERO,
+                data: Bytes::new(),
+            }],
+            sessionKey: key.address,
+        };
+        let lane = U256::from_be_slice(&key.address[1..]);
+        let nonce_key = lane << 40 | U256::from(KEYS_ENTITY) << 8;
+        let operation = with_numbers(
+            world.session.unsigned(call.abi_encode().into(), nonce_key),
+            Numbers {
+                verification_gas: 110_000,
+                call_gas: 60_000,
+                ..NUMBERS
+            },
+        );
+        hashes.push(world.send(&world.session.sign_as_key(key, operation)).await);
+    }
+    let bundled = world.bundled();
+    assert_eq!(bundled.len(), 100);
+    for hash in hashes {
+        assert!(bundled.contains(&hash));
+        assert_eq!(world.receipt(hash).await["success"], json!(true));
+    }
 }

@@ -295,7 +295,7 @@ impl Outcome {
 }
 
 impl Case {
-    fn entry_point(&self) -> Address {
+    const fn entry_point(&self) -> Address {
         if self.v08.is_some() {
             ENTRY_POINT_V07
         } else {

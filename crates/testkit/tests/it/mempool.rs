@@ -630,6 +630,54 @@ async fn an_operation_whose_code_changes_is_dropped() {
 }
 
 #[tokio::test]
+async fn a_dump_shows_operations_as_they_were_written() {
+    for version in VERSIONS {
+        let world = World::new(version);
+        let mut wire = world.operation(ACCOUNT).wire();
+        wire["sender"] = json!(ACCOUNT.to_checksum(None));
+        wire["nonce"] = json!("0x00");
+        // As of another version, or unknown, and absent all the same.
+        wire["aggregator"] = Value::Null;
+        let params = json!([wire, version.address()]);
+        answer_of(&world.bundler.client(), "eth_sendUserOperation", params).await;
+        let dump = world
+            .debug("debug_bundler_dumpMempool", json!([version.address()]))
+            .await;
+        assert_eq!(dump, json!([wire]));
+    }
+}
+
+/// Bundlers may ask for no more than what a bundle of one small operation costs, about.
+#[tokio::test]
+async fn a_small_operation_needs_little_pre_verification_gas() {
+    for version in VERSIONS {
+        let world = World::new(version);
+        let enough = if version == EntryPointVersion::V06 {
+            43_000
+        } else {
+            42_000
+        };
+        for (gas, is_taken) in [(38_000, false), (enough, true)] {
+            let mut wire = world.operation(ACCOUNT).wire();
+            wire["callData"] = json!("0x01020304");
+            wire["preVerificationGas"] = json!(U256::from(gas));
+            let params = json!([wire, version.address()]);
+            let answer = world
+                .bundler
+                .client()
+                .request::<_, B256>("eth_sendUserOperation", params)
+                .await;
+            assert_eq!(answer.is_ok(), is_taken, "{version:?}, {gas}: {answer:?}");
+            if let Err(error) = answer {
+                let error = error.as_error_resp().unwrap();
+                assert_eq!(error.code, -32602);
+                assert!(error.message.contains("preVerificationGas"), "{error}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn tests_rule_over_the_bundler() {
     for version in VERSIONS {
         let world = World::new(version);

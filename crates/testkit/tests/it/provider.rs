@@ -7,7 +7,7 @@ use alloy::{
     },
     eips::{BlockId, BlockNumberOrTag, eip2718::Encodable2718, eip7702::Authorization},
     hex,
-    primitives::{Address, B256, Bytes, Signature, TxKind, U64, U256, address},
+    primitives::{Address, B256, Bytes, Signature, TxKind, U64, U256, address, keccak256},
     providers::Provider,
     rpc::types::{Filter, TransactionRequest},
     signers::SignerSync,
@@ -566,6 +566,26 @@ async fn parameters_are_checked() {
 async fn the_client_version_names_the_simulation() {
     let version = Testkit::default().provider().get_client_version().await.unwrap();
     assert!(version.contains("simulated chain"), "{version}");
+}
+
+#[tokio::test]
+async fn proofs_are_empty_around_true_values() {
+    let testkit = Testkit::default();
+    let account = Address::repeat_byte(0xc0);
+    testkit.chain().set_code(account, LOG).unwrap();
+    testkit.chain().set_balance(account, U256::from(5));
+    testkit.chain().set_storage(account, U256::from(1), U256::from(7));
+    let proof = request(&testkit, "eth_getProof", json!([account, ["0x1"], "latest"])).await;
+    assert_eq!(proof["codeHash"], json!(keccak256(LOG)));
+    assert_eq!(
+        (&proof["balance"], &proof["nonce"]),
+        (&json!("0x5"), &json!("0x0"))
+    );
+    assert_eq!(proof["accountProof"], json!([]));
+    assert_eq!(
+        proof["storageProof"],
+        json!([{"key": B256::from(U256::from(1)), "value": "0x7", "proof": []}])
+    );
 }
 
 #[tokio::test]

@@ -16,7 +16,7 @@ use session_key_testkit::{Chain, DevAccount, StackV08, TestToken, dev_accounts};
 /// Entity id of the owner's module, and of the semi-modular accounts' own validation.
 pub(crate) const ENTITY: u32 = 0;
 /// Entity id of the session key module's validation.
-const KEYS_ENTITY: u32 = 0x8000_0001;
+pub(crate) const KEYS_ENTITY: u32 = 0x8000_0001;
 const DIRECT_CALL: u32 = u32::MAX;
 
 /// The kind of account.
@@ -208,7 +208,16 @@ impl SessionV08 {
 
     /// Signs as the key.
     pub(crate) fn sign(&self, operation: PackedUserOperation) -> PackedUserOperation {
-        self.sign_with(operation, &self.key, &[0xff])
+        self.sign_as_key(&self.key, operation)
+    }
+
+    /// Signs as another key.
+    pub(crate) fn sign_as_key(
+        &self,
+        key: &DevAccount,
+        operation: PackedUserOperation,
+    ) -> PackedUserOperation {
+        self.sign_with(operation, key, &[0xff])
     }
 
     /// Signs, with `prefix` before the signature.

@@ -19,6 +19,8 @@ const VERSIONS: &[&str] = &[include_str!("version_1.sql")];
 
 /// How long a method tries, reconnections included. The client gives a journal 30 seconds.
 const PATIENCE: Duration = Duration::from_secs(25);
+/// How long a store that is opened waits for a server that restarts.
+const OPEN_WITHIN: Duration = Duration::from_secs(10);
 /// How long to wait for a connection.
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 /// How long to wait for the answer to one statement. The server gives up earlier.
@@ -175,10 +177,27 @@ impl Database {
             schema,
             session: Arc::default(),
         };
-        let session = database.connect().await.map_err(|failure| said(&failure))?;
-        database.migrate(&session).await?;
+        let until = Instant::now() + OPEN_WITHIN;
+        let mut pause = Duration::from_millis(20);
+        let session = loop {
+            match database.connect_and_migrate().await {
+                Ok(session) => break session,
+                Err(failure) if is_hopeless(&failure) || Instant::now() + pause >= until => {
+                    return Err(said(&failure));
+                }
+                Err(_) => {}
+            }
+            sleep(pause).await;
+            pause = (pause * 2).min(Duration::from_secs(1));
+        };
         *database.session.lock().await = Some(session);
         Ok(database)
+    }
+
+    async fn connect_and_migrate(&self) -> Result<Session, Failure<PostgresError>> {
+        let session = self.connect().await?;
+        self.migrate(&session).await?;
+        Ok(session)
     }
 
     /// Connects, and checks the settings that the guarantees require.
@@ -223,7 +242,7 @@ impl Database {
     }
 
     /// Brings the schema to the version of this release. Processes that do so at the same time wait for each other.
-    async fn migrate(&self, session: &Session) -> Result<(), PostgresError> {
+    async fn migrate(&self, session: &Session) -> Result<(), Failure<PostgresError>> {
         let schema = &self.schema;
         let begin = format!(
             "BEGIN; SELECT pg_advisory_xact_lock(hashtextextended('session-key-agent {schema}', 0)); \
@@ -263,7 +282,7 @@ impl Database {
         if migrated.is_err() {
             drop(session.script::<PostgresError>("ROLLBACK").await);
         }
-        migrated.map_err(|failure| said(&failure))
+        migrated
     }
 
     /// Runs a query that only reads. It is one statement, so it sees one state.
@@ -313,9 +332,7 @@ impl Database {
                 None => match self.connect().await {
                     Ok(session) => session,
                     Err(failure) => {
-                        let hopeless = matches!(&failure, Failure::Said(_))
-                            || matches!(&failure, Failure::Postgres(error) if remedy(error) == Remedy::None);
-                        if hopeless || Instant::now() + pause >= until {
+                        if is_hopeless(&failure) || Instant::now() + pause >= until {
                             return Err(said(&failure).into());
                         }
                         sleep(pause).await;
@@ -442,6 +459,15 @@ enum Ended<T> {
         value: T,
         transaction: String,
     },
+}
+
+/// Whether connecting again does not help.
+fn is_hopeless(failure: &Failure<PostgresError>) -> bool {
+    match failure {
+        Failure::Said(_) => true,
+        Failure::Postgres(error) => remedy(error) == Remedy::None,
+        Failure::Late => false,
+    }
 }
 
 fn said(failure: &Failure<PostgresError>) -> PostgresError {

@@ -7,7 +7,10 @@ use super::{
 use alloy::primitives::{Address, B256, FixedBytes};
 use async_trait::async_trait;
 use session_key_client::{
-    journal::{Acquired, IntentId, IntentRecord, Journal, JournalError, Lane, Lease, ProcessId, Scope},
+    journal::{
+        Acquired, BlockRef, History, IntentId, IntentRecord, Journal, JournalError, Lane, Lease, ProcessId,
+        Scope,
+    },
     operation::{Open, Outcome},
 };
 use tokio_postgres::{
@@ -139,6 +142,9 @@ fn bytes<const N: usize>(row: &Row, of: &str, name: &str) -> Result<FixedBytes<N
     let bytes: &[u8] = column(row, of, name)?;
     FixedBytes::try_from(bytes).map_err(|_| damaged(of, name))
 }
+
+/// The number of operations by which an unbound chain is known.
+const NEWEST: usize = 16;
 
 /// The columns of a record. Numbers are read as text.
 const INTENT: &str = "sequence, id, version::text AS version, chain_id::text AS chain_id, entry_point, account, \
@@ -330,6 +336,40 @@ async fn holder(session: &Session, scope: &Scope, name: &str) -> Result<Option<I
         None => Ok(None),
         Some(row) => Ok(Some(IntentId(bytes(row, "the intent with a name", "id")?))),
     }
+}
+
+/// Reads the block of the chain that an id stands for.
+async fn read_bound(session: &Session, chain_id: u64) -> Result<Option<BlockRef>, Failed> {
+    let key = chain_id.to_string();
+    let sql = "SELECT number::text AS number, hash FROM chains WHERE chain_id = $1::numeric";
+    let rows = session.query(sql, &[(&key, Type::TEXT)]).await?;
+    let Some(row) = rows.first() else {
+        return Ok(None);
+    };
+    let of = format!("chain {chain_id}");
+    Ok(Some(BlockRef {
+        number: number(row, &of, "number")?,
+        hash: bytes(row, &of, "hash")?,
+    }))
+}
+
+/// Reads the blocks in which the newest operations on a chain were made, newest first.
+async fn read_made(session: &Session, chain_id: u64) -> Result<Vec<BlockRef>, Failed> {
+    let key = chain_id.to_string();
+    let sql = format!(
+        "SELECT {INTENT} FROM intents WHERE chain_id = $1::numeric ORDER BY sequence DESC LIMIT {NEWEST}"
+    );
+    let rows = session.query(&sql, &[(&key, Type::TEXT)]).await?;
+    let mut made = Vec::new();
+    for row in &rows {
+        for operation in read_intent(row)?.operations.iter().rev() {
+            if !made.contains(&operation.made) {
+                made.push(operation.made);
+            }
+        }
+    }
+    made.truncate(NEWEST);
+    Ok(made)
 }
 
 /// A scope in the format of its columns.
@@ -603,6 +643,39 @@ impl Journal for PostgresStore {
                         .query("DELETE FROM intents WHERE id = $1", &[(&id, Type::BYTEA)])
                         .await?;
                     Ok(())
+                })
+            }))
+            .await
+    }
+
+    async fn history(&self, chain_id: u64) -> Result<History, JournalError> {
+        self.database
+            .reading(Box::new(move |session| {
+                Box::pin(async move {
+                    Ok(match read_bound(session, chain_id).await? {
+                        Some(to) => History::Bound { to },
+                        None => History::Unbound {
+                            made: read_made(session, chain_id).await?,
+                        },
+                    })
+                })
+            }))
+            .await
+    }
+
+    async fn bind(&self, chain_id: u64, block: BlockRef) -> Result<BlockRef, JournalError> {
+        self.database
+            .writing(Box::new(move |session| {
+                Box::pin(async move {
+                    let (key, number) = (chain_id.to_string(), block.number.to_string());
+                    let hash = block.hash.to_vec();
+                    let params: Params<'_> =
+                        vec![(&key, Type::TEXT), (&number, Type::TEXT), (&hash, Type::BYTEA)];
+                    let sql = "INSERT INTO chains (chain_id, number, hash) \
+                         VALUES ($1::numeric, $2::numeric, $3) ON CONFLICT (chain_id) DO NOTHING";
+                    session.query(sql, &params).await?;
+                    // Committed by another process, if not by this one.
+                    Ok(read_bound(session, chain_id).await?.unwrap_or(block))
                 })
             }))
             .await

@@ -93,7 +93,8 @@ pub struct PostgresStore {
 }
 
 impl PostgresStore {
-    /// Connects, checks the server's settings, and creates or migrates the tables.
+    /// Connects, checks the server's settings, and creates or migrates the tables. A server that restarts is waited for, up to ten
+    /// seconds.
     ///
     /// # Errors
     ///

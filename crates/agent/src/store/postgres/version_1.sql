@@ -13,6 +13,14 @@ CREATE TABLE leases (
     PRIMARY KEY (chain_id, account, entry_point, nonce_key)
 );
 
+-- The chain that a chain id stands for in this schema: the one with this block. A chain that starts anew has the same id, and nothing
+-- that was signed before it may be sent there.
+CREATE TABLE chains (
+    chain_id numeric(20) PRIMARY KEY,
+    number numeric(20) NOT NULL,
+    hash bytea NOT NULL
+);
+
 CREATE TABLE intents (
     -- The order of first writing.
     sequence bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

@@ -42,6 +42,7 @@ set edit:completion:arg-completer[session-key] = {|@words|
             cand encode 'Print the updates that encode a policy'
             cand decode 'Decode updates, call data, a user operation or revert data'
             cand watch 'Show keys added, used, refused and changed, and budgets going down, live'
+            cand review 'Serve a page on this machine to read what each key may do, and to revoke, change or approve with the browser''s wallet'
             cand completions 'Print shell completions'
             cand man 'Print a manual page'
             cand demo 'Show a session key''s whole life: deployment, grant, use, refusals, refresh, update, rotation, removal'
@@ -336,6 +337,7 @@ set edit:completion:arg-completer[session-key] = {|@words|
         }
         &'session-key;revoke'= {
             cand --tag 'Remove all keys with this tag: 32 bytes, or a text to hash'
+            cand --deferred 'End an unused grant that was signed with `grant --deferred`: use up its nonce. `-` reads standard input'
             cand --rpc-url 'JSON-RPC URL of a node of the chain'
             cand --bundler-url 'JSON-RPC URL of a bundler'
             cand --account 'The account'
@@ -452,6 +454,25 @@ set edit:completion:arg-completer[session-key] = {|@words|
             cand -h 'Print help'
             cand --help 'Print help'
         }
+        &'session-key;review'= {
+            cand --apply 'Propose to change a key to exactly the permissions of a policy. Repeatable'
+            cand --limits 'What happens to the amount used when a limit changes [default: chosen on the page]'
+            cand --request 'Propose to approve a request for a session key. Repeatable'
+            cand --policy 'Propose this policy instead of what the request asks for; it must not allow more. With one --request'
+            cand --port 'The port; 0 takes a free one'
+            cand --rpc-url 'JSON-RPC URL of a node of the chain'
+            cand --bundler-url 'JSON-RPC URL of a bundler'
+            cand --account 'The account'
+            cand --entity-id 'Entity id of the session key module on an ERC-6900 v0.8 account, or the one to install it under [default: looked up]'
+            cand --chain-id 'The intended chain; a node on another chain is an error [default: the node''s chain]'
+            cand --from-block 'The first block with events of the account''s keys [default: 0]'
+            cand --deployment 'The contracts to install or create accounts with: `canonical`, `deterministic`, or a file that `deploy --record` wrote'
+            cand --config 'The settings file [default: session-key.toml in the working directory, if it exists]'
+            cand --timeout 'Time limit of each request, in seconds. Inspecting a chain takes at most ten times as long'
+            cand --json 'Print one JSON document instead of lines'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
         &'session-key;completions'= {
             cand -h 'Print help'
             cand --help 'Print help'
@@ -501,6 +522,7 @@ set edit:completion:arg-completer[session-key] = {|@words|
             cand --fork-url 'Start on the state of a node, fetched as it is needed; what was before is asked of it, too. HTTP only: for a node on this machine'
             cand --fork-block 'The block of that node to start on [default: the latest]'
             cand --env 'Write URLs, addresses and keys to this file too, as environment variables'
+            cand --review 'Serve a review page for each account too, at free ports. Each address opens its page once'
             cand --json 'Print one line of JSON instead of a text'
             cand -h 'Print help (see more with ''--help'')'
             cand --help 'Print help (see more with ''--help'')'
@@ -538,6 +560,7 @@ set edit:completion:arg-completer[session-key] = {|@words|
             cand encode 'Print the updates that encode a policy'
             cand decode 'Decode updates, call data, a user operation or revert data'
             cand watch 'Show keys added, used, refused and changed, and budgets going down, live'
+            cand review 'Serve a page on this machine to read what each key may do, and to revoke, change or approve with the browser''s wallet'
             cand completions 'Print shell completions'
             cand man 'Print a manual page'
             cand demo 'Show a session key''s whole life: deployment, grant, use, refusals, refresh, update, rotation, removal'
@@ -600,6 +623,8 @@ set edit:completion:arg-completer[session-key] = {|@words|
         &'session-key;help;decode'= {
         }
         &'session-key;help;watch'= {
+        }
+        &'session-key;help;review'= {
         }
         &'session-key;help;completions'= {
         }

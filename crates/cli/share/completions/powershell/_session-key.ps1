@@ -45,6 +45,7 @@ Register-ArgumentCompleter -Native -CommandName 'session-key' -ScriptBlock {
             [CompletionResult]::new('encode', 'encode', [CompletionResultType]::ParameterValue, 'Print the updates that encode a policy')
             [CompletionResult]::new('decode', 'decode', [CompletionResultType]::ParameterValue, 'Decode updates, call data, a user operation or revert data')
             [CompletionResult]::new('watch', 'watch', [CompletionResultType]::ParameterValue, 'Show keys added, used, refused and changed, and budgets going down, live')
+            [CompletionResult]::new('review', 'review', [CompletionResultType]::ParameterValue, 'Serve a page on this machine to read what each key may do, and to revoke, change or approve with the browser''s wallet')
             [CompletionResult]::new('completions', 'completions', [CompletionResultType]::ParameterValue, 'Print shell completions')
             [CompletionResult]::new('man', 'man', [CompletionResultType]::ParameterValue, 'Print a manual page')
             [CompletionResult]::new('demo', 'demo', [CompletionResultType]::ParameterValue, 'Show a session key''s whole life: deployment, grant, use, refusals, refresh, update, rotation, removal')
@@ -366,6 +367,7 @@ Register-ArgumentCompleter -Native -CommandName 'session-key' -ScriptBlock {
         }
         'session-key;revoke' {
             [CompletionResult]::new('--tag', '--tag', [CompletionResultType]::ParameterName, 'Remove all keys with this tag: 32 bytes, or a text to hash')
+            [CompletionResult]::new('--deferred', '--deferred', [CompletionResultType]::ParameterName, 'End an unused grant that was signed with `grant --deferred`: use up its nonce. `-` reads standard input')
             [CompletionResult]::new('--rpc-url', '--rpc-url', [CompletionResultType]::ParameterName, 'JSON-RPC URL of a node of the chain')
             [CompletionResult]::new('--bundler-url', '--bundler-url', [CompletionResultType]::ParameterName, 'JSON-RPC URL of a bundler')
             [CompletionResult]::new('--account', '--account', [CompletionResultType]::ParameterName, 'The account')
@@ -490,6 +492,26 @@ Register-ArgumentCompleter -Native -CommandName 'session-key' -ScriptBlock {
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
             break
         }
+        'session-key;review' {
+            [CompletionResult]::new('--apply', '--apply', [CompletionResultType]::ParameterName, 'Propose to change a key to exactly the permissions of a policy. Repeatable')
+            [CompletionResult]::new('--limits', '--limits', [CompletionResultType]::ParameterName, 'What happens to the amount used when a limit changes [default: chosen on the page]')
+            [CompletionResult]::new('--request', '--request', [CompletionResultType]::ParameterName, 'Propose to approve a request for a session key. Repeatable')
+            [CompletionResult]::new('--policy', '--policy', [CompletionResultType]::ParameterName, 'Propose this policy instead of what the request asks for; it must not allow more. With one --request')
+            [CompletionResult]::new('--port', '--port', [CompletionResultType]::ParameterName, 'The port; 0 takes a free one')
+            [CompletionResult]::new('--rpc-url', '--rpc-url', [CompletionResultType]::ParameterName, 'JSON-RPC URL of a node of the chain')
+            [CompletionResult]::new('--bundler-url', '--bundler-url', [CompletionResultType]::ParameterName, 'JSON-RPC URL of a bundler')
+            [CompletionResult]::new('--account', '--account', [CompletionResultType]::ParameterName, 'The account')
+            [CompletionResult]::new('--entity-id', '--entity-id', [CompletionResultType]::ParameterName, 'Entity id of the session key module on an ERC-6900 v0.8 account, or the one to install it under [default: looked up]')
+            [CompletionResult]::new('--chain-id', '--chain-id', [CompletionResultType]::ParameterName, 'The intended chain; a node on another chain is an error [default: the node''s chain]')
+            [CompletionResult]::new('--from-block', '--from-block', [CompletionResultType]::ParameterName, 'The first block with events of the account''s keys [default: 0]')
+            [CompletionResult]::new('--deployment', '--deployment', [CompletionResultType]::ParameterName, 'The contracts to install or create accounts with: `canonical`, `deterministic`, or a file that `deploy --record` wrote')
+            [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The settings file [default: session-key.toml in the working directory, if it exists]')
+            [CompletionResult]::new('--timeout', '--timeout', [CompletionResultType]::ParameterName, 'Time limit of each request, in seconds. Inspecting a chain takes at most ten times as long')
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print one JSON document instead of lines')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
         'session-key;completions' {
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
@@ -543,6 +565,7 @@ Register-ArgumentCompleter -Native -CommandName 'session-key' -ScriptBlock {
             [CompletionResult]::new('--fork-url', '--fork-url', [CompletionResultType]::ParameterName, 'Start on the state of a node, fetched as it is needed; what was before is asked of it, too. HTTP only: for a node on this machine')
             [CompletionResult]::new('--fork-block', '--fork-block', [CompletionResultType]::ParameterName, 'The block of that node to start on [default: the latest]')
             [CompletionResult]::new('--env', '--env', [CompletionResultType]::ParameterName, 'Write URLs, addresses and keys to this file too, as environment variables')
+            [CompletionResult]::new('--review', '--review', [CompletionResultType]::ParameterName, 'Serve a review page for each account too, at free ports. Each address opens its page once')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print one line of JSON instead of a text')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
@@ -582,6 +605,7 @@ Register-ArgumentCompleter -Native -CommandName 'session-key' -ScriptBlock {
             [CompletionResult]::new('encode', 'encode', [CompletionResultType]::ParameterValue, 'Print the updates that encode a policy')
             [CompletionResult]::new('decode', 'decode', [CompletionResultType]::ParameterValue, 'Decode updates, call data, a user operation or revert data')
             [CompletionResult]::new('watch', 'watch', [CompletionResultType]::ParameterValue, 'Show keys added, used, refused and changed, and budgets going down, live')
+            [CompletionResult]::new('review', 'review', [CompletionResultType]::ParameterValue, 'Serve a page on this machine to read what each key may do, and to revoke, change or approve with the browser''s wallet')
             [CompletionResult]::new('completions', 'completions', [CompletionResultType]::ParameterValue, 'Print shell completions')
             [CompletionResult]::new('man', 'man', [CompletionResultType]::ParameterValue, 'Print a manual page')
             [CompletionResult]::new('demo', 'demo', [CompletionResultType]::ParameterValue, 'Show a session key''s whole life: deployment, grant, use, refusals, refresh, update, rotation, removal')
@@ -669,6 +693,9 @@ Register-ArgumentCompleter -Native -CommandName 'session-key' -ScriptBlock {
             break
         }
         'session-key;help;watch' {
+            break
+        }
+        'session-key;help;review' {
             break
         }
         'session-key;help;completions' {

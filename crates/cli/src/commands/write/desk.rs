@@ -5,6 +5,7 @@ use super::{
     ledger::{BegunNotes, Kept, Ledger, NoteScope, OperationNote, by_nonce, open_journal},
 };
 use crate::{
+    amount::show_ether,
     answer::{Answer, Tone, hashes},
     commands::{ASKING, chain::Chain, clean, keys::Keystore, waited},
     failure::{AfterEarlierRun, Interrupted, OfEarlierRun, WrongInput, asked_to_end},
@@ -25,7 +26,7 @@ use session_key_client::{
         signers::local::PrivateKeySigner,
     },
     node::TransactionReceipt,
-    operation::{Bounds, Happened, Operation, OperationError, Progress},
+    operation::{Bounds, Cause, Happened, Operation, OperationError, Progress},
     submit::BundlerSubmitter,
     transaction::SendError,
 };
@@ -402,8 +403,15 @@ impl Desk<'_> {
                     let signer = owner.address();
                     let client = self.client(account, owner).await?;
                     match (name, &self.notes) {
-                        (Some(name), _) => self.operation(client.batch(actions), name).await,
+                        (Some(name), _) => {
+                            // What an earlier run signed is settled, whatever is left on the account.
+                            if client.named(&name).await?.is_none() {
+                                self.check_can_sign(account, signer).await?;
+                            }
+                            self.operation(client.batch(actions), name).await
+                        }
                         (None, Some(notes)) => {
+                            self.check_can_sign(account, signer).await?;
                             let scope = note_scope(account, signer);
                             let note = notes.add(scope, self.command, &actions, answer)?;
                             self.begun(&client, notes, note).await
@@ -478,7 +486,7 @@ impl Desk<'_> {
             .bundler
             .as_ref()
             .ok_or_else(|| WrongInput("this goes through a bundler: give --bundler-url".to_owned()))?;
-        let journal = open_journal(&self.journal()).await?;
+        let journal = open_journal(&self.journal(), &self.chain).await?;
         let account = account.clone().with_journal(journal);
         let entry_point = account.deployment().entry_point;
         let submitter = BundlerSubmitter::new(bundler.node.provider().clone(), entry_point)
@@ -491,17 +499,59 @@ impl Desk<'_> {
         let operation = operation.timeout(INCLUSION_TIMEOUT).on_progress(move |progress| {
             let hash = match progress {
                 Progress::Signed(operation) => operation.hash,
-                Progress::Sent(hash) => *hash,
+                Progress::Sent(hash) | Progress::SentEarlier(hash) => *hash,
                 _ => return,
             };
             signed.operation(hash);
         });
-        let included = operation.id(name).await?;
+        let included = operation.id(name).await.map_err(|error| {
+            let is_journals = matches!(*error.cause, Cause::NodeBehind { .. });
+            let error = eyre::Report::new(error);
+            if is_journals {
+                error.wrap_err(format!("{}", self.journal().display()))
+            } else {
+                error
+            }
+        })?;
         Ok(Done {
             user_op_hash: Some(included.receipt.user_op_hash),
             transaction_hash: Some(included.receipt.transaction_hash),
             block: Some(included.receipt.block_number),
         })
+    }
+
+    /// Refuses, before anything is signed, a signer that the account does not have as owner, and an account
+    /// that cannot pay for an operation.
+    pub(super) async fn check_can_sign(&self, account: &SmartAccount, owner: Address) -> Result<()> {
+        /// Less gas than any operation takes.
+        const LEAST_GAS: u64 = 50_000;
+        let address = account.address();
+        if account.is_deployed().await? {
+            ensure!(
+                account.is_owner(owner).await?,
+                WrongInput(format!("{owner} is not an owner of account {address}"))
+            );
+        }
+        let (balance, deposit, head) = tokio::try_join!(
+            async { Ok::<_, eyre::Report>(account.balance().await?) },
+            async { Ok(account.deposit().await?) },
+            self.chain.head(),
+        )?;
+        let funds = balance.saturating_add(deposit);
+        let base_fee = U256::from(head.base_fee.unwrap_or_default());
+        let least = base_fee.saturating_mul(U256::from(LEAST_GAS));
+        let symbol = self.chain.symbol();
+        ensure!(
+            !funds.is_zero() && funds >= least,
+            WrongInput(format!(
+                "account {address} cannot pay for an operation: it has {} {symbol} and a deposit of {} {symbol}, and at this base fee an \
+                 operation costs more than {} {symbol}. Send it {symbol}, or use --direct, for which the owner pays",
+                show_ether(balance),
+                show_ether(deposit),
+                show_ether(least)
+            ))
+        );
+        Ok(())
     }
 
     pub(super) fn transactions(&self, owner: PrivateKeySigner) -> Transactions {

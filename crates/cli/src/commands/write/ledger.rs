@@ -13,7 +13,7 @@ use serde_json::Value;
 use session_key_client::{
     OwnerAction,
     alloy::primitives::{Address, B256, keccak256},
-    journal::{JournalError, SqliteJournal, TransactionRecord},
+    journal::{HistoryError, JournalError, SqliteJournal, TransactionRecord, check_history},
     transaction::SignedTransaction,
 };
 use std::{
@@ -292,11 +292,18 @@ pub(super) struct Ledger {
     _lock: File,
 }
 
-/// Opens a journal, creating its folder.
-pub(super) async fn open_journal(path: &Path) -> Result<SqliteJournal> {
+/// Opens a journal, creating its folder. One of another chain with the same id is an error: what it holds
+/// could be sent here.
+pub(super) async fn open_journal(path: &Path, chain: &Chain) -> Result<SqliteJournal> {
     make_folder_of(path)?;
-    let journal = SqliteJournal::open(path).await;
-    journal.wrap_err_with(|| format!("{}", path.display()))
+    let named = || format!("{}", path.display());
+    let journal = SqliteJournal::open(path).await.wrap_err_with(named)?;
+    let checked = check_history(&journal, &chain.node, chain.chain_id).await;
+    checked.map_err(|error| match error {
+        HistoryError::Journal(error) => eyre::Report::new(error).wrap_err(named()),
+        error => error.into(),
+    })?;
+    Ok(journal)
 }
 
 impl Ledger {
@@ -312,7 +319,7 @@ impl Ledger {
         let lock = lock(&path, LOCK_TIMEOUT, || say_waiting(&path))
             .await
             .wrap_err_with(|| format!("{}", path.display()))?;
-        let journal = open_journal(&path).await?;
+        let journal = open_journal(&path, chain).await?;
         Ok(Self {
             journal: Arc::new(journal),
             chain_id: chain.chain_id,

@@ -264,10 +264,19 @@ impl Writing {
         Ok(key.trim().parse().map_err(|_| wrong())?)
     }
 
-    /// Asks for confirmation, unless `--yes` was given. On a terminal, the shown part of the answer is not
+    /// Shows what is about to be signed, on standard output, before it is. If that cannot be written, the
+    /// answer will not be either.
+    fn announce(&self, answer: &mut Answer) {
+        if !self.sources.json && answer.print_part().is_ok() {
+            answer.is_shown();
+        }
+    }
+
+    /// Asks for confirmation, unless `--yes` was given: then it only shows what will be signed. On a terminal, the shown part of the answer is not
     /// printed again.
     async fn consent(&self, answer: &mut Answer, of_file: &[String]) -> Result<()> {
         if self.yes {
+            self.announce(answer);
             return Ok(());
         }
         ensure!(

@@ -60,7 +60,7 @@ impl Desk<'_> {
         if self.writing.dry_run || self.writing.again || !path.exists() {
             return Ok(());
         }
-        let journal = open_journal(&path).await?;
+        let journal = open_journal(&path, &self.chain).await?;
         let transactions: Vec<TransactionRecord> = journal
             .all_transactions(self.chain.chain_id)
             .await?
@@ -139,7 +139,7 @@ impl Desk<'_> {
         if !self.is_direct || self.writing.dry_run || !path.exists() {
             return Ok(Vec::new());
         }
-        let journal = open_journal(&path).await?;
+        let journal = open_journal(&path, &self.chain).await?;
         let intents = self.intents_in_the_way(&journal, account, keys).await?;
         if intents.is_empty() {
             return Ok(Vec::new());

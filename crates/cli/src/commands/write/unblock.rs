@@ -21,10 +21,7 @@ use session_key_client::{
     node::OperationFilter,
     permissions::{nonce, parse_address},
 };
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    path::Path,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 #[derive(Debug, Args)]
 pub(crate) struct UnblockArguments {
@@ -106,7 +103,10 @@ pub(crate) async fn unblock(arguments: &UnblockArguments) -> Outcome {
             let account = desk.chain.account().await?;
             let lane = lane_of(&account, key);
             let next = account.nonce(lane.nonce_key).await?;
-            let records = open_journal(&desk.journal()).await?.unsettled(&lane).await?;
+            let records = open_journal(&desk.journal(), &desk.chain)
+                .await?
+                .unsettled(&lane)
+                .await?;
             let asked = arguments.nonce.map(|last| nonce(lane.nonce_key, last));
             let mut open = records.iter().flat_map(IntentRecord::open_operations);
             Ok(match asked {
@@ -120,7 +120,7 @@ pub(crate) async fn unblock(arguments: &UnblockArguments) -> Outcome {
         let path = desk.journal();
         // Do not create a journal just to read it.
         let account = if path.exists() || !writing.dry_run {
-            account.with_journal(open_journal(&path).await?)
+            account.with_journal(open_journal(&path, &desk.chain).await?)
         } else {
             account
         };
@@ -132,7 +132,7 @@ pub(crate) async fn unblock(arguments: &UnblockArguments) -> Outcome {
         answer
             .data("account", account.address().to_string())
             .data("sessionKey", key.to_string());
-        let details = desk.within(show_lane(&mut answer, &account, &path, arguments));
+        let details = desk.within(show_lane(&mut answer, &desk, &account, arguments));
         details.await?;
         if !writing.dry_run && !writing.direct {
             writing.consent(&mut answer, &desk.chain.settings.of_file).await?;
@@ -185,14 +185,18 @@ pub(crate) async fn unblock(arguments: &UnblockArguments) -> Outcome {
 /// Shows the nonces that will be used up, and the journal's open operations with each.
 async fn show_lane(
     answer: &mut Answer,
+    desk: &Desk<'_>,
     account: &SmartAccount,
-    journal: &Path,
     arguments: &UnblockArguments,
 ) -> Result<()> {
+    let journal = desk.journal();
     let lane = lane_of(account, arguments.key);
     let next = account.nonce(lane.nonce_key).await?;
     let records = if journal.exists() {
-        open_journal(journal).await?.unsettled(&lane).await?
+        open_journal(&journal, &desk.chain)
+            .await?
+            .unsettled(&lane)
+            .await?
     } else {
         Vec::new()
     };
@@ -262,7 +266,11 @@ async fn through_bundler(
     arguments: &UnblockArguments,
     answer: &mut Answer,
 ) -> Result<Fates, Ended> {
-    let client = async { desk.client(account, arguments.writing.owner()?).await };
+    let client = async {
+        let owner = arguments.writing.owner()?;
+        desk.within(desk.check_can_sign(account, owner.address())).await?;
+        desk.client(account, owner).await
+    };
     let client = client.await.map_err(Ended::NotBegun)?;
     desk.signed.anything();
     let unblocked = tokio::select! {
@@ -292,7 +300,7 @@ async fn fates(desk: &Desk<'_>, account: &SmartAccount, key: Address, carried: &
     let lane = lane_of(account, key);
     let mut fates = Fates::default();
     let records = async {
-        let journal = open_journal(&desk.journal()).await?;
+        let journal = open_journal(&desk.journal(), &desk.chain).await?;
         Ok::<_, eyre::Report>(journal.unsettled(&lane).await?)
     };
     let Ok(records) = records.await else {

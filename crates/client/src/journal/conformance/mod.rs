@@ -13,6 +13,7 @@
 //! They run on a runtime of tokio, which should have several threads: some of them let tasks race. A store that several processes
 //! share has to be tested from several processes as well, and killed while it writes; that is not done here.
 
+mod chains;
 mod leases;
 mod lists;
 mod names;
@@ -133,6 +134,8 @@ checks![
     lists::the_highest_included_record_is_not_pruned,
     lists::the_records_of_an_account_are_told_in_order,
     lists::a_removed_record_is_gone,
+    chains::a_chain_is_bound_once,
+    chains::an_unbound_chain_is_known_by_its_operations,
     races::no_change_of_many_writers_is_lost,
     races::a_lane_is_taken_by_one_of_many,
     races::a_lane_that_changes_hands_has_one_epoch_for_each,

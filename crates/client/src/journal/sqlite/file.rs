@@ -12,7 +12,11 @@ use std::{
 pub(super) const APPLICATION_ID: i32 = 0x534B_4A4C;
 
 /// The scripts that create each version of the file (`user_version`) from the previous one.
-pub(super) const VERSIONS: &[&str] = &[include_str!("version_1.sql"), include_str!("version_2.sql")];
+pub(super) const VERSIONS: &[&str] = &[
+    include_str!("version_1.sql"),
+    include_str!("version_2.sql"),
+    include_str!("version_3.sql"),
+];
 
 /// How long a transaction waits for those of other processes.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);

@@ -7,13 +7,15 @@ mod transactions;
 
 pub use file::SqliteError;
 
-use super::{Acquired, IntentId, IntentRecord, Journal, JournalError, Lane, Lease, ProcessId, Scope};
+use super::{
+    Acquired, BlockRef, History, IntentId, IntentRecord, Journal, JournalError, Lane, Lease, ProcessId, Scope,
+};
 use alloy::primitives::{Address, B256};
 use async_trait::async_trait;
 use file::{Database, name_of};
 use rows::{
-    LaneKey, Number, clear_lease, highest, lane_is, read, read_holder, read_lanes, read_lease, read_version,
-    text, write, write_lease,
+    LaneKey, Number, clear_lease, highest, lane_is, read, read_bound, read_holder, read_lanes, read_lease,
+    read_made, read_version, text, write, write_bound, write_lease,
 };
 use rusqlite::{Transaction, TransactionBehavior, named_params};
 use std::{fmt, path::PathBuf, process, sync::mpsc, thread};
@@ -31,6 +33,8 @@ use tokio::sync::oneshot;
 ///   empty, damaged, another application's or a later release's, and leaves it unchanged. A record that cannot
 ///   be read is [`Unreadable`](JournalError::Unreadable), named in the message, and so is every query whose
 ///   answer would include it; [`remove`](Journal::remove) removes it nevertheless.
+/// - Each chain id in it stands for one chain, by the hash of a block. Where a node follows another chain with the same id, such
+///   as a development chain that started anew, clients refuse to use it ([`OtherChain`](JournalError::OtherChain)).
 /// - A file that is removed, renamed or replaced while it is open is no longer written to (on Unix).
 /// - SQLite is called on a separate thread, which ends when the journal is dropped. The methods run on any
 ///   executor.
@@ -60,7 +64,7 @@ use tokio::sync::oneshot;
 /// ```
 ///
 /// The views show times in UTC and hashes in hex, and can be read at any time. They are based on the tables
-/// `intents`, `operations`, `leases` and `transactions`. Do not change rows: some columns are derived from
+/// `intents`, `operations`, `leases`, `transactions` and `chains`. Do not change rows: some columns are derived from
 /// others, and a record in which they disagree is unreadable.
 ///
 /// # Backups
@@ -427,6 +431,29 @@ impl Journal for SqliteJournal {
                 .prepare_cached("DELETE FROM intents WHERE id = ?1")?
                 .execute([text(id.0)])?;
             Ok(())
+        })
+        .await
+    }
+
+    async fn history(&self, chain_id: u64) -> Result<History, JournalError> {
+        self.reading(move |transaction| {
+            Ok(match read_bound(transaction, chain_id)? {
+                Some(to) => History::Bound { to },
+                None => History::Unbound {
+                    made: read_made(transaction, chain_id)?,
+                },
+            })
+        })
+        .await
+    }
+
+    async fn bind(&self, chain_id: u64, block: BlockRef) -> Result<BlockRef, JournalError> {
+        self.writing(move |transaction| {
+            if let Some(bound) = read_bound(transaction, chain_id)? {
+                return Ok(bound);
+            }
+            write_bound(transaction, chain_id, block)?;
+            Ok(block)
         })
         .await
     }

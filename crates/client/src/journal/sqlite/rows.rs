@@ -469,6 +469,57 @@ pub(super) fn clear_lease(connection: &Connection, lane: &Lane) -> Result<(), Fa
     Ok(())
 }
 
+/// Reads the block of the chain that an id stands for.
+pub(super) fn read_bound(connection: &Connection, chain_id: u64) -> Result<Option<BlockRef>, Failure> {
+    let mut chains = connection.prepare_cached("SELECT number, hash FROM chains WHERE chain_id = ?1")?;
+    let mut rows = chains.query([Number(chain_id)])?;
+    match rows.next()? {
+        None => Ok(None),
+        Some(row) => {
+            let of = &format!("chain {chain_id}");
+            let columns = Columns { row, of };
+            Ok(Some(BlockRef {
+                number: columns.number("number")?,
+                hash: columns.bytes("hash")?,
+            }))
+        }
+    }
+}
+
+/// Binds an id to the chain with this block.
+pub(super) fn write_bound(connection: &Connection, chain_id: u64, block: BlockRef) -> Result<(), Failure> {
+    connection
+        .prepare_cached("INSERT INTO chains (chain_id, number, hash) VALUES (:chain_id, :number, :hash)")?
+        .execute(named_params! {
+            ":chain_id": Number(chain_id),
+            ":number": Number(block.number),
+            ":hash": text(block.hash),
+        })?;
+    Ok(())
+}
+
+/// Reads the blocks in which the newest operations on a chain were made, newest first.
+pub(super) fn read_made(connection: &Connection, chain_id: u64) -> Result<Vec<BlockRef>, Failure> {
+    let mut made = connection.prepare_cached(
+        "SELECT DISTINCT made_number, made_hash FROM
+             (SELECT made_number, made_hash FROM operations JOIN intents ON operations.intent = intents.id
+              WHERE intents.chain_id = ?1 ORDER BY intents.sequence DESC, operations.position DESC LIMIT 16)",
+    )?;
+    let mut rows = made.query([Number(chain_id)])?;
+    let mut blocks = Vec::new();
+    while let Some(row) = rows.next()? {
+        let columns = Columns {
+            row,
+            of: "an operation",
+        };
+        blocks.push(BlockRef {
+            number: columns.number("made_number")?,
+            hash: columns.bytes("made_hash")?,
+        });
+    }
+    Ok(blocks)
+}
+
 /// The columns of an untrusted row.
 pub(super) struct Columns<'r> {
     pub(super) row: &'r Row<'r>,

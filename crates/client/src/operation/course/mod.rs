@@ -243,9 +243,13 @@ impl Course {
     /// Takes the lane's turn and executes the operation, up to handing it over. `Some`: the intent was
     /// already included.
     async fn start(&mut self) -> Result<Option<Included>, Cause> {
+        self.check_history_patiently().await?;
         self.note_equals().await?;
         if let Some(record) = self.named().await? {
             self.lane = record.lane;
+            if let Some(included) = self.was_included(record).await? {
+                return Ok(Some(included));
+            }
         } else if self.wanted.may_leave_lane().await? {
             // No one knows this lane before the operation is public, and nothing in it can block.
             let core = &self.wanted.core;
@@ -291,6 +295,27 @@ impl Course {
             Some(name) => Ok(journal.named(&core.scope(), name).await?),
             None => Ok(None),
         }
+    }
+
+    /// Returns the outcome of the intent with the name if it is included: that needs no turn in the lane,
+    /// which may still be held by a process that was killed.
+    async fn was_included(&mut self, record: IntentRecord) -> Result<Option<Included>, Cause> {
+        let core = self.wanted.core.clone();
+        core.check_ours(&record)?;
+        if self.wanted.adopts.is_some() || !record.holds_name() || record.request != self.request {
+            return Ok(None);
+        }
+        let view = self.view_patiently().await?;
+        let mut records = [record];
+        core.settle(&view, &mut records).await.map_err(settling_failed)?;
+        let [record] = records;
+        let Outcome::Included(included) = record.outcome() else {
+            return Ok(None);
+        };
+        self.id = record.id;
+        core.desk.forget_dropped(record.id);
+        self.record = Some(record);
+        Ok(Some(included))
     }
 
     /// Resumes the intent with the name: returns its outcome if it is included, and continues its operations

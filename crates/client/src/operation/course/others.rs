@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     journal::{IntentRecord, JournalError, OperationRecord},
-    operation::{error::Cause, outcome::Outcome},
+    operation::{Progress, error::Cause, outcome::Outcome},
 };
 use alloy::primitives::{B256, U256};
 use tokio::time::{Instant, sleep, timeout_at};
@@ -51,6 +51,8 @@ impl Course {
                 continue;
             }
             let operation = &mut other.operations[index];
+            let hash = operation.signed.hash;
+            self.wanted.report(|| Progress::SentEarlier(hash));
             let sent = core.hand_over(&operation.signed).await;
             let handover = handover_after(operation.handover.clone(), &sent, false);
             if handover == operation.handover {

@@ -9,14 +9,20 @@ use super::{
 use crate::{
     journal::{Handover, IntentRecord, JournalError, OperationRecord},
     operation::{
-        NotTaken, NotTakenReason, Progress, error::Cause, gas::raised, outcome::Outcome, settle::View,
+        Included, NotTaken, NotTakenReason, Progress, error::Cause, final_depth, gas::raised,
+        outcome::Outcome, settle::View,
     },
     permissions::AaCode,
     request::RequestError,
     submit::Sent,
 };
 use alloy::primitives::{B256, U256, aliases::U192};
+use std::time::Duration;
 use tokio::time::{Instant, sleep};
+
+/// How long a node may stand still below a block that the journal knows, before it is taken for one that will
+/// not get there.
+const STANDSTILL: Duration = Duration::from_secs(30);
 
 impl Course {
     /// Signs the intent's next operation, records it and hands it over; or hands over an open one again.
@@ -38,6 +44,7 @@ impl Course {
         let mut has_waited = false;
         let mut waited_for = None;
         let mut pause = FIRST_PAUSE;
+        let mut behind = None;
         let unseen_until = Instant::now() + self.wanted.timeout / 2;
         loop {
             let mut others = self.others().await?;
@@ -63,7 +70,10 @@ impl Course {
                     self.check_already_happened().await?;
                 }
             }
-            let next = self.next_nonce(&view).await?;
+            let (next, last) = self.next_nonce(&view).await?;
+            if let Some(last) = last.filter(|_| next > view.nonce) {
+                self.check_not_behind(&view, next, &last, &mut behind).await?;
+            }
             // A resumed intent keeps its lane, whatever nonce the caller gives.
             let given = self
                 .wanted
@@ -450,17 +460,66 @@ impl Course {
     }
 
     /// Returns the lowest unused nonce: the latest block's, or the one after the highest that this journal
-    /// knows as included, if that is larger (the node may lag).
-    pub(super) async fn next_nonce(&self, view: &View) -> Result<U256, Cause> {
+    /// knows as included, if that is larger (the node may lag); and the latter's inclusion.
+    pub(super) async fn next_nonce(&self, view: &View) -> Result<(U256, Option<Included>), Cause> {
         let journal = self.wanted.core.desk.journal();
         let highest = journal.highest_included(&self.lane).await?;
-        let after = highest
-            .and_then(|record| match record.outcome() {
-                Outcome::Included(included) => Some(included.receipt.nonce + U256::ONE),
-                _ => None,
-            })
+        let last = highest.and_then(|record| match record.outcome() {
+            Outcome::Included(included) => Some(included),
+            _ => None,
+        });
+        let after = last
+            .as_ref()
+            .map(|included| included.receipt.nonce.saturating_add(U256::ONE))
             .unwrap_or_default();
-        Ok(view.nonce.max(after))
+        Ok((view.nonce.max(after), last))
+    }
+
+    /// Looks whether the node will ever know what the journal knows.
+    pub(super) async fn check_not_far_behind(&self, since: &mut Option<(u64, Instant)>) -> Result<(), Cause> {
+        let Ok(view) = self.wanted.core.view(&self.lane).await else {
+            return Ok(());
+        };
+        match self.next_nonce(&view).await {
+            Ok((next, Some(last))) if next > view.nonce => {
+                self.check_not_behind(&view, next, &last, since).await
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The journal knows the lane's next nonce as used. A node that lags will know it soon: one that is far
+    /// behind, stands still, or has another block in its place will not.
+    async fn check_not_behind(
+        &self,
+        view: &View,
+        next: U256,
+        last: &Included,
+        since: &mut Option<(u64, Instant)>,
+    ) -> Result<(), Cause> {
+        let (head, block) = (view.head.number, last.block());
+        let core = &self.wanted.core;
+        let is_behind = if head < block.number {
+            let (seen, at) = *since.get_or_insert_with(|| (head, Instant::now()));
+            if seen != head {
+                *since = Some((head, Instant::now()));
+            }
+            let is_still = seen == head && at.elapsed() >= STANDSTILL;
+            is_still || block.number - head > final_depth(core.chain_id())
+        } else {
+            let found = core.node.header(block.number.into()).await;
+            last.is_final && matches!(found, Ok(Some(found)) if found.hash != block.hash)
+        };
+        if is_behind {
+            Err(Cause::NodeBehind {
+                journal_next: next,
+                node_next: view.nonce,
+                block,
+                head,
+            })
+        } else {
+            Ok(())
+        }
     }
 }
 

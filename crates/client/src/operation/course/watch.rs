@@ -19,6 +19,9 @@ use crate::{
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
+/// How often to look, in a long wait, whether the node will ever know what the journal knows.
+const COMPARE_AFTER: Duration = Duration::from_secs(5);
+
 impl Course {
     /// Waits until the intent is included at the requested depth.
     pub(super) async fn finish(&mut self, mut known: Option<Included>) -> Result<Included, Cause> {
@@ -109,6 +112,8 @@ impl Course {
         let mut pause = FIRST_PAUSE;
         let mut resend_after = RESEND_AFTER;
         let mut resend_at = Instant::now() + resend_after;
+        let mut behind = None;
+        let mut compared_at = Instant::now();
         loop {
             // The intent that took it along may be gone: then its own lease shows that someone waits.
             if self.turn.is_none() {
@@ -143,6 +148,10 @@ impl Course {
                     Ok(Sent::Taken) => resend_at = Instant::now() + resend_after.max(RESEND_TAKEN_AFTER),
                     _ => {}
                 }
+            }
+            if compared_at.elapsed() >= COMPARE_AFTER {
+                compared_at = Instant::now();
+                self.check_not_far_behind(&mut behind).await?;
             }
             sleep(pause).await;
             pause = (pause * 3 / 2).min(LONGEST_PAUSE);
@@ -223,6 +232,17 @@ impl Course {
                         })
                         .await?;
                 }
+            }
+        }
+    }
+
+    /// Checks that the journal is of the node's chain: otherwise its operations are not this chain's.
+    pub(super) async fn check_history_patiently(&self) -> Result<(), Cause> {
+        let mut patience = Patience::new(self);
+        loop {
+            match self.wanted.core.check_history().await {
+                Ok(()) => return Ok(()),
+                Err(error) => patience.after(settling_failed(error)).await?,
             }
         }
     }

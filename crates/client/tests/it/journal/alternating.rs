@@ -3,7 +3,10 @@
 use async_trait::async_trait;
 use session_key_client::{
     alloy::primitives::{Address, B256},
-    journal::{Acquired, IntentId, IntentRecord, Journal, JournalError, Lane, Lease, ProcessId, Scope},
+    journal::{
+        Acquired, BlockRef, History, IntentId, IntentRecord, Journal, JournalError, Lane, Lease, ProcessId,
+        Scope,
+    },
 };
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -89,5 +92,13 @@ impl<J: Journal> Journal for AlternatingJournal<J> {
 
     async fn remove(&self, id: IntentId) -> Result<(), JournalError> {
         self.next().remove(id).await
+    }
+
+    async fn history(&self, chain_id: u64) -> Result<History, JournalError> {
+        self.next().history(chain_id).await
+    }
+
+    async fn bind(&self, chain_id: u64, block: BlockRef) -> Result<BlockRef, JournalError> {
+        self.next().bind(chain_id, block).await
     }
 }

@@ -1,6 +1,7 @@
 //! Journals: the tests of every one, and those of records and files.
 
 mod alternating;
+mod history;
 mod plain;
 mod records;
 mod sqlite;

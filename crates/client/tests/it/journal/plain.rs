@@ -3,7 +3,10 @@
 use async_trait::async_trait;
 use session_key_client::{
     alloy::primitives::{Address, B256, U256},
-    journal::{Acquired, IntentId, IntentRecord, Journal, JournalError, Lane, Lease, ProcessId, Scope},
+    journal::{
+        Acquired, BlockRef, History, IntentId, IntentRecord, Journal, JournalError, Lane, Lease, ProcessId,
+        Scope,
+    },
     operation::Outcome,
 };
 use std::sync::{Mutex, MutexGuard};
@@ -92,6 +95,9 @@ faults![
     NeverSentNotPruned,
     IntentsOfAllChains,
     NothingRemoved,
+    ChainsBoundAgain,
+    ChainsBoundTogether,
+    ChainsNotBound,
     RemovedNotFound,
     HalfOfSeveralWritten,
     SeveralBackwards,
@@ -112,6 +118,8 @@ struct State {
     lanes: Vec<HeldLane>,
     /// In the order of first writing.
     records: Vec<IntentRecord>,
+    /// By chain id.
+    chains: Vec<(u64, BlockRef)>,
 }
 
 #[derive(Debug)]
@@ -132,6 +140,14 @@ impl PlainJournal {
 
     fn has(&self, fault: Fault) -> bool {
         self.fault == Some(fault)
+    }
+
+    fn bound_id(&self, chain_id: u64) -> u64 {
+        if self.has(Fault::ChainsBoundTogether) {
+            0
+        } else {
+            chain_id
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -586,5 +602,39 @@ impl Journal for PlainJournal {
             return Err(JournalError::Conflict { id });
         }
         Ok(())
+    }
+
+    async fn history(&self, chain_id: u64) -> Result<History, JournalError> {
+        let chain_id = self.bound_id(chain_id);
+        let state = self.state();
+        let bound = state.chains.iter().find(|(id, _)| *id == chain_id);
+        Ok(match bound {
+            Some((_, to)) => History::Bound { to: *to },
+            None => History::Unbound {
+                made: state
+                    .records
+                    .iter()
+                    .rev()
+                    .filter(|record| record.lane.chain_id == chain_id)
+                    .flat_map(|record| record.operations.iter().rev())
+                    .map(|operation| operation.made)
+                    .collect(),
+            },
+        })
+    }
+
+    async fn bind(&self, chain_id: u64, block: BlockRef) -> Result<BlockRef, JournalError> {
+        let chain_id = self.bound_id(chain_id);
+        let mut state = self.state();
+        if self.has(Fault::ChainsBoundAgain) {
+            state.chains.retain(|(id, _)| *id != chain_id);
+        }
+        if let Some((_, bound)) = state.chains.iter().find(|(id, _)| *id == chain_id) {
+            return Ok(*bound);
+        }
+        if !self.has(Fault::ChainsNotBound) {
+            state.chains.push((chain_id, block));
+        }
+        Ok(block)
     }
 }

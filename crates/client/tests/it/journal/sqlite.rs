@@ -29,7 +29,7 @@ use std::{
 use tempfile::TempDir;
 
 /// Runs a future on this thread, without any runtime: a journal must not need one.
-fn wait<F: Future>(future: F) -> F::Output {
+pub(super) fn wait<F: Future>(future: F) -> F::Output {
     struct Unpark(thread::Thread);
     impl Wake for Unpark {
         fn wake(self: Arc<Self>) {
@@ -46,11 +46,11 @@ fn wait<F: Future>(future: F) -> F::Output {
     }
 }
 
-fn open(path: &Path) -> Result<SqliteJournal, SqliteError> {
+pub(super) fn open(path: &Path) -> Result<SqliteJournal, SqliteError> {
     wait(SqliteJournal::open(path))
 }
 
-fn folder() -> (TempDir, PathBuf) {
+pub(super) fn folder() -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("journal.db");
     (folder, path)
@@ -74,7 +74,7 @@ const fn moment(at: u64) -> Moment {
 }
 
 /// A record with an operation that is in a pool.
-fn record(account: u8, number: u64) -> IntentRecord {
+pub(super) fn record(account: u8, number: u64) -> IntentRecord {
     let mut id = [account; 16];
     id[8..].copy_from_slice(&number.to_be_bytes());
     let mut hash = [account; 32];
@@ -540,7 +540,7 @@ fn files_of_others_are_refused_and_left_as_they_are() {
         error.to_string(),
         "journal.db is not a journal: its application id is 0x00000007 and not 0x534b4a4c"
     );
-    for (version, known) in [(3, 2), (i32::MAX, 2), (0, 2), (-1, 2)] {
+    for (version, known) in [(4, 3), (i32::MAX, 3), (0, 3), (-1, 3)] {
         let before = make(&|other| {
             other.execute_batch("PRAGMA application_id = 0x534B4A4C").unwrap();
             other.pragma_update(None, "user_version", version).unwrap();
@@ -964,8 +964,8 @@ fn a_later_release_may_change_the_file_while_it_is_open() {
     let journal = open(&path).unwrap();
     let kept = put(&journal, record(1, 1));
     let later = Connection::open(&path).unwrap();
-    later.execute_batch("PRAGMA user_version = 3").unwrap();
-    let message = "journal.db has version 3, and this release knows versions 1 to 2";
+    later.execute_batch("PRAGMA user_version = 4").unwrap();
+    let message = "journal.db has version 4, and this release knows versions 1 to 3";
     assert_eq!(store_error(wait(journal.put(record(1, 2), None))), message);
     assert_eq!(store_error(intent(&journal, kept.id)), message);
 }
