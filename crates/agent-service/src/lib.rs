@@ -8,6 +8,7 @@ pub mod mcp;
 
 mod metrics;
 mod queue;
+mod recover;
 pub mod rpc;
 mod server;
 mod service;
@@ -17,6 +18,7 @@ mod words;
 
 pub use bundles::MOST_REMEMBERED;
 pub use config::Config;
+pub use recover::{RecoverError, Recovered, recover};
 pub use server::{MAX_BODY, MOST_CONNECTIONS, PATIENCE, Place, run};
 pub use service::{ClientSettings, Service, ServiceSettings, Stopped};
 pub use session_key_agent as agent;

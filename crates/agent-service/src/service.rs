@@ -997,7 +997,7 @@ fn name_of(client: &str, id: &BundleId) -> String {
 }
 
 /// The hash of calls, in order.
-fn hash_of(calls: &[Call]) -> B256 {
+pub(crate) fn hash_of(calls: &[Call]) -> B256 {
     let parts = calls.iter().flat_map(|call| {
         [
             call.target.to_vec(),

@@ -3,8 +3,13 @@
 use super::world::World;
 use serde_json::{Value, json};
 use session_key_agent_service::{
-    agent::client::alloy::{hex, primitives::U256},
-    log::{verify, verify_file},
+    RecoverError,
+    agent::client::alloy::{
+        hex,
+        primitives::{B256, U256, keccak256},
+    },
+    log::{LogError, verify, verify_file},
+    recover,
     rpc::code,
 };
 use std::{fs, time::Duration};
@@ -145,4 +150,67 @@ async fn no_secret_is_in_the_log() {
     }
     let mode = std::os::unix::fs::PermissionsExt::mode(&fs::metadata(world.log()).unwrap().permissions());
     assert_eq!(mode & 0o777, 0o600);
+}
+
+/// Takes the lines of these events out of a log, and chains the others anew: a log as a killed process leaves it.
+fn forget(world: &World, forgotten: &str) {
+    let mut kept = Vec::new();
+    verify(fs::File::open(world.log()).unwrap(), |_, entry| {
+        kept.push(entry.clone())
+    })
+    .unwrap();
+    kept.retain(|entry| entry.event != forgotten);
+    let mut text = String::new();
+    let mut previous = B256::ZERO;
+    for (sequence, mut entry) in (0..).zip(kept) {
+        (entry.sequence, entry.previous) = (sequence, previous);
+        let entry = serde_json::to_string(&entry).unwrap();
+        previous = keccak256(&entry);
+        text.push_str(&format!("{{\"entry\":{entry},\"hash\":\"{previous}\"}}\n"));
+    }
+    fs::write(world.log(), text).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn recovery_finds_what_a_restored_store_forgot() {
+    let mut world = World::new().await;
+    let mut settings = world.settings();
+    settings.clients[0].share = true;
+    let running = world.start_with(settings).await;
+    let first = world.chain.devnet.testkit().chain().block_number();
+    for number in 1..=6 {
+        let bundle = world.bundle(&number.to_string(), number);
+        running.ask(0, "wallet_sendCalls", bundle).await.unwrap();
+    }
+    for number in 1..=6 {
+        assert_eq!(running.decided(0, &number.to_string()).await["status"], 200);
+    }
+    running.end(Duration::from_secs(30)).await;
+    let paid = world.paid();
+    assert_eq!(paid, U256::from(21));
+    // Neither the store nor the log knows what became of them.
+    world.stores = session_key_agent_service::agent::store::Stores::memory();
+    forget(&world, "decided");
+    let recovered = loop {
+        match recover(&world.chain.agent, world.log(), first).await {
+            Err(RecoverError::Log(LogError::InUse)) => tokio::time::sleep(Duration::from_millis(20)).await,
+            recovered => break recovered.unwrap(),
+        }
+    };
+    assert_eq!((recovered.settled, recovered.undecided), (6, 0), "{recovered:?}");
+    assert!(
+        recovered.unknown.is_empty() && (1..=6).contains(&recovered.operations),
+        "{recovered:?}"
+    );
+    let again = world.start().await;
+    for number in 1..=6 {
+        let id = number.to_string();
+        assert_eq!(again.decided(0, &id).await["status"], 200, "{id}");
+        let error = again
+            .ask(0, "wallet_sendCalls", world.bundle(&id, number))
+            .await
+            .unwrap_err();
+        assert_eq!(error.code, code::DUPLICATE);
+    }
+    assert_eq!(world.paid(), paid);
 }

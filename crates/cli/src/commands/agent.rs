@@ -1,6 +1,6 @@
 //! The agent's service: holds a session key for others.
 
-use super::{Json, Outcome, chain::Chain, clean, keys::Keystore, not_begun};
+use super::{ASKING, Json, Outcome, chain::Chain, clean, keys::Keystore, not_begun, waited};
 use crate::{
     answer::{Answer, Tone, print_failure_line},
     failure::{Exit, Failure, WrongInput, asked_to_end},
@@ -8,6 +8,7 @@ use crate::{
     report::print_note,
     settings::Sources,
 };
+use async_trait::async_trait;
 use clap::{Args, Subcommand};
 use eyre::{Result, WrapErr as _, ensure};
 use session_key_agent_service::{
@@ -16,12 +17,13 @@ use session_key_agent_service::{
     bridge::{Bridge, Target},
     log::verify_file,
     mcp::{Tools, standard_streams},
+    recover,
 };
 use session_key_client::{
     SessionKeyClient, SessionKeySigner,
     alloy::{
-        primitives::{Address, B256},
-        signers::Signer,
+        primitives::{Address, B256, ChainId, Signature},
+        signers::{self, Signer},
     },
     permissions::{parse_address, policy::Facts},
     signer::EnvironmentStorage,
@@ -60,6 +62,12 @@ pub(crate) enum AgentCommand {
 
     /// Make a token for a client: write it to a file, and print its hash for the configuration.
     Token(TokenArguments),
+
+    /// After a store was restored from an older backup: find on the chain what it forgot.
+    ///
+    /// Reads the key's operations, and adds to the decision log which accepted bundles they carried out. Run it
+    /// before the service is started again. Exit code 1: there are operations that it cannot attribute.
+    Recover(RecoverArguments),
 
     /// Verify a decision log. Exit code 1: it is not as it was written.
     VerifyLog(VerifyLogArguments),
@@ -133,6 +141,20 @@ pub(crate) struct TokenArguments {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct RecoverArguments {
+    /// The session key.
+    #[arg(value_name = "KEY", value_parser = parse_address)]
+    key: Address,
+
+    /// The service's folder, with the decision log.
+    #[arg(long, value_name = "DIR")]
+    state: PathBuf,
+
+    #[command(flatten)]
+    pub(crate) sources: Sources,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct VerifyLogArguments {
     /// The log.
     #[arg(value_name = "FILE")]
@@ -153,6 +175,7 @@ impl AgentCommand {
             Self::Serve(arguments) => arguments.sources.json,
             Self::Mcp(_) => false,
             Self::Token(arguments) => arguments.json.json,
+            Self::Recover(arguments) => arguments.sources.json,
             Self::VerifyLog(arguments) => arguments.json.json,
         }
     }
@@ -162,13 +185,14 @@ impl AgentCommand {
         match self {
             Self::Serve(arguments) => Some(serve(arguments).await),
             Self::Mcp(arguments) => Some(mcp(arguments).await),
-            Self::Token(_) | Self::VerifyLog(_) => None,
+            Self::Token(_) | Self::Recover(_) | Self::VerifyLog(_) => None,
         }
     }
 
-    pub(crate) fn outcome(&self) -> Outcome {
+    pub(crate) async fn outcome(&self) -> Outcome {
         match self {
             Self::Token(arguments) => not_begun(token(arguments)),
+            Self::Recover(arguments) => not_begun(waited(ASKING, recovered(arguments)).await),
             Self::VerifyLog(arguments) => not_begun(verify_log(arguments)),
             Self::Serve(_) | Self::Mcp(_) => Ok(Answer::new()),
         }
@@ -466,6 +490,80 @@ fn token(arguments: &TokenArguments) -> Result<Answer> {
         .raw(format!("token_hash = \"{hash}\""))
         .data("file", shown)
         .data("tokenHash", hash);
+    Ok(answer)
+}
+
+/// Signs nothing: recovery only reads the chain.
+#[derive(Debug)]
+struct NoSigner(Address);
+
+#[async_trait]
+impl Signer for NoSigner {
+    async fn sign_hash(&self, _: &B256) -> signers::Result<Signature> {
+        Err(signers::Error::message("recovery signs nothing"))
+    }
+
+    fn address(&self) -> Address {
+        self.0
+    }
+
+    fn chain_id(&self) -> Option<ChainId> {
+        None
+    }
+
+    fn set_chain_id(&mut self, _: Option<ChainId>) {}
+}
+
+async fn recovered(arguments: &RecoverArguments) -> Result<Answer> {
+    let settings = arguments.sources.settings_for_signing(true)?;
+    ensure!(
+        settings.from_block > 0,
+        WrongInput("give --from-block: the last one before the backup was made".to_owned())
+    );
+    let chain = Chain::connect(settings).await?;
+    let account = chain.account().await?;
+    let log = arguments.state.join("decisions.log");
+    ensure!(
+        log.is_file(),
+        WrongInput(format!("there is no {}", log.display()))
+    );
+    let submitter = BundlerSubmitter::new(chain.provider(), account.deployment().entry_point);
+    let client = SessionKeyClient::new(account, NoSigner(arguments.key), submitter);
+    let from = chain.settings.from_block;
+    let found = recover(&client, &log, from)
+        .await
+        .wrap_err_with(|| format!("{}", log.display()))?;
+    let mut answer = Answer::new();
+    answer.line(
+        Tone::Good,
+        0,
+        format!(
+            "Blocks {from} to {}: {} operations of the key; {} bundles that were not decided are included, which the log now says.",
+            found.to_block, found.operations, found.settled
+        ),
+    );
+    if found.undecided > 0 {
+        let line = format!(
+            "{} bundles stay undecided: nothing of them was found.",
+            found.undecided
+        );
+        answer.line(Tone::Quiet, 2, line);
+    }
+    for unknown in &found.unknown {
+        answer.line(
+            Tone::Doubt,
+            2,
+            format!("{unknown} belongs to no bundle of the log, or to one of several equal ones"),
+        );
+    }
+    answer
+        .data("fromBlock", from)
+        .data("toBlock", found.to_block)
+        .data("operations", found.operations)
+        .data("settled", found.settled)
+        .data("undecided", found.undecided)
+        .data("unknown", &found.unknown);
+    answer.no(!found.unknown.is_empty());
     Ok(answer)
 }
 

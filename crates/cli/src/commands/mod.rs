@@ -288,7 +288,7 @@ impl KeyCommand {
             Self::Keys(arguments) => keys::list(arguments),
             Self::Encode(arguments) => offline::encode(arguments).await,
             Self::Decode(arguments) => decode::decode(arguments),
-            Self::Agent(command) => command.outcome(),
+            Self::Agent(command) => command.outcome().await,
             // These print as they run.
             Self::Watch(_) | Self::Review(_) | Self::Completions(_) | Self::Man(_) => Ok(Answer::new()),
         }

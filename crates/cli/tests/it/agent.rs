@@ -364,10 +364,32 @@ fn what_cannot_be_served_is_said_at_once() {
 }
 
 /// Runs the commands with JSON output; returns the names of their schemas.
-pub(crate) fn documents() -> [&'static str; 3] {
+pub(crate) fn documents() -> [&'static str; 4] {
     let setup = Setup::new();
     setup.start(&[]).end();
     let log = setup.path("state/decisions.log");
     setup.json(0, &["agent", "verify-log", &log, "--json"]);
-    ["agent-serve", "agent-token", "agent-verify-log"]
+    let line = |member: &str| setup.devnet.line[member].as_str().expect(member).to_owned();
+    let recovered = setup.json(
+        0,
+        &[
+            "agent",
+            "recover",
+            &line("sessionKey"),
+            "--state",
+            &setup.path("state"),
+            "--rpc-url",
+            &line("rpcUrl"),
+            "--account",
+            &line("account"),
+            "--from-block",
+            "1",
+            "--json",
+        ],
+    );
+    assert_eq!(
+        (&recovered["settled"], &recovered["unknown"]),
+        (&json!(0), &json!([]))
+    );
+    ["agent-recover", "agent-serve", "agent-token", "agent-verify-log"]
 }
