@@ -391,6 +391,14 @@ impl Agent {
         operation
     }
 
+    /// Ends the reservation of a request for which nothing was signed.
+    pub(crate) async fn release(&self, intent: IntentId) -> Result<(), AgentError> {
+        if self.rules.windows.is_empty() {
+            return Ok(());
+        }
+        Ok(self.ledger.end(&self.book, intent, End::Released).await?)
+    }
+
     /// Sends an admitted request, waits for it, and ends its reservation.
     pub(crate) async fn carry_out(
         &self,

@@ -95,11 +95,59 @@ impl Request {
         Ok(Ticket { name, intent, task })
     }
 
+    /// Checks the agent's rules and reserves what it uses of them, like [`submit`](Self::submit), and leaves it to the caller when
+    /// the rest begins: within [`ADMITTED`], or the reservation may be given to others.
+    ///
+    /// # Errors
+    ///
+    /// [`AgentError::Rules`], [`AgentError::Ledger`]: nothing was signed.
+    pub async fn admit(self) -> Result<Admitted, AgentError> {
+        let intent = self.agent.new_intent();
+        self.agent.admit(&self, intent).await?;
+        Ok(Admitted {
+            request: self,
+            intent,
+        })
+    }
+
     async fn run(self) -> Result<Included, AgentError> {
-        let agent = self.agent.clone();
-        let intent = agent.new_intent();
-        agent.admit(&self, intent).await?;
-        agent.carry_out(&self, intent).await
+        self.admit().await?.await
+    }
+}
+
+/// How long an [admitted](Request::admit) request may wait before it is carried out.
+pub const ADMITTED: Duration = Duration::from_secs(45);
+
+/// A request whose use of the agent's rules is reserved. Awaiting it carries it out.
+#[derive(Clone, Debug)]
+#[must_use = "nothing happens until it is awaited, and its reservation stays until its time is over"]
+pub struct Admitted {
+    request: Request,
+    intent: IntentId,
+}
+
+impl Admitted {
+    /// Returns the id of its intent in the journal, unless it continues an earlier one of its name.
+    pub const fn intent(&self) -> IntentId {
+        self.intent
+    }
+
+    /// Gives back what was reserved. Nothing was signed.
+    ///
+    /// # Errors
+    ///
+    /// [`AgentError::Ledger`]: it stays reserved until its time is over.
+    pub async fn withdraw(self) -> Result<(), AgentError> {
+        self.request.agent.release(self.intent).await
+    }
+}
+
+impl IntoFuture for Admitted {
+    type Output = Result<Included, AgentError>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move { self.request.agent.carry_out(&self.request, self.intent).await })
     }
 }
 

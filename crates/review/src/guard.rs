@@ -4,15 +4,13 @@
 //! browser. Programs do not know the secret. Websites reach it through the browser, which says where a request
 //! comes from: under the name of a host (DNS rebinding), an origin, and a `Sec-Fetch-Site`.
 
-use hyper::{
-    HeaderMap, Method,
-    header::{COOKIE, HOST, HeaderName, ORIGIN},
-};
+use hyper::{HeaderMap, Method, header::COOKIE};
 use rand::{RngCore as _, rngs::OsRng};
 use session_key_client::alloy::{
     hex,
     primitives::{B256, keccak256},
 };
+use session_key_loopback::{Refused, Site};
 use std::{
     collections::VecDeque,
     sync::{Mutex, MutexGuard, PoisonError},
@@ -23,18 +21,6 @@ use std::{
 pub const SESSION_LIFETIME: Duration = Duration::from_secs(12 * 60 * 60);
 /// The maximum number of sessions. A further one ends the oldest.
 pub const MOST_SESSIONS: usize = 8;
-
-/// Set by browsers; pages cannot change it.
-const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
-
-/// Why a request is refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Refused {
-    /// It names another host.
-    Host,
-    /// It comes from another site.
-    Origin,
-}
 
 /// Secrets, by their hashes: comparing those takes as long whatever is given.
 #[derive(Debug)]
@@ -48,8 +34,7 @@ struct Secrets {
 /// Decides which requests are answered.
 #[derive(Debug)]
 pub(crate) struct Guard {
-    host: String,
-    origin: String,
+    site: Site,
     cookie: String,
     lifetime: Duration,
     secrets: Mutex<Secrets>,
@@ -65,10 +50,8 @@ fn random() -> String {
 impl Guard {
     /// Guards a server that listens on this port of 127.0.0.1.
     pub(crate) fn new(port: u16, lifetime: Duration) -> Self {
-        let host = format!("127.0.0.1:{port}");
         Self {
-            origin: format!("http://{host}"),
-            host,
+            site: Site::new(port),
             // Cookies are shared by all ports of a host.
             cookie: format!("session-key-review-{port}"),
             lifetime,
@@ -91,7 +74,7 @@ impl Guard {
         }
         let secret = random();
         secrets.next = Some(keccak256(&secret));
-        Some(format!("{}/open/{secret}", self.origin))
+        Some(format!("{}/open/{secret}", self.site.origin()))
     }
 
     /// Exchanges the secret of an address, once, for the cookie of a session.
@@ -134,26 +117,7 @@ impl Guard {
     /// Checks where a request comes from. `opens`: it is for the printed address, which may be opened from
     /// anywhere: its secret is what counts.
     pub(crate) fn check(&self, method: &Method, headers: &HeaderMap, opens: bool) -> Result<(), Refused> {
-        let mut hosts = headers.get_all(HOST).iter();
-        let is_host = hosts
-            .next()
-            .is_some_and(|host| host.as_bytes().eq_ignore_ascii_case(self.host.as_bytes()));
-        if !is_host || hosts.next().is_some() {
-            return Err(Refused::Host);
-        }
-        let origin = headers.get(ORIGIN);
-        let is_own = origin.is_some_and(|origin| origin.as_bytes() == self.origin.as_bytes());
-        // Browsers send an origin with everything that may change something.
-        if (origin.is_some() || method != Method::GET) && !is_own {
-            return Err(Refused::Origin);
-        }
-        // Another port of this host is another origin, but the same site: it would get along with the cookie.
-        match headers.get(SEC_FETCH_SITE).map(|site| site.as_bytes()) {
-            None | Some(b"same-origin") => Ok(()),
-            Some(b"none") if method == Method::GET => Ok(()),
-            Some(_) if opens => Ok(()),
-            Some(_) => Err(Refused::Origin),
-        }
+        self.site.check(method, headers, opens)
     }
 }
 
@@ -207,52 +171,5 @@ mod tests {
         let is_open = |cookie: &String| guard.has_session(&headers(&[("cookie", cookie)]));
         assert!(!is_open(&cookies[0]));
         assert!(cookies[1..].iter().all(is_open));
-    }
-
-    #[test]
-    fn other_hosts_origins_and_sites_are_refused() {
-        let guard = Guard::new(8000, SESSION_LIFETIME);
-        let host = ("host", "127.0.0.1:8000");
-        let get = |fields: &[_]| guard.check(&Method::GET, &headers(fields), false);
-        let post = |fields: &[_]| guard.check(&Method::POST, &headers(fields), false);
-        assert_eq!(get(&[host]), Ok(()));
-        for other in [
-            "127.0.0.1",
-            "127.0.0.1:80",
-            "localhost:8000",
-            "evil.example:8000",
-            "127.0.0.1:8000.evil.example",
-            "",
-        ] {
-            assert_eq!(get(&[("host", other)]), Err(Refused::Host), "{other}");
-        }
-        assert_eq!(get(&[]), Err(Refused::Host));
-        assert_eq!(get(&[host, host]), Err(Refused::Host));
-        let own = ("origin", "http://127.0.0.1:8000");
-        assert_eq!(post(&[host, own]), Ok(()));
-        assert_eq!(post(&[host]), Err(Refused::Origin));
-        for other in [
-            "null",
-            "http://127.0.0.1:8001",
-            "https://127.0.0.1:8000",
-            "http://localhost:8000",
-        ] {
-            assert_eq!(post(&[host, ("origin", other)]), Err(Refused::Origin), "{other}");
-            assert_eq!(get(&[host, ("origin", other)]), Err(Refused::Origin), "{other}");
-        }
-        for (site, expected) in [
-            ("same-origin", Ok(())),
-            ("none", Ok(())),
-            ("same-site", Err(Refused::Origin)),
-            ("cross-site", Err(Refused::Origin)),
-        ] {
-            assert_eq!(get(&[host, ("sec-fetch-site", site)]), expected, "{site}");
-        }
-        assert_eq!(
-            post(&[host, own, ("sec-fetch-site", "none")]),
-            Err(Refused::Origin)
-        );
-        let clicked = headers(&[host, ("sec-fetch-site", "cross-site")]);
-        assert_eq!(guard.check(&Method::GET, &clicked, true), Ok(()));
     }
 }

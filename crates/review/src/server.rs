@@ -3,19 +3,16 @@
 use crate::{
     Review,
     act::{MOST_REVOKED, Wish},
-    guard::{Guard, Refused},
+    guard::Guard,
     page,
     track::{Said, Tracks},
 };
-use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
+use http_body_util::Full;
 use hyper::{
     Method, Request, Response, StatusCode,
     body::{Bytes, Incoming},
-    header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, SET_COOKIE},
-    server::conn::http1,
-    service::service_fn,
+    header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, SET_COOKIE},
 };
-use hyper_util::rt::{TokioIo, TokioTimer};
 use maud::Markup;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::json;
@@ -23,23 +20,22 @@ use session_key_client::{
     alloy::primitives::{Address, B256},
     permissions::{parse_address, plan::LimitMode},
 };
+use session_key_loopback::{Bounds, Listener, Refused, body as received, serve};
 use std::{
-    convert::Infallible,
     io,
     net::{Ipv4Addr, SocketAddr},
     sync::Arc,
     time::Duration,
 };
 use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::{Mutex, Semaphore, mpsc},
+    net::TcpListener,
+    sync::{Mutex, mpsc, watch},
     task::JoinHandle,
-    time::timeout,
 };
 
 /// The maximum size of a body, in bytes.
 pub const MAX_BODY: usize = 64 << 10;
-/// The maximum number of connections. Further ones wait until one ends.
+/// The maximum number of connections. A further one takes the place of one that waits for no answer, or waits.
 pub const MOST_CONNECTIONS: usize = 64;
 /// The maximum size of a request's head, in bytes.
 const MAX_HEAD: usize = 16 << 10;
@@ -120,43 +116,19 @@ struct State {
 }
 
 async fn accept(listener: TcpListener, state: Arc<State>) {
-    let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
-    // They end with this one.
-    let mut connections = tokio::task::JoinSet::new();
-    loop {
-        // The semaphore is never closed.
-        let Ok(place) = places.clone().acquire_owned().await else {
-            return;
-        };
-        while connections.try_join_next().is_some() {}
-        match listener.accept().await {
-            Ok((stream, _)) => {
-                let state = state.clone();
-                connections.spawn(async move {
-                    let _place = place;
-                    let _ = timeout(LONGEST_CONNECTION, converse(stream, state)).await;
-                });
-            }
-            // Too many open files, or a client that has already disconnected.
-            Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
-        }
-    }
-}
-
-async fn converse(stream: TcpStream, state: Arc<State>) {
-    let _ = stream.set_nodelay(true);
-    let patience = state.review.patience;
-    let service = service_fn(move |request| {
+    let bounds = Bounds {
+        connections: MOST_CONNECTIONS,
+        head: MAX_HEAD,
+        patience: state.review.patience,
+        longest: LONGEST_CONNECTION,
+    };
+    // It ends by being dropped.
+    let (_end, ending) = watch::channel(false);
+    let respond = move |request| {
         let state = state.clone();
-        async move { Ok::<_, Infallible>(secured(respond(&state, request).await)) }
-    });
-    // There is no one to report an error to.
-    let _ = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(patience)
-        .max_buf_size(MAX_HEAD)
-        .serve_connection(TokioIo::new(stream), service)
-        .await;
+        async move { secured(respond(&state, request).await) }
+    };
+    serve(Listener::Tcp(listener), bounds, ending, respond).await;
 }
 
 /// Adds the headers that every answer has.
@@ -377,29 +349,8 @@ async fn body<T: DeserializeOwned>(state: &State, request: Request<Incoming>) ->
     if !is_json {
         return Err(error(StatusCode::UNSUPPORTED_MEDIA_TYPE, "JSON is expected"));
     }
-    let too_large = || error(StatusCode::PAYLOAD_TOO_LARGE, "the request is too large");
-    let announced = request
-        .headers()
-        .get(CONTENT_LENGTH)
-        .and_then(|length| length.to_str().ok());
-    if announced.is_some_and(|length| length.parse().is_ok_and(|length: u64| length > MAX_BODY as u64)) {
-        return Err(too_large());
-    }
-    let collected = timeout(
-        state.review.patience,
-        Limited::new(request.into_body(), MAX_BODY).collect(),
-    );
-    let bytes = match collected.await {
-        Ok(Ok(collected)) => collected.to_bytes(),
-        Ok(Err(failed)) if failed.is::<LengthLimitError>() => return Err(too_large()),
-        Ok(Err(_)) => {
-            return Err(error(
-                StatusCode::BAD_REQUEST,
-                "the request was not received whole",
-            ));
-        }
-        Err(_) => return Err(error(StatusCode::REQUEST_TIMEOUT, "the request took too long")),
-    };
+    let received = received(request, MAX_BODY, state.review.patience).await;
+    let bytes = received.map_err(|failed| error(failed.status(), &failed.to_string()))?;
     serde_json::from_slice(&bytes)
         .map_err(|_| error(StatusCode::BAD_REQUEST, "the request is not as expected"))
 }

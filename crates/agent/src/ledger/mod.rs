@@ -16,7 +16,9 @@ pub use memory::MemoryLedger;
 #[cfg(feature = "sqlite")]
 pub use sqlite::SqliteLedger;
 
-pub(crate) use count::{Entry, judge, used};
+pub(crate) use count::Entry;
+#[cfg(feature = "postgres")]
+pub(crate) use count::{judge, used};
 
 use alloy::primitives::U256;
 use async_trait::async_trait;

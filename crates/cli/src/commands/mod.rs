@@ -1,6 +1,7 @@
 //! The commands that grant, read, explain and change permissions.
 
 mod account_keys;
+mod agent;
 mod chain;
 mod decode;
 mod generate;
@@ -147,6 +148,10 @@ pub(crate) enum KeyCommand {
     /// another. The wallet signs and sends: the owner's key never comes here. Runs until it is interrupted.
     Review(review::ReviewArguments),
 
+    /// Hold a session key for bots, applications and language models, within a policy each.
+    #[command(subcommand)]
+    Agent(agent::AgentCommand),
+
     /// Print shell completions.
     Completions(generate::CompletionsArguments),
 
@@ -196,6 +201,7 @@ impl KeyCommand {
             Self::Decode(arguments) => arguments.json,
             Self::Watch(arguments) => arguments.sources.json,
             Self::Review(arguments) => arguments.sources.json,
+            Self::Agent(command) => command.is_json(),
             Self::Completions(_) | Self::Man(_) => false,
         }
     }
@@ -220,6 +226,11 @@ impl KeyCommand {
 
     /// Runs the command and prints its answer.
     pub(crate) async fn run(&self) -> ExitCode {
+        if let Self::Agent(command) = self
+            && let Some(exit) = command.run().await
+        {
+            return exit;
+        }
         let outcome = match self {
             Self::Watch(arguments) => return watch::run(arguments).await,
             Self::Review(arguments) => return review::run(arguments).await,
@@ -277,6 +288,7 @@ impl KeyCommand {
             Self::Keys(arguments) => keys::list(arguments),
             Self::Encode(arguments) => offline::encode(arguments).await,
             Self::Decode(arguments) => decode::decode(arguments),
+            Self::Agent(command) => command.outcome().await,
             // These print as they run.
             Self::Watch(_) | Self::Review(_) | Self::Completions(_) | Self::Man(_) => Ok(Answer::new()),
         }

@@ -1,6 +1,7 @@
 //! The command, as users and scripts run it.
 
 mod account_keys;
+mod agent;
 mod both_ways;
 mod demo;
 mod deployment;
@@ -28,7 +29,7 @@ use std::{
 const PUBLIC_KEY: &str = "ac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80";
 
 /// Environment variables that the command reads.
-const VARIABLES: [&str; 9] = [
+const VARIABLES: [&str; 11] = [
     "SESSION_KEY_FUNDER",
     "ETH_RPC_URL",
     "SESSION_KEY_CHAIN_ID",
@@ -38,6 +39,8 @@ const VARIABLES: [&str; 9] = [
     "SESSION_KEY_OWNER",
     "SESSION_KEY_OWNER_PASSWORD",
     "SESSION_KEY_PASSWORD",
+    "SESSION_KEY_AGENT_KEY",
+    "SESSION_KEY_AGENT_TOKEN",
 ];
 
 /// Returns the command with a clean environment, and its own state folder.

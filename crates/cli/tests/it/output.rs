@@ -19,7 +19,7 @@ use std::{
 };
 
 /// Commands without JSON output.
-const WITHOUT_JSON: [&str; 3] = ["completions", "man", "help"];
+const WITHOUT_JSON: [&str; 4] = ["agent-mcp", "completions", "man", "help"];
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/schemas")
@@ -31,7 +31,7 @@ fn schema_of(arguments: &[&str], document: &Value) -> String {
         // The others print their report even on failure.
         _ if document["ok"] == false && document.get("sections").is_none() => "failure".to_owned(),
         ["request", "approve", ..] => "grant".to_owned(),
-        [command @ ("account" | "request"), second, ..] => format!("{command}-{second}"),
+        [command @ ("account" | "agent" | "request"), second, ..] => format!("{command}-{second}"),
         arguments => arguments[0].to_owned(),
     }
 }
@@ -412,6 +412,9 @@ fn every_command_matches_its_schema() {
     // So does this one, which checks each line.
     super::review::first_document();
     *seen.entry("review".to_owned()).or_default() += 1;
+    for name in super::agent::documents() {
+        *seen.entry(name.to_owned()).or_default() += 1;
+    }
 
     // Every command has a schema, and there are no others.
     let of_commands: BTreeSet<String> = commands()
@@ -470,12 +473,12 @@ fn completions_and_manual_pages_are_current() {
     let pages = share.join("man/man1");
     made.insert(pages.join("session-key.1"), printed(&["man"]));
     for name in commands() {
-        let words: Vec<&str> = name.split('-').collect();
+        let words: Vec<&str> = name.splitn(2, '-').collect();
         let page = printed(&[&["man"][..], &words].concat());
         assert!(page.contains(&format!(".TH session-key-{name} 1")), "{page}");
         made.insert(pages.join(format!("session-key-{name}.1")), page);
     }
-    for parent in ["account", "request"] {
+    for parent in ["account", "agent", "request"] {
         made.insert(
             pages.join(format!("session-key-{parent}.1")),
             printed(&["man", parent]),

@@ -43,6 +43,7 @@ set edit:completion:arg-completer[session-key] = {|@words|
             cand decode 'Decode updates, call data, a user operation or revert data'
             cand watch 'Show keys added, used, refused and changed, and budgets going down, live'
             cand review 'Serve a page on this machine to read what each key may do, and to revoke, change or approve with the browser''s wallet'
+            cand agent 'Hold a session key for bots, applications and language models, within a policy each'
             cand completions 'Print shell completions'
             cand man 'Print a manual page'
             cand demo 'Show a session key''s whole life: deployment, grant, use, refusals, refresh, update, rotation, removal'
@@ -473,6 +474,90 @@ set edit:completion:arg-completer[session-key] = {|@words|
             cand -h 'Print help (see more with ''--help'')'
             cand --help 'Print help (see more with ''--help'')'
         }
+        &'session-key;agent'= {
+            cand -h 'Print help'
+            cand --help 'Print help'
+            cand serve 'Hold a session key, and serve it to clients within a policy each'
+            cand mcp 'Serve the Model Context Protocol on standard input and output, for a language model'
+            cand token 'Make a token for a client: write it to a file, and print its hash for the configuration'
+            cand recover 'After a store was restored from an older backup: find on the chain what it forgot'
+            cand verify-log 'Verify a decision log. Exit code 1: it is not as it was written'
+            cand help 'Print this message or the help of the given subcommand(s)'
+        }
+        &'session-key;agent;serve'= {
+            cand --clients 'The configuration: the clients, with the hash of each one''s token, and its policy'
+            cand --state 'The folder with the store (agent.sqlite) and the decision log (decisions.log)'
+            cand --socket 'The unix socket [default: agent.sock in the folder]'
+            cand --port 'Listen at this port of 127.0.0.1 instead of a unix socket; 0 takes a free one'
+            cand --operation-timeout 'How long an operation may take until it is left open, in seconds'
+            cand --stop-timeout 'How long to wait, when asked to end, for operations that are on their way, in seconds'
+            cand --keystore 'The folder with the encrypted session keys. Their password is read from SESSION_KEY_PASSWORD'
+            cand --rpc-url 'JSON-RPC URL of a node of the chain'
+            cand --bundler-url 'JSON-RPC URL of a bundler'
+            cand --account 'The account'
+            cand --entity-id 'Entity id of the session key module on an ERC-6900 v0.8 account, or the one to install it under [default: looked up]'
+            cand --chain-id 'The intended chain; a node on another chain is an error [default: the node''s chain]'
+            cand --from-block 'The first block with events of the account''s keys [default: 0]'
+            cand --deployment 'The contracts to install or create accounts with: `canonical`, `deterministic`, or a file that `deploy --record` wrote'
+            cand --config 'The settings file [default: session-key.toml in the working directory, if it exists]'
+            cand --timeout 'Time limit of each request, in seconds. Inspecting a chain takes at most ten times as long'
+            cand --json 'Print one JSON document instead of lines'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'session-key;agent;mcp'= {
+            cand --socket 'The service''s unix socket'
+            cand --port 'The service''s port of 127.0.0.1'
+            cand --token-file 'A file with the client''s token, instead of SESSION_KEY_AGENT_TOKEN'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'session-key;agent;token'= {
+            cand --json 'Print one JSON document instead of lines'
+            cand -h 'Print help'
+            cand --help 'Print help'
+        }
+        &'session-key;agent;recover'= {
+            cand --state 'The service''s folder, with the decision log'
+            cand --rpc-url 'JSON-RPC URL of a node of the chain'
+            cand --bundler-url 'JSON-RPC URL of a bundler'
+            cand --account 'The account'
+            cand --entity-id 'Entity id of the session key module on an ERC-6900 v0.8 account, or the one to install it under [default: looked up]'
+            cand --chain-id 'The intended chain; a node on another chain is an error [default: the node''s chain]'
+            cand --from-block 'The first block with events of the account''s keys [default: 0]'
+            cand --deployment 'The contracts to install or create accounts with: `canonical`, `deterministic`, or a file that `deploy --record` wrote'
+            cand --config 'The settings file [default: session-key.toml in the working directory, if it exists]'
+            cand --timeout 'Time limit of each request, in seconds. Inspecting a chain takes at most ten times as long'
+            cand --json 'Print one JSON document instead of lines'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'session-key;agent;verify-log'= {
+            cand --expect 'The hash of an entry that the log must have: one that was printed or copied earlier. Without it, a log whose last entries were removed is not noticed'
+            cand --json 'Print one JSON document instead of lines'
+            cand -h 'Print help'
+            cand --help 'Print help'
+        }
+        &'session-key;agent;help'= {
+            cand serve 'Hold a session key, and serve it to clients within a policy each'
+            cand mcp 'Serve the Model Context Protocol on standard input and output, for a language model'
+            cand token 'Make a token for a client: write it to a file, and print its hash for the configuration'
+            cand recover 'After a store was restored from an older backup: find on the chain what it forgot'
+            cand verify-log 'Verify a decision log. Exit code 1: it is not as it was written'
+            cand help 'Print this message or the help of the given subcommand(s)'
+        }
+        &'session-key;agent;help;serve'= {
+        }
+        &'session-key;agent;help;mcp'= {
+        }
+        &'session-key;agent;help;token'= {
+        }
+        &'session-key;agent;help;recover'= {
+        }
+        &'session-key;agent;help;verify-log'= {
+        }
+        &'session-key;agent;help;help'= {
+        }
         &'session-key;completions'= {
             cand -h 'Print help'
             cand --help 'Print help'
@@ -561,6 +646,7 @@ set edit:completion:arg-completer[session-key] = {|@words|
             cand decode 'Decode updates, call data, a user operation or revert data'
             cand watch 'Show keys added, used, refused and changed, and budgets going down, live'
             cand review 'Serve a page on this machine to read what each key may do, and to revoke, change or approve with the browser''s wallet'
+            cand agent 'Hold a session key for bots, applications and language models, within a policy each'
             cand completions 'Print shell completions'
             cand man 'Print a manual page'
             cand demo 'Show a session key''s whole life: deployment, grant, use, refusals, refresh, update, rotation, removal'
@@ -625,6 +711,23 @@ set edit:completion:arg-completer[session-key] = {|@words|
         &'session-key;help;watch'= {
         }
         &'session-key;help;review'= {
+        }
+        &'session-key;help;agent'= {
+            cand serve 'Hold a session key, and serve it to clients within a policy each'
+            cand mcp 'Serve the Model Context Protocol on standard input and output, for a language model'
+            cand token 'Make a token for a client: write it to a file, and print its hash for the configuration'
+            cand recover 'After a store was restored from an older backup: find on the chain what it forgot'
+            cand verify-log 'Verify a decision log. Exit code 1: it is not as it was written'
+        }
+        &'session-key;help;agent;serve'= {
+        }
+        &'session-key;help;agent;mcp'= {
+        }
+        &'session-key;help;agent;token'= {
+        }
+        &'session-key;help;agent;recover'= {
+        }
+        &'session-key;help;agent;verify-log'= {
         }
         &'session-key;help;completions'= {
         }

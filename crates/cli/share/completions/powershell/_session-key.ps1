@@ -46,6 +46,7 @@ Register-ArgumentCompleter -Native -CommandName 'session-key' -ScriptBlock {
             [CompletionResult]::new('decode', 'decode', [CompletionResultType]::ParameterValue, 'Decode updates, call data, a user operation or revert data')
             [CompletionResult]::new('watch', 'watch', [CompletionResultType]::ParameterValue, 'Show keys added, used, refused and changed, and budgets going down, live')
             [CompletionResult]::new('review', 'review', [CompletionResultType]::ParameterValue, 'Serve a page on this machine to read what each key may do, and to revoke, change or approve with the browser''s wallet')
+            [CompletionResult]::new('agent', 'agent', [CompletionResultType]::ParameterValue, 'Hold a session key for bots, applications and language models, within a policy each')
             [CompletionResult]::new('completions', 'completions', [CompletionResultType]::ParameterValue, 'Print shell completions')
             [CompletionResult]::new('man', 'man', [CompletionResultType]::ParameterValue, 'Print a manual page')
             [CompletionResult]::new('demo', 'demo', [CompletionResultType]::ParameterValue, 'Show a session key''s whole life: deployment, grant, use, refusals, refresh, update, rotation, removal')
@@ -512,6 +513,103 @@ Register-ArgumentCompleter -Native -CommandName 'session-key' -ScriptBlock {
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             break
         }
+        'session-key;agent' {
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('serve', 'serve', [CompletionResultType]::ParameterValue, 'Hold a session key, and serve it to clients within a policy each')
+            [CompletionResult]::new('mcp', 'mcp', [CompletionResultType]::ParameterValue, 'Serve the Model Context Protocol on standard input and output, for a language model')
+            [CompletionResult]::new('token', 'token', [CompletionResultType]::ParameterValue, 'Make a token for a client: write it to a file, and print its hash for the configuration')
+            [CompletionResult]::new('recover', 'recover', [CompletionResultType]::ParameterValue, 'After a store was restored from an older backup: find on the chain what it forgot')
+            [CompletionResult]::new('verify-log', 'verify-log', [CompletionResultType]::ParameterValue, 'Verify a decision log. Exit code 1: it is not as it was written')
+            [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
+            break
+        }
+        'session-key;agent;serve' {
+            [CompletionResult]::new('--clients', '--clients', [CompletionResultType]::ParameterName, 'The configuration: the clients, with the hash of each one''s token, and its policy')
+            [CompletionResult]::new('--state', '--state', [CompletionResultType]::ParameterName, 'The folder with the store (agent.sqlite) and the decision log (decisions.log)')
+            [CompletionResult]::new('--socket', '--socket', [CompletionResultType]::ParameterName, 'The unix socket [default: agent.sock in the folder]')
+            [CompletionResult]::new('--port', '--port', [CompletionResultType]::ParameterName, 'Listen at this port of 127.0.0.1 instead of a unix socket; 0 takes a free one')
+            [CompletionResult]::new('--operation-timeout', '--operation-timeout', [CompletionResultType]::ParameterName, 'How long an operation may take until it is left open, in seconds')
+            [CompletionResult]::new('--stop-timeout', '--stop-timeout', [CompletionResultType]::ParameterName, 'How long to wait, when asked to end, for operations that are on their way, in seconds')
+            [CompletionResult]::new('--keystore', '--keystore', [CompletionResultType]::ParameterName, 'The folder with the encrypted session keys. Their password is read from SESSION_KEY_PASSWORD')
+            [CompletionResult]::new('--rpc-url', '--rpc-url', [CompletionResultType]::ParameterName, 'JSON-RPC URL of a node of the chain')
+            [CompletionResult]::new('--bundler-url', '--bundler-url', [CompletionResultType]::ParameterName, 'JSON-RPC URL of a bundler')
+            [CompletionResult]::new('--account', '--account', [CompletionResultType]::ParameterName, 'The account')
+            [CompletionResult]::new('--entity-id', '--entity-id', [CompletionResultType]::ParameterName, 'Entity id of the session key module on an ERC-6900 v0.8 account, or the one to install it under [default: looked up]')
+            [CompletionResult]::new('--chain-id', '--chain-id', [CompletionResultType]::ParameterName, 'The intended chain; a node on another chain is an error [default: the node''s chain]')
+            [CompletionResult]::new('--from-block', '--from-block', [CompletionResultType]::ParameterName, 'The first block with events of the account''s keys [default: 0]')
+            [CompletionResult]::new('--deployment', '--deployment', [CompletionResultType]::ParameterName, 'The contracts to install or create accounts with: `canonical`, `deterministic`, or a file that `deploy --record` wrote')
+            [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The settings file [default: session-key.toml in the working directory, if it exists]')
+            [CompletionResult]::new('--timeout', '--timeout', [CompletionResultType]::ParameterName, 'Time limit of each request, in seconds. Inspecting a chain takes at most ten times as long')
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print one JSON document instead of lines')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
+        'session-key;agent;mcp' {
+            [CompletionResult]::new('--socket', '--socket', [CompletionResultType]::ParameterName, 'The service''s unix socket')
+            [CompletionResult]::new('--port', '--port', [CompletionResultType]::ParameterName, 'The service''s port of 127.0.0.1')
+            [CompletionResult]::new('--token-file', '--token-file', [CompletionResultType]::ParameterName, 'A file with the client''s token, instead of SESSION_KEY_AGENT_TOKEN')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
+        'session-key;agent;token' {
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print one JSON document instead of lines')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
+            break
+        }
+        'session-key;agent;recover' {
+            [CompletionResult]::new('--state', '--state', [CompletionResultType]::ParameterName, 'The service''s folder, with the decision log')
+            [CompletionResult]::new('--rpc-url', '--rpc-url', [CompletionResultType]::ParameterName, 'JSON-RPC URL of a node of the chain')
+            [CompletionResult]::new('--bundler-url', '--bundler-url', [CompletionResultType]::ParameterName, 'JSON-RPC URL of a bundler')
+            [CompletionResult]::new('--account', '--account', [CompletionResultType]::ParameterName, 'The account')
+            [CompletionResult]::new('--entity-id', '--entity-id', [CompletionResultType]::ParameterName, 'Entity id of the session key module on an ERC-6900 v0.8 account, or the one to install it under [default: looked up]')
+            [CompletionResult]::new('--chain-id', '--chain-id', [CompletionResultType]::ParameterName, 'The intended chain; a node on another chain is an error [default: the node''s chain]')
+            [CompletionResult]::new('--from-block', '--from-block', [CompletionResultType]::ParameterName, 'The first block with events of the account''s keys [default: 0]')
+            [CompletionResult]::new('--deployment', '--deployment', [CompletionResultType]::ParameterName, 'The contracts to install or create accounts with: `canonical`, `deterministic`, or a file that `deploy --record` wrote')
+            [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The settings file [default: session-key.toml in the working directory, if it exists]')
+            [CompletionResult]::new('--timeout', '--timeout', [CompletionResultType]::ParameterName, 'Time limit of each request, in seconds. Inspecting a chain takes at most ten times as long')
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print one JSON document instead of lines')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
+        'session-key;agent;verify-log' {
+            [CompletionResult]::new('--expect', '--expect', [CompletionResultType]::ParameterName, 'The hash of an entry that the log must have: one that was printed or copied earlier. Without it, a log whose last entries were removed is not noticed')
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print one JSON document instead of lines')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
+            break
+        }
+        'session-key;agent;help' {
+            [CompletionResult]::new('serve', 'serve', [CompletionResultType]::ParameterValue, 'Hold a session key, and serve it to clients within a policy each')
+            [CompletionResult]::new('mcp', 'mcp', [CompletionResultType]::ParameterValue, 'Serve the Model Context Protocol on standard input and output, for a language model')
+            [CompletionResult]::new('token', 'token', [CompletionResultType]::ParameterValue, 'Make a token for a client: write it to a file, and print its hash for the configuration')
+            [CompletionResult]::new('recover', 'recover', [CompletionResultType]::ParameterValue, 'After a store was restored from an older backup: find on the chain what it forgot')
+            [CompletionResult]::new('verify-log', 'verify-log', [CompletionResultType]::ParameterValue, 'Verify a decision log. Exit code 1: it is not as it was written')
+            [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
+            break
+        }
+        'session-key;agent;help;serve' {
+            break
+        }
+        'session-key;agent;help;mcp' {
+            break
+        }
+        'session-key;agent;help;token' {
+            break
+        }
+        'session-key;agent;help;recover' {
+            break
+        }
+        'session-key;agent;help;verify-log' {
+            break
+        }
+        'session-key;agent;help;help' {
+            break
+        }
         'session-key;completions' {
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
@@ -606,6 +704,7 @@ Register-ArgumentCompleter -Native -CommandName 'session-key' -ScriptBlock {
             [CompletionResult]::new('decode', 'decode', [CompletionResultType]::ParameterValue, 'Decode updates, call data, a user operation or revert data')
             [CompletionResult]::new('watch', 'watch', [CompletionResultType]::ParameterValue, 'Show keys added, used, refused and changed, and budgets going down, live')
             [CompletionResult]::new('review', 'review', [CompletionResultType]::ParameterValue, 'Serve a page on this machine to read what each key may do, and to revoke, change or approve with the browser''s wallet')
+            [CompletionResult]::new('agent', 'agent', [CompletionResultType]::ParameterValue, 'Hold a session key for bots, applications and language models, within a policy each')
             [CompletionResult]::new('completions', 'completions', [CompletionResultType]::ParameterValue, 'Print shell completions')
             [CompletionResult]::new('man', 'man', [CompletionResultType]::ParameterValue, 'Print a manual page')
             [CompletionResult]::new('demo', 'demo', [CompletionResultType]::ParameterValue, 'Show a session key''s whole life: deployment, grant, use, refusals, refresh, update, rotation, removal')
@@ -696,6 +795,29 @@ Register-ArgumentCompleter -Native -CommandName 'session-key' -ScriptBlock {
             break
         }
         'session-key;help;review' {
+            break
+        }
+        'session-key;help;agent' {
+            [CompletionResult]::new('serve', 'serve', [CompletionResultType]::ParameterValue, 'Hold a session key, and serve it to clients within a policy each')
+            [CompletionResult]::new('mcp', 'mcp', [CompletionResultType]::ParameterValue, 'Serve the Model Context Protocol on standard input and output, for a language model')
+            [CompletionResult]::new('token', 'token', [CompletionResultType]::ParameterValue, 'Make a token for a client: write it to a file, and print its hash for the configuration')
+            [CompletionResult]::new('recover', 'recover', [CompletionResultType]::ParameterValue, 'After a store was restored from an older backup: find on the chain what it forgot')
+            [CompletionResult]::new('verify-log', 'verify-log', [CompletionResultType]::ParameterValue, 'Verify a decision log. Exit code 1: it is not as it was written')
+            break
+        }
+        'session-key;help;agent;serve' {
+            break
+        }
+        'session-key;help;agent;mcp' {
+            break
+        }
+        'session-key;help;agent;token' {
+            break
+        }
+        'session-key;help;agent;recover' {
+            break
+        }
+        'session-key;help;agent;verify-log' {
             break
         }
         'session-key;help;completions' {
