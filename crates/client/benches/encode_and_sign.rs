@@ -1,6 +1,7 @@
 //! Benchmarks the client's work between choosing the calls and sending: `cargo bench -p session-key-client`, with
 //! `--features secp256k1` for signing in C. Uses a list of ten updates and an operation with one call.
 
+use session_key_bindings::{ENTRY_POINT, ENTRY_POINT_V07};
 use session_key_client::{
     Call, NewSessionKey, SessionKeySigner, UserOperation,
     alloy::{
@@ -8,8 +9,12 @@ use session_key_client::{
         signers::Signer as _,
     },
     calldata,
-    permissions::{Permissions, SpendLimit, execute_with_session_key, nonce, session_key_nonce_key},
+    permissions::{
+        EntryPointVersion, Permissions, SpendLimit, ValidationNonceKey, execute_with_session_key, nonce,
+        session_key_nonce_key,
+    },
     signer::{MemoryStorage, PrivateKey, sign_user_operation},
+    v08::{self, SESSION_KEY_ENTITY_ID},
 };
 
 fn main() {
@@ -68,10 +73,26 @@ fn operation(session_key: Address) -> UserOperation {
     }
 }
 
+/// The same on an ERC-6900 v0.8 account: EntryPoint v0.7 hashes the packed form, and the nonce selects the module.
+fn v08_operation(session_key: Address) -> UserOperation {
+    let nonce_key = ValidationNonceKey::of_session_key(session_key, SESSION_KEY_ENTITY_ID).nonce_key();
+    UserOperation {
+        nonce: nonce(nonce_key, 5),
+        version: EntryPointVersion::V07,
+        ..operation(session_key)
+    }
+}
+
 /// Encodes `executeWithSessionKey` and hashes the operation.
 #[divan::bench]
 fn encode_and_hash() -> B256 {
-    operation(divan::black_box(Address::repeat_byte(9))).hash(session_key_bindings::ENTRY_POINT, 1)
+    operation(divan::black_box(Address::repeat_byte(9))).hash(ENTRY_POINT, 1)
+}
+
+/// The same on a v0.8 account.
+#[divan::bench]
+fn v08_encode_and_hash() -> B256 {
+    v08_operation(divan::black_box(Address::repeat_byte(9))).hash(ENTRY_POINT_V07, 1)
 }
 
 fn signer() -> SessionKeySigner {
@@ -86,8 +107,22 @@ fn encode_hash_and_sign(bencher: divan::Bencher<'_, '_>) {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     bencher.bench_local(|| {
         let mut operation = operation(divan::black_box(signer.address()));
-        let signed = sign_user_operation(&mut operation, &signer, session_key_bindings::ENTRY_POINT, 1);
+        let signed = sign_user_operation(&mut operation, &signer, ENTRY_POINT, 1);
         runtime.block_on(signed).unwrap();
+        operation
+    });
+}
+
+/// The same on a v0.8 account.
+#[divan::bench]
+fn v08_encode_hash_and_sign(bencher: divan::Bencher<'_, '_>) {
+    let signer = signer();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    bencher.bench_local(|| {
+        let mut operation = v08_operation(divan::black_box(signer.address()));
+        let signed = sign_user_operation(&mut operation, &signer, ENTRY_POINT_V07, 1);
+        runtime.block_on(signed).unwrap();
+        operation.signature = v08::signature::session_key(&operation.signature);
         operation
     });
 }

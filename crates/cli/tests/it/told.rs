@@ -4,18 +4,22 @@ use super::{
     command, json_of,
     keys::{SHOP, Stage, key_of},
     output,
-    server::silent_server,
+    server::{runtime, silent_server},
     text,
 };
 use serde_json::{Value, json};
-use session_key_client::alloy::{hex, primitives::U256, signers::local::PrivateKeySigner};
+use session_key_client::{
+    alloy::{hex, primitives::U256, signers::local::PrivateKeySigner},
+    key_request::KeyRequest,
+    permissions::policy::PolicyFormat,
+};
 use std::{
     fs,
     io::{BufRead as _, BufReader, Read as _},
     process::{Command, Output},
     sync::atomic::Ordering,
     thread,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 pub(crate) const DEPLOYMENT: [&str; 2] = ["--deployment", "deterministic"];
@@ -352,6 +356,37 @@ fn chain_id_zero_is_no_chain() {
         super::refused_arguments(&[arguments, &["--chain-id", "0"]].concat(), "chain-id");
     }
     super::refused_arguments(&["devnet", "--fork-url", "https://node.example"], "only http");
+}
+
+#[test]
+fn an_expired_request_is_neither_shown_nor_approved() {
+    let (stage, _) = granted();
+    let weekly = fs::read_to_string(stage.path("weekly.toml")).expect("a policy");
+    let account = stage.testkit_account().parse().expect("an address");
+    let agent = PrivateKeySigner::random();
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .expect("a time")
+        .as_secs();
+    for (expires_at, show, approve) in [(now - 1, 2, 2), (now + 600, 0, 0)] {
+        let format = PolicyFormat::Toml;
+        let request = KeyRequest::new(&agent, 31_337, account, &weekly, format, expires_at);
+        let request = runtime().block_on(request).expect("a request");
+        let file = stage.file("asked.json", &request.to_json());
+        let shown = stage.run(&["request", "show", &file, "--json"]);
+        let on = ["--rpc-url", stage.url(), "--direct", "--yes", "--json"];
+        let approved = stage.run(&[&["request", "approve", &file][..], &on, &DEPLOYMENT[..]].concat());
+        for (output, code) in [(shown, show), (approved, approve)] {
+            let document = json_of(&output);
+            assert_eq!(output.status.code(), Some(code), "{document}");
+            if code != 0 {
+                assert!(
+                    message(&document).contains("the request was valid until"),
+                    "{document}"
+                );
+            }
+        }
+    }
 }
 
 /// Runs a command on a terminal, which `script` of util-linux makes, and types a reply to its question. Returns

@@ -6,12 +6,13 @@ use session_key_client::{
     alloy::{
         eips::BlockNumberOrTag,
         network::TransactionBuilder,
-        primitives::{Address, U256, aliases::U192},
+        primitives::{Address, B256, U256, aliases::U192},
         providers::{DynProvider, Provider, ProviderBuilder},
         rpc::types::TransactionRequest,
         signers::local::PrivateKeySigner,
         sol_types::SolCall,
     },
+    explain::{Became, ExplainOptions, Failure, explain_hash},
     operation::{FixedPaymaster, Gas, NotTaken, NotTakenReason},
     permissions::{
         AaCode, AccessControlType, ERC20_TRANSFER, LimitChange, PermissionUpdates, Permissions, SpendLimit,
@@ -553,6 +554,26 @@ async fn interop_uses_a_key_of_typescript() {
         granted("account").parse().unwrap(),
         *live.account.deployment(),
     );
+    // The hashes of its operations are enough to explain them.
+    for (operation, expected) in [("within", None), ("overLimit", Some("erc20_limit_exceeded"))] {
+        let hash: B256 = granted(operation).parse().unwrap();
+        let found = explain_hash(&account, hash, &ExplainOptions::new())
+            .await
+            .unwrap()
+            .unwrap();
+        let [explanation] = &found[..] else {
+            panic!("{found:?}");
+        };
+        match (&explanation.outcome, expected) {
+            (Became::Succeeded, None) => {}
+            (Became::Failed(Failure::Rules(violations)), Some(code)) => {
+                assert_eq!(violations.len(), 1, "{violations:?}");
+                assert_eq!(violations[0].code(), code);
+            }
+            (other, _) => panic!("{operation}: {other:?}"),
+        }
+    }
+
     let signer: PrivateKeySigner = granted("sessionKey").parse().unwrap();
     let agent = SessionKeyClient::shared(account, Arc::new(signer), live.submitter.clone());
 
