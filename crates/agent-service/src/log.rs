@@ -385,6 +385,16 @@ mod tests {
         ] {
             assert!(matches!(check(&wrong), Err(LogError::Broken { .. })), "{wrong:?}");
         }
+        // A line that was written anew, with its own hash: the next one does not follow it.
+        let line: ReadLine<'_> = serde_json::from_str(lines[1]).unwrap();
+        let entry = line.entry.get().replace("\"number\":1", "\"number\":7");
+        let anew = format!("{{\"entry\":{entry},\"hash\":\"{}\"}}", keccak256(&entry));
+        assert_eq!(check(&[lines[0], &anew, ""]).unwrap().entries, 2);
+        let broken = check(&[lines[0], &anew, lines[2], lines[3], ""]);
+        assert!(
+            matches!(broken, Err(LogError::Broken { line: 3, .. })),
+            "{broken:?}"
+        );
         let long = "x".repeat(LONGEST_LINE + 1);
         assert!(matches!(
             check(&[lines[0], &long, ""]),
