@@ -45,11 +45,11 @@ async fn load_of_bundles() {
         client.requests_per_second = 10_000;
     }
     let running = Arc::new(world.start_with(settings).await);
-    let count = number("BUNDLES", 400);
+    let (count, at_a_time) = (number("BUNDLES", 400), number("AT_A_TIME", 16));
     let next = Arc::new(AtomicUsize::new(0));
     let begun = Instant::now();
     let mut workers = Vec::new();
-    for worker in 0..64_usize {
+    for worker in 0..at_a_time {
         let (running, next) = (running.clone(), next.clone());
         let bundle = world.bundle("", 1);
         workers.push(tokio::spawn(async move {
@@ -76,7 +76,7 @@ async fn load_of_bundles() {
     let took = begun.elapsed();
     times.sort_unstable();
     println!(
-        "{count} bundles of two clients, 64 at a time: {:.1} a second; half within {:?}, 99 % within {:?}",
+        "{count} bundles of two clients, {at_a_time} at a time: {:.1} a second; half within {:?}, 99 % within {:?}",
         times.len() as f64 / took.as_secs_f64(),
         percentile(&times, 50),
         percentile(&times, 99),
