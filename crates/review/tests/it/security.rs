@@ -8,7 +8,7 @@ use session_key_client::{
 };
 use session_key_devnet::Kind;
 use session_key_review::{MAX_BODY, MOST_CONNECTIONS, Review};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::{io::AsyncWriteExt as _, net::TcpStream, time::timeout};
 
 #[tokio::test]
@@ -189,7 +189,7 @@ async fn requests_over_size_are_refused() {
 }
 
 #[tokio::test]
-async fn slow_connections_hold_no_place_for_long() {
+async fn slow_connections_hold_no_place() {
     let with = with_key(Kind::V07).await;
     let review = Review::new(with.account.clone()).patience(Duration::from_secs(1));
     let world = World::with(with, review).await;
@@ -202,13 +202,9 @@ async fn slow_connections_hold_no_place_for_long() {
         }
         slow.push(stream);
     }
-    let begun = Instant::now();
+    // Nobody is made to wait for them.
     let answer = timeout(Duration::from_secs(20), world.page("/")).await;
     assert_eq!(answer.expect("a place").status, 200);
-    assert!(
-        begun.elapsed() >= Duration::from_millis(900),
-        "all places were taken"
-    );
     // A body that does not come.
     let origin = format!("http://{}", world.host());
     let fields = [
