@@ -36,8 +36,8 @@ if [ "$(id -u)" = 0 ]; then
   as_user() { setpriv --reuid=postgres --regid=postgres --clear-groups env HOME="$home" "$@"; }
 fi
 
-# A socket's path is short.
-home=$(mktemp -d /tmp/pg-XXXXXX)
+# In a folder of its own with a short path: that of a socket has at most 107 bytes.
+home=$(mktemp -d -t pg-XXXXXX)
 if [ "$(id -u)" = 0 ]; then
   chown postgres:postgres "$home"
 fi

@@ -650,10 +650,12 @@ impl World {
             // Bundlers' estimates may be too low: what an account has paid in already covers less of an operation than of its probes.
             let mut processes = self.plan.processes.iter();
             let has_estimated = processes.any(|plan| plan.number == process && plan.via == Via::Direct);
-            // And what a reorganization undoes, or a node that falls behind does not know, may be what made it cheaper.
+            // And what a reorganization undoes, or a node does not know that has fallen behind, may be what made it cheaper.
+            let now = self.now();
             let mut events = self.plan.events.iter();
-            let falls_behind = events.any(|event| matches!(event.event, Event::Lag { .. }));
-            !has_estimated || falls_behind || self.has_faulty_estimates() || self.state().reorganizations > 0
+            let fell_behind = events.any(|event| event.at <= now && matches!(event.event, Event::Lag { .. }));
+            let is_behind = fell_behind && self.state().lags.iter().any(|lag| *lag > 0);
+            !has_estimated || is_behind || self.has_faulty_estimates() || self.state().reorganizations > 0
         };
         if !is_excused {
             self.violate(Check::Fit, format!("operation {hash} is refused with {code}"));
