@@ -1,6 +1,6 @@
 //! The store: what journals do, through lost connections, restarts, deadlocks and serialization failures.
 
-use crate::server::{beside, open, options, restart, schema};
+use crate::server::{beside, connection, open, options, restart, schema};
 use session_key_agent::store::{PostgresError, PostgresOptions, PostgresStore};
 use session_key_client::{
     alloy::primitives::{Address, B256, FixedBytes, aliases::U192},
@@ -9,6 +9,7 @@ use session_key_client::{
     },
 };
 use std::{
+    collections::BTreeMap,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -258,20 +259,32 @@ async fn lost_connections_lose_and_double_nothing() {
     );
 }
 
-/// The same, and the server itself crashes under load.
+/// The same, and the server itself crashes under load. Each commit waits before it is written, so that crashes meet commits
+/// whose answers are lost: after the restart, their xids belong to other transactions.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_server_that_crashes_loses_and_doubles_nothing() {
     let schema = schema();
     open(&schema).await.put(record(0), None).await.unwrap();
+    let slowly = format!(
+        "{} options='-c commit_delay=20000 -c commit_siblings=0'",
+        connection()
+    );
     let ends = Arc::new(AtomicBool::new(false));
     let mut tasks = Vec::new();
-    for _ in 0..3 {
-        let (schema, ends) = (schema.clone(), ends.clone());
-        let journal = open(&schema).await;
+    for writer in 0..4 {
+        let options = PostgresOptions::new(&slowly).unwrap().schema(&schema);
+        let ends = ends.clone();
+        let journal = PostgresStore::open(options).await.unwrap();
+        // Two write the same record, and two one of their own.
+        let own = record(if writer < 2 { 0 } else { writer });
+        let id = own.id;
+        if writer >= 2 {
+            journal.put(own, None).await.unwrap();
+        }
         tasks.push(tokio::spawn(async move {
             let mut done = 0_u64;
             while !ends.load(Ordering::SeqCst) {
-                let mut known = journal.intent(record(0).id).await.unwrap().unwrap();
+                let mut known = journal.intent(id).await.unwrap().unwrap();
                 known.deadline += 1;
                 match journal.put(known, None).await {
                     Ok(_) => done += 1,
@@ -279,22 +292,26 @@ async fn a_server_that_crashes_loses_and_doubles_nothing() {
                     Err(error) => panic!("{error}"),
                 }
             }
-            done
+            (id, done)
         }));
     }
-    for _ in 0..3 {
+    for _ in 0..8 {
         tokio::time::sleep(Duration::from_millis(300)).await;
         restart().await;
     }
     tokio::time::sleep(Duration::from_millis(300)).await;
     ends.store(true, Ordering::SeqCst);
-    let mut done = 0;
+    let mut written = BTreeMap::<_, u64>::new();
     for task in tasks {
-        done += task.await.unwrap();
+        let (id, done) = task.await.unwrap();
+        *written.entry(id).or_default() += done;
     }
-    let found = open(&schema).await.intent(record(0).id).await.unwrap().unwrap();
-    assert_eq!(found.deadline, done, "a change was lost or doubled");
-    assert!(done > 5, "{done} changes");
+    let journal = open(&schema).await;
+    for (id, done) in written {
+        let found = journal.intent(id).await.unwrap().unwrap();
+        assert_eq!(found.deadline, done, "a change of {id} was lost or doubled");
+        assert!(done > 5, "{done} changes of {id}");
+    }
 }
 
 /// Waits until a connection of stores waits for a lock.
@@ -454,6 +471,47 @@ async fn what_cannot_keep_its_word_is_refused() {
             "{bad:?}: {error}"
         );
     }
+}
+
+/// A schema of the first version keeps its records, and gets what the later versions add.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_schema_of_an_earlier_version_is_migrated() {
+    let schema = schema();
+    open(&schema).await.put(record(1), None).await.unwrap();
+    let beside = beside(&schema).await;
+    beside
+        .batch_execute("DROP TABLE sessions; UPDATE schema_version SET version = 1")
+        .await
+        .unwrap();
+    let journal = open(&schema).await;
+    assert!(journal.intent(record(1).id).await.unwrap().is_some());
+    journal.put(record(2), None).await.unwrap();
+    let row = beside
+        .query_one("SELECT max(version) FROM schema_version", &[])
+        .await;
+    assert_eq!(row.unwrap().get::<_, i64>(0), 2);
+}
+
+/// Rows of sessions that ended are removed, and those of others stay.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn rows_of_sessions_are_removed_a_day_later() {
+    let schema = schema();
+    let journal = open(&schema).await;
+    journal.put(record(1), None).await.unwrap();
+    let beside = beside(&schema).await;
+    let count = async || {
+        let row = beside.query_one("SELECT count(*) FROM sessions", &[]).await;
+        row.unwrap().get::<_, i64>(0)
+    };
+    beside
+        .batch_execute("INSERT INTO sessions VALUES (gen_random_uuid(), 1, now() - interval '25 hours')")
+        .await
+        .unwrap();
+    assert_eq!(count().await, 2);
+    open(&schema).await;
+    assert_eq!(count().await, 1);
+    journal.put(record(2), None).await.unwrap();
+    assert_eq!(count().await, 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

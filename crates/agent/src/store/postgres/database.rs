@@ -2,7 +2,14 @@
 
 use super::error::{PostgresError, Remedy, remedy};
 use futures_util::future::BoxFuture;
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 use tokio::{
     sync::{Mutex, OwnedMutexGuard},
     task::JoinHandle,
@@ -15,7 +22,7 @@ use tokio_postgres::{
 };
 
 /// The scripts that create each version of the schema from the previous one.
-const VERSIONS: &[&str] = &[include_str!("version_1.sql")];
+const VERSIONS: &[&str] = &[include_str!("version_1.sql"), include_str!("version_2.sql")];
 
 /// How long a method tries, reconnections included. The client gives a journal 30 seconds.
 const PATIENCE: Duration = Duration::from_secs(25);
@@ -28,8 +35,12 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(15);
 /// Settings of every session: a commit is confirmed once it is on the disk, and nothing waits long or is left open.
 const SESSION: &str = "-c synchronous_commit=on -c lock_timeout=5s -c statement_timeout=10s \
      -c idle_in_transaction_session_timeout=10s -c client_min_messages=warning -c default_transaction_read_only=off";
-/// The earliest version of the server: it names transactions by `xid8`.
+/// The earliest version of the server: it makes UUIDs.
 const EARLIEST_SERVER: i64 = 130_000;
+
+/// Removes the rows of sessions that ended long before. No process asks for its row after [`PATIENCE`].
+const FORGET_SESSIONS: &str = "DELETE FROM sessions WHERE id IN \
+     (SELECT id FROM sessions WHERE at < now() - interval '1 day' FOR UPDATE SKIP LOCKED)";
 
 type Dialed = Result<(Client, JoinHandle<()>), tokio_postgres::Error>;
 
@@ -96,6 +107,17 @@ pub(super) type Work<T, E> =
 pub(super) struct Session {
     client: Client,
     driver: JoinHandle<()>,
+    /// Its row in the table of sessions, a UUID.
+    id: String,
+    /// How many transactions it has begun.
+    begun: AtomicU64,
+}
+
+/// A transaction that writes.
+#[derive(Clone, Debug)]
+struct Transaction {
+    session: String,
+    number: u64,
 }
 
 impl Drop for Session {
@@ -205,12 +227,17 @@ impl Database {
         let (client, driver) = timeout(CONNECT_WITHIN, (self.dial.0)(self.config.clone()))
             .await
             .map_err(|_| Failure::Late)??;
-        let session = Session { client, driver };
+        let mut session = Session {
+            client,
+            driver,
+            id: String::new(),
+            begun: AtomicU64::new(0),
+        };
         let values = session
             .script(
                 "SELECT current_setting('server_version_num'), current_setting('server_encoding'), \
                  current_setting('fsync'), current_setting('full_page_writes'), \
-                 current_setting('synchronous_commit'), pg_is_in_recovery()::text",
+                 current_setting('synchronous_commit'), pg_is_in_recovery()::text, gen_random_uuid()::text",
             )
             .await?;
         let value = |column: usize| values.get(column).cloned().flatten().unwrap_or_default();
@@ -238,6 +265,7 @@ impl Database {
                 }));
             }
         }
+        session.id = value(6);
         Ok(session)
     }
 
@@ -275,6 +303,7 @@ impl Database {
                     ))
                     .await?;
             }
+            session.script(FORGET_SESSIONS).await?;
             session.script("COMMIT").await?;
             Ok(())
         }
@@ -399,11 +428,22 @@ impl Database {
         if !writes {
             return Ok(Ended::Committed(work(session).await?));
         }
-        let begin = "BEGIN ISOLATION LEVEL READ COMMITTED; \
-             SELECT pg_current_xact_id()::text, (SELECT max(version) FROM schema_version)::text";
-        let values = session.script(begin).await?;
-        let value = |column: usize| values.get(column).cloned().flatten().unwrap_or_default();
-        let found = value(1).parse().unwrap_or_default();
+        let transaction = Transaction {
+            session: session.id.clone(),
+            number: session.begun.fetch_add(1, Ordering::Relaxed) + 1,
+        };
+        let begin = format!(
+            "BEGIN ISOLATION LEVEL READ COMMITTED; \
+             SELECT max(version)::text FROM schema_version; {}",
+            transaction.mark()
+        );
+        let rows = session.script(&begin).await?;
+        let found = rows
+            .first()
+            .cloned()
+            .flatten()
+            .and_then(|version| version.parse().ok())
+            .unwrap_or_default();
         if found != latest() {
             let (schema, known) = (self.schema.clone(), latest());
             return Err(Failure::Said(
@@ -421,33 +461,46 @@ impl Database {
             }
             Err(_) => Ok(Ended::Unknown {
                 value: done,
-                transaction: value(0),
+                transaction,
             }),
         }
     }
 
     /// Asks the server whether a transaction was committed. `None`: it does not say in time.
-    async fn settle(&self, transaction: &str, until: Instant) -> Option<(Session, bool)> {
+    async fn settle(&self, transaction: &Transaction, until: Instant) -> Option<(Session, bool)> {
         let mut pause = Duration::from_millis(20);
         while Instant::now() < until {
-            if let Ok(session) = self.connect().await {
-                let status = "SELECT pg_xact_status($1::text::xid8)";
-                let param: &(dyn ToSql + Sync) = &transaction;
-                let status = session
-                    .query::<PostgresError>(status, &[(param, Type::TEXT)])
-                    .await;
-                let status: Option<String> = status.ok().and_then(|rows| rows.first()?.try_get(0).ok());
-                match status.as_deref() {
-                    Some("committed") => return Some((session, true)),
-                    Some("aborted") => return Some((session, false)),
-                    // In progress: its session has not ended yet.
-                    _ => {}
-                }
+            if let Ok(session) = self.connect().await
+                && let Ok(values) = session.script::<PostgresError>(&transaction.ask()).await
+                && let Some(latest) = values.first().cloned().flatten()
+            {
+                return Some((session, latest == transaction.number.to_string()));
             }
             sleep(pause).await;
             pause = (pause * 2).min(Duration::from_secs(1));
         }
         None
+    }
+}
+
+impl Transaction {
+    /// Returns the statement that records it, as the first of its own.
+    fn mark(&self) -> String {
+        let Self { session, number } = self;
+        format!(
+            "INSERT INTO sessions (id, latest) VALUES ('{session}', {number}) \
+             ON CONFLICT (id) DO UPDATE SET latest = excluded.latest, at = now()"
+        )
+    }
+
+    /// Returns the statement that reads the latest committed transaction of its session. It locks the row, and so waits for a
+    /// transaction that has not ended.
+    fn ask(&self) -> String {
+        let session = &self.session;
+        format!(
+            "INSERT INTO sessions (id, latest) VALUES ('{session}', 0) \
+             ON CONFLICT (id) DO UPDATE SET at = now() RETURNING latest::text"
+        )
     }
 }
 
@@ -457,7 +510,7 @@ enum Ended<T> {
     /// The commit was sent, and the connection was lost.
     Unknown {
         value: T,
-        transaction: String,
+        transaction: Transaction,
     },
 }
 
