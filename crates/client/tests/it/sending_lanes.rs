@@ -623,11 +623,13 @@ const STOPS: [u8; 1] = [0x00];
 /// PUSH0 PUSH0 REVERT.
 const REVERTS: [u8; 3] = [0x5f, 0x5f, 0xfd];
 
-/// What the caller of something shared was told: whether it happened, and in which operation and block it was included, if so.
+/// What the caller of something shared was told: whether it happened, and in which operation and block it
+/// was included, if so.
 type Told = (Happened, Option<(B256, u64)>);
 
-/// Four intents whose operation waits for its block, in which it reverts: a call succeeded in every simulation, and fails on chain
-/// with its neighbours. The first and the third go alone after that; the second is the one that fails.
+/// Four intents whose operation waits for its block, in which it reverts: a call succeeded in every
+/// simulation, and fails on chain with its neighbours. The first and the third go alone after that; the
+/// second is the one that fails.
 struct Together {
     fixture: Fixture,
     process: Process,
