@@ -33,8 +33,8 @@ pub enum Check {
     /// A gap that is named is there: the lane's next nonce is the one that is told, and nothing that the
     /// journal knows has it, but what is named.
     Gap,
-    /// An operation has the hash, the account, and the chain that it should have, and no other operation has
-    /// its hash.
+    /// An operation has the hash, the account, and the chain that it should have, and no other
+    /// operation has its hash.
     Identity,
     /// Two fresh intents never share an operation.
     Fresh,
@@ -52,8 +52,8 @@ pub enum Check {
     Price,
     /// Budgets and reservations agree with the chain.
     Budget,
-    /// A key with a gas limit uses its own lane, a lane has no gaps, and removals are in lanes that nobody
-    /// knows.
+    /// A key with a gas limit uses its own lane, a lane has no gaps, and removals are in lanes
+    /// that nobody knows.
     Lane,
     /// The estimate is of what is signed.
     Estimate,
@@ -356,8 +356,8 @@ impl Ledger {
                 });
             facts.is_kept = true;
             facts.intents.insert(record.id);
-            // Those that ride together share an operation, all of one process and one moment; nobody else
-            // does.
+            // Those that ride together share an operation, all of one process and one moment;
+            // nobody else does.
             let (sharing, other) = (facts.intents.clone(), facts.process);
             if sharing.len() > 1 && (other != process && record.version == 1 || !self.may_share(&sharing)) {
                 let text = format!("operation {} is of intents {sharing:?}", signed.hash);

@@ -712,8 +712,8 @@ impl Maker {
         events
     }
 
-    /// Some histories have more of what is rare otherwise: operations that never leave, and paymasters'
-    /// faults.
+    /// Some histories have more of what is rare otherwise: operations that never leave,
+    /// and paymasters' faults.
     fn press(&self, processes: &mut [ProcessPlan], rates: &mut Rates) {
         let mut dice = Dice::keyed(self.seed, &[0x9e55]);
         if self.hostile {

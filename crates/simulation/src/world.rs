@@ -488,8 +488,8 @@ impl World {
     }
 
     /// Two operations of one lane in blocks that can be undone, the lower one of a process that does not look
-    /// again and keeps its journal in memory: the lower one's hash and transaction, and how deep its block
-    /// is.
+    /// again and keeps its journal in memory: the lower one's hash and transaction, and how deep
+    /// its block is.
     fn two_to_undo(&self) -> Option<(B256, B256, u64)> {
         let head = self.main.chain().block_number();
         let forgets = |process: u8| {
@@ -968,8 +968,8 @@ impl World {
         self.plan.wishes.iter().find(|wish| wish.number == number)
     }
 
-    /// The estimate of a new operation, where a bundler makes it, was of exactly this: fees, calls and
-    /// paymaster.
+    /// The estimate of a new operation, where a bundler makes it, was of exactly this: fees,
+    /// calls and paymaster.
     pub(crate) fn check_estimate(&self, process: u8, intent: IntentId, signed: &SignedOperation) {
         let mut processes = self.plan.processes.iter();
         let is_through_bundler =

@@ -191,8 +191,8 @@ impl Caller {
         ));
     }
 
-    /// Whether what is kept waits for an earlier nonce of its sender, which somebody else has and does not
-    /// send.
+    /// Whether what is kept waits for an earlier nonce of its sender, which somebody else has and
+    /// does not send.
     fn waits_behind(&self, signer: &PrivateKeySigner) -> bool {
         let kept = self.world.kept_transactions(self.wish.number);
         let next = self.world.main.chain().nonce(signer.address());
