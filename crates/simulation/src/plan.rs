@@ -423,6 +423,7 @@ impl Maker {
         let mut events = self.events(&chain, &nodes, &bundlers, &processes, calm_at);
         if self.dice.chance(80) {
             self.leave_open(&mut processes, &mut wishes, &mut events);
+        // Where there is a gap, nothing rides together.
         } else if !self.leave_gap(&mut chain, &mut processes, &mut wishes, &mut events) {
             self.revert_together(&mut chain, &mut processes, &mut wishes, &mut events);
         }
@@ -768,8 +769,7 @@ impl Maker {
     }
 
     /// Two work in one lane, most of them without knowing of each other. A reorganization undoes what both
-    /// have done, and one of them does not look any more: the other's operation waits above a gap. Says
-    /// whether it is so.
+    /// have done, and one of them does not look any more: the other's operation waits above a gap.
     fn leave_gap(
         &self,
         chain: &mut ChainPlan,
@@ -875,60 +875,6 @@ impl Maker {
         true
     }
 
-    /// Intents ride together, with calls that revert in some blocks. A reorganization undoes what has
-    /// reverted, while those that may go alone after that wait until it is final.
-    fn revert_together(
-        &self,
-        chain: &mut ChainPlan,
-        processes: &mut [ProcessPlan],
-        wishes: &mut [WishPlan],
-        events: &mut Vec<EventPlan>,
-    ) {
-        let mut dice = Dice::keyed(self.seed, &[0xf1c1]);
-        let may_call = matches!(processes[0].role, Role::Key { kind, .. } if kind != KeyKind::Token);
-        if !may_call || !dice.chance(150) {
-            return;
-        }
-        let deeper = 3_u64.saturating_sub(chain.deepest);
-        chain.deepest += deeper;
-        chain.final_distance += deeper;
-        processes[0].start = 0;
-        let mut theirs = Vec::new();
-        for wish in wishes.iter_mut() {
-            // The second one is another process's.
-            if matches!(wish.number, 2 | 3) {
-                wish.process = 0;
-            }
-            if wish.process != 0 {
-                continue;
-            }
-            theirs.push(wish.number);
-            wish.at = 0;
-            // What would revert at once does not take the others along.
-            wish.what = if wish.number > 0 && dice.chance(700) {
-                What::Fickle
-            } else {
-                What::Pay
-            };
-            wish.shares = Some(dice.chance(750));
-            wish.lane = None;
-            wish.style = Style::Await;
-            wish.timeout = 90_000;
-        }
-        for wish in wishes.iter_mut() {
-            // What has the same name would be the same.
-            if theirs.contains(&wish.number) || wish.borrows.is_some_and(|from| theirs.contains(&from)) {
-                wish.borrows = None;
-            }
-        }
-        let unnoticed = *dice.pick(&[0, 0, 1_000, 4_000]);
-        events.push(EventPlan {
-            at: 0,
-            event: Event::UndoReverted { unnoticed },
-        });
-        events.sort_by_key(|event| event.at);
-    }
-
     /// Owners who also send plain transactions: they share their nonces, and what makes these wait are fees
     /// and reorganizations.
     fn transact(
@@ -1011,6 +957,60 @@ impl Maker {
             });
             events.sort_by_key(|event| event.at);
         }
+    }
+
+    /// Intents ride together, with calls that revert in some blocks. A reorganization undoes what has
+    /// reverted, while those that may go alone after that wait until it is final.
+    fn revert_together(
+        &self,
+        chain: &mut ChainPlan,
+        processes: &mut [ProcessPlan],
+        wishes: &mut [WishPlan],
+        events: &mut Vec<EventPlan>,
+    ) {
+        let mut dice = Dice::keyed(self.seed, &[0xf1c1]);
+        let may_call = matches!(processes[0].role, Role::Key { kind, .. } if kind != KeyKind::Token);
+        if !may_call || !dice.chance(150) {
+            return;
+        }
+        let deeper = 3_u64.saturating_sub(chain.deepest);
+        chain.deepest += deeper;
+        chain.final_distance += deeper;
+        processes[0].start = 0;
+        let mut theirs = Vec::new();
+        for wish in wishes.iter_mut() {
+            // The second one is another process's.
+            if matches!(wish.number, 2 | 3) {
+                wish.process = 0;
+            }
+            if wish.process != 0 {
+                continue;
+            }
+            theirs.push(wish.number);
+            wish.at = 0;
+            // What would revert at once does not take the others along.
+            wish.what = if wish.number > 0 && dice.chance(700) {
+                What::Fickle
+            } else {
+                What::Pay
+            };
+            wish.shares = Some(dice.chance(750));
+            wish.lane = None;
+            wish.style = Style::Await;
+            wish.timeout = 90_000;
+        }
+        for wish in wishes.iter_mut() {
+            // What has the same name would be the same.
+            if theirs.contains(&wish.number) || wish.borrows.is_some_and(|from| theirs.contains(&from)) {
+                wish.borrows = None;
+            }
+        }
+        let unnoticed = *dice.pick(&[0, 0, 1_000, 4_000]);
+        events.push(EventPlan {
+            at: 0,
+            event: Event::UndoReverted { unnoticed },
+        });
+        events.sort_by_key(|event| event.at);
     }
 
     fn crashes(&mut self, processes: &[ProcessPlan]) -> Vec<CrashPlan> {
