@@ -7,9 +7,9 @@ pub(crate) use transact::KeptTransaction;
 use crate::{
     ledger::Check,
     net::Purpose,
-    plan::{DepthPlan, Follow, ProcessPlan, Role, Style, What, WishPlan},
-    prepared::{KeyKind, NATIVE_BUDGET, key, new_key},
-    spot::Actor,
+    plan::{DepthPlan, Follow, ProcessPlan, Role, Style, Via, What, WishPlan},
+    prepared::{FICKLE, KeyKind, NATIVE_BUDGET, key, new_key},
+    spot::{Actor, Step},
     world::{World, short},
 };
 use alloy::{
@@ -30,8 +30,8 @@ use tokio::time::{Duration, Instant, sleep, timeout};
 const SLACK: Duration = Duration::from_secs(8);
 /// How long after the faults a caller goes on asking, in milliseconds, beside [`PERSISTENT_BLOCKS`].
 const PERSISTENCE: u64 = 400_000;
-/// How many blocks longer: where a node does not say what is final, 64 blocks make an operation void, and another intent can use the
-/// nonce of its successor, too.
+/// How many blocks longer: where a node does not say what is final, 64 blocks make an operation void, and
+/// another intent can use the nonce of its successor, too.
 const PERSISTENT_BLOCKS: u64 = 128;
 /// The most attempts of one caller.
 const MOST_ATTEMPTS: u32 = 400;
@@ -117,6 +117,8 @@ pub(crate) struct WishState {
     pub(crate) last: String,
     /// Faults that its process had met when it asked.
     faults_before: usize,
+    /// The operation that the attempt under way has seen included, and when, in milliseconds.
+    seen_included: Option<(B256, u64)>,
 }
 
 impl Default for WishState {
@@ -131,6 +133,7 @@ impl Default for WishState {
             has_lost_answer: false,
             last: String::new(),
             faults_before: 0,
+            seen_included: None,
         }
     }
 }
@@ -508,7 +511,8 @@ impl Caller {
         }
     }
 
-    /// Whether an operation waits for another that nobody honest has refused since faults stopped: that one should come.
+    /// Whether an operation waits for another that nobody honest has refused since faults stopped: that one
+    /// should come.
     fn waits_for_fit(&self, error: &OperationError) -> bool {
         let Cause::NonceGap { by: Some(by), .. } = &*error.cause else {
             return false;
@@ -609,6 +613,7 @@ impl Caller {
             What::PayToken => "pay a token",
             What::Batch => "batch",
             What::Revert => "a call that reverts",
+            What::Fickle => "a call that reverts in some blocks",
             What::TooMuch => "more than the budget",
             What::Grant => "grant",
             What::Revoke(_) => "revoke",
@@ -689,6 +694,7 @@ impl Caller {
     }
 
     fn configured(&self, operation: Operation, purpose: &Purpose) -> Operation {
+        self.state(|state| state.seen_included = None);
         let (world, wish, purpose) = (self.world.clone(), self.wish, purpose.clone());
         operation
             .timeout(Duration::from_millis(wish.timeout))
@@ -711,6 +717,15 @@ impl Caller {
                     Progress::Sent(hash) => {
                         purpose.note_sent();
                         format!("wish {} has sent {}", wish.number, short(*hash))
+                    }
+                    Progress::Included(included) => {
+                        let (hash, now) = (included.receipt.user_op_hash, world.now());
+                        let mut state = world.state();
+                        state.seen_included.insert(hash);
+                        if let Some(of_wish) = state.wishes.get_mut(&wish.number) {
+                            of_wish.seen_included = Some((hash, now));
+                        }
+                        return;
                     }
                     _ => return,
                 };
@@ -782,6 +797,7 @@ impl Caller {
         match self.wish.what {
             What::PayToken => vec![transfer(amount)],
             What::Batch => vec![pay(amount), transfer(7), pay(1)],
+            What::Fickle => vec![Call::new(FICKLE, Bytes::new())],
             // More than there is.
             What::Revert => vec![transfer(1 << 60)],
             What::TooMuch
@@ -874,6 +890,7 @@ impl Caller {
             self.world
                 .violate(Check::Answers, format!("{text}: and nothing was wrong with it"));
         }
+        self.check_made_good(&text);
         self.check_allowed(error, &text);
         if let Cause::NonceGap { nonce, next, by } = &*error.cause {
             let has_lost_journal = self.state(|state| state.has_lost_journal);
@@ -955,6 +972,37 @@ impl Caller {
                     self.world.state().ledger.told_never(intent, text.clone());
                 }
             }
+        }
+    }
+
+    /// What a reorganization has undone was sent again while its caller waited, if there was time enough and
+    /// nothing else went wrong.
+    fn check_made_good(&self, text: &str) {
+        // Whoever sends transactions of its own sends them anew only if they are lost.
+        if self.process.via == Via::Direct {
+            return;
+        }
+        let Some((hash, seen)) = self.state(|state| state.seen_included) else {
+            return;
+        };
+        let process = Actor::Process(self.process.number);
+        let is_idle = {
+            let state = self.world.state();
+            let Some(undone) = state.undone.get(&hash).filter(|undone| undone.at >= seen) else {
+                return;
+            };
+            let mut later = state.fates.happened.iter().skip(undone.faults_before);
+            let has_faults = later.any(|(spot, _)| spot.from == process && spot.step != Step::Send);
+            let has_time = undone.at + self.world.time_to_notice() < self.world.now();
+            let was_sent = state
+                .handed_over
+                .get(&hash)
+                .is_some_and(|sent| *sent >= undone.at);
+            has_time && !has_faults && !was_sent
+        };
+        if is_idle {
+            let text = format!("{text}: and {} was undone, and not sent again", short(hash));
+            self.world.violate(Check::Undone, text);
         }
     }
 

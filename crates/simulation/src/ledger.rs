@@ -30,10 +30,11 @@ pub enum Check {
     NeverSent,
     /// What leaves the process is in the journal.
     WrittenFirst,
-    /// A gap that is named is there: the lane's next nonce is the one that is told, and nothing that the journal knows has it, but what
-    /// is named.
+    /// A gap that is named is there: the lane's next nonce is the one that is told, and nothing that the
+    /// journal knows has it, but what is named.
     Gap,
-    /// An operation has the hash, the account, and the chain that it should have, and no other operation has its hash.
+    /// An operation has the hash, the account, and the chain that it should have, and no other
+    /// operation has its hash.
     Identity,
     /// Two fresh intents never share an operation.
     Fresh,
@@ -51,7 +52,8 @@ pub enum Check {
     Price,
     /// Budgets and reservations agree with the chain.
     Budget,
-    /// A key with a gas limit uses its own lane, a lane has no gaps, and removals are in lanes that nobody knows.
+    /// A key with a gas limit uses its own lane, a lane has no gaps, and removals are in lanes
+    /// that nobody knows.
     Lane,
     /// The estimate is of what is signed.
     Estimate,
@@ -59,9 +61,12 @@ pub enum Check {
     Successor,
     /// What is taken up by nobody's wish is sent again only if its caller was given no error.
     SentAgain,
+    /// What a reorganization undoes is sent again while its caller waits for it.
+    Undone,
     /// Answers in any form that bundlers use are understood.
     Answers,
-    /// What is signed can be taken: its signature is right, and its gas limits are enough. What is allowed is not refused.
+    /// What is signed can be taken: its signature is right, and its gas limits are enough. What is allowed is
+    /// not refused.
     Fit,
     /// What an owner takes away is gone.
     Revoked,
@@ -127,6 +132,8 @@ pub(crate) struct OperationFacts {
     pub(crate) refused: Option<u64>,
     /// The process that wrote it down.
     pub(crate) process: u8,
+    /// The newest blocks of nodes that had answered the process shortly before.
+    seen: Vec<B256>,
 }
 
 /// Everything that is known.
@@ -160,10 +167,15 @@ pub(crate) struct Ledger {
     told: BTreeSet<IntentId>,
     /// What processes had estimated.
     estimates: BTreeSet<(u8, B256)>,
+    /// The newest blocks of nodes that have answered processes, and when last, in milliseconds.
+    shown: BTreeMap<u8, Vec<(B256, u64)>>,
 }
 
 /// How long after a record is written another process may still act on what it read before, in milliseconds.
 pub(crate) const READ_BEFORE: u64 = 5_000;
+
+/// How long the reads that an operation is made from take at most, in milliseconds.
+const MADE_WITHIN: u64 = 60_000;
 
 /// What of an operation an estimate depends on.
 fn estimated(operation: &UserOperation) -> B256 {
@@ -212,7 +224,39 @@ impl Ledger {
             given_up: BTreeMap::new(),
             told: BTreeSet::new(),
             estimates: BTreeSet::new(),
+            shown: BTreeMap::new(),
         }
+    }
+
+    /// A node with this newest block answers a process.
+    pub(crate) fn shown(&mut self, process: u8, head: B256, now: u64) {
+        let shown = self.shown.entry(process).or_default();
+        shown.retain(|(known, at)| *known != head && *at + MADE_WITHIN > now);
+        shown.push((head, now));
+    }
+
+    /// Whether the branch that ends with this block has every block that the process had seen that made the
+    /// operation.
+    pub(crate) fn knows_all_seen(&self, head: B256, operation: B256) -> bool {
+        let mut unknown: BTreeSet<B256> = self
+            .operations
+            .get(&operation)
+            .map(|facts| facts.seen.iter().copied().collect())
+            .unwrap_or_default();
+        let lowest = unknown
+            .iter()
+            .filter_map(|seen| Some(self.blocks.get(seen)?.number))
+            .min()
+            .unwrap_or_default();
+        let mut at = head;
+        while !unknown.is_empty() {
+            unknown.remove(&at);
+            match self.blocks.get(&at) {
+                Some(block) if block.number > lowest => at = block.parent,
+                _ => break,
+            }
+        }
+        unknown.is_empty()
     }
 
     /// A process has asked a bundler for an estimate.
@@ -240,7 +284,8 @@ impl Ledger {
         }
     }
 
-    /// Notes that something did not hold. What dishonest nodes say of outcomes, and what stores have lost, cannot be checked.
+    /// Notes that something did not hold. What dishonest nodes say of outcomes, and what stores have lost,
+    /// cannot be checked.
     pub(crate) fn violate(&mut self, check: Check, text: impl Into<String>) {
         let needs_honesty = matches!(
             check,
@@ -251,6 +296,7 @@ impl Ledger {
                 | Check::NeverHappens
                 | Check::Decided
                 | Check::Settled
+                | Check::Undone
                 | Check::Budget
                 | Check::Revoked
                 | Check::Lane
@@ -264,6 +310,7 @@ impl Ledger {
                 | Check::Void
                 | Check::Decided
                 | Check::SentAgain
+                | Check::Undone
                 | Check::Lane
                 | Check::Gap
                 | Check::Budget
@@ -294,10 +341,12 @@ impl Ledger {
             if is_new {
                 self.check_identity(record, signed);
             }
+            let shown = self.shown.get(&process);
             let facts = self
                 .operations
                 .entry(signed.hash)
                 .or_insert_with(|| OperationFacts {
+                    seen: shown.into_iter().flatten().map(|(head, _)| *head).collect(),
                     signed: signed.clone(),
                     intents: BTreeSet::new(),
                     is_kept: true,
@@ -307,7 +356,8 @@ impl Ledger {
                 });
             facts.is_kept = true;
             facts.intents.insert(record.id);
-            // Those that ride together share an operation, all of one process and one moment; nobody else does.
+            // Those that ride together share an operation, all of one process and one moment;
+            // nobody else does.
             let (sharing, other) = (facts.intents.clone(), facts.process);
             if sharing.len() > 1 && (other != process && record.version == 1 || !self.may_share(&sharing)) {
                 let text = format!("operation {} is of intents {sharing:?}", signed.hash);
@@ -385,7 +435,8 @@ impl Ledger {
         }
     }
 
-    /// An operation is told to wait above a gap: on the branch of the block that is named, nothing has used the lane's next nonce.
+    /// An operation is told to wait above a gap: on the branch of the block that is named, nothing has used
+    /// the lane's next nonce.
     fn told_gap(&mut self, signed: &SignedOperation, gap: &NonceGap, by: &str) {
         let operation = &signed.operation;
         let is_above = |executed: &&Executed| {
@@ -477,8 +528,8 @@ impl Ledger {
         }
     }
 
-    /// Whether a block lies below another or, if the node has changed its mind between two answers, below one of the same height
-    /// on another branch.
+    /// Whether a block lies below another or, if the node has changed its mind between two answers, below one
+    /// of the same height on another branch.
     fn has_lain_so_deep(&self, from: B256, height: u64, block: BlockRef) -> bool {
         let lies_below = |from| self.lies_below(from, block.hash, block.number);
         let mut blocks = self.blocks.iter();

@@ -1,13 +1,15 @@
-//! Messages between client processes and those whom they ask: in the process, without sockets, and never to be relied on.
+//! Messages between client processes and those whom they ask: in the process, without sockets, and never to
+//! be relied on.
 //!
 //! # Why not turmoil or madsim
 //!
-//! Both run several hosts on one thread with a clock of their own, which here is two lines of `tokio` (a runtime with one thread
-//! and paused time). What they add are simulated sockets: turmoil as types to be put in place of `tokio::net`, madsim by replacing
-//! `tokio` itself under a compiler flag. The client has no sockets. It speaks through `alloy`'s transports, which are services from
-//! a request to an answer, and what goes wrong in the field goes wrong with requests and answers: an answer of another node, an error
-//! said by somebody who did what was asked. Such faults would have to be written on top of either in the same way, with an HTTP
-//! server and client between that slow every history down and say nothing about the client.
+//! Both run several hosts on one thread with a clock of their own, which here is two lines of `tokio` (a
+//! runtime with one thread and paused time). What they add are simulated sockets: turmoil as types to be put
+//! in place of `tokio::net`, madsim by replacing `tokio` itself under a compiler flag. The client has no
+//! sockets. It speaks through `alloy`'s transports, which are services from a request to an answer, and what
+//! goes wrong in the field goes wrong with requests and answers: an answer of another node, an error said by
+//! somebody who did what was asked. Such faults would have to be written on top of either in the same way,
+//! with an HTTP server and client between that slow every history down and say nothing about the client.
 
 use crate::{
     dice::Dice,
@@ -148,11 +150,15 @@ impl Wire {
                     state.ledger.asked_for_estimate(process, &operation);
                 }
             }
-            "eth_sendUserOperation" if is_for_nobody => {
+            "eth_sendUserOperation" => {
                 if let Some(operation) = operation() {
                     let hash = operation.hash(self.world.prepared.stack.entry_point, CHAIN_ID);
                     let now = self.world.now();
-                    self.world.state().ledger.sent_for_nobody(hash, now);
+                    let mut state = self.world.state();
+                    state.handed_over.insert(hash, now);
+                    if is_for_nobody {
+                        state.ledger.sent_for_nobody(hash, now);
+                    }
                 }
             }
             _ => {}
@@ -416,6 +422,13 @@ async fn deliver(
         };
         return (reply, packet);
     }
+    if let (Actor::Process(process), Actor::Node(node)) = (spot.from, to) {
+        let node = match fault {
+            Some(Fault::OtherView { node }) => node,
+            _ => node,
+        };
+        world.note_shown(process, node);
+    }
     let reply = match fault {
         Some(Fault::AnswerLost { .. }) => {
             serve(world, to, None, &packet).await;
@@ -506,7 +519,11 @@ async fn serve(world: &Arc<World>, to: Actor, view: Option<u8>, packet: &Request
         _ => Reply::Reset,
     };
     if let Reply::Packet(answer) = &reply {
-        check_refusal(world, packet, answer);
+        let node = match to {
+            Actor::Node(node) => Some(view.unwrap_or(node)),
+            _ => None,
+        };
+        check_refusal(world, node, packet, answer);
     }
     reply
 }
@@ -514,8 +531,9 @@ async fn serve(world: &Arc<World>, to: Actor, view: Option<u8>, packet: &Request
 /// The EntryPoint's codes for what only the client can get wrong: signatures and gas limits.
 const UNFIT: [&str; 6] = ["AA24", "AA26", "AA40", "AA41", "AA94", "AA95"];
 
-/// Notes what is refused, and checks that it is not refused for what its client has made of it.
-fn check_refusal(world: &World, packet: &RequestPacket, answer: &ResponsePacket) {
+/// Notes what is refused, by a bundler or a node, and checks that it is not refused for what its client has
+/// made of it.
+fn check_refusal(world: &World, node: Option<u8>, packet: &RequestPacket, answer: &ResponsePacket) {
     let (RequestPacket::Single(request), ResponsePacket::Single(response)) = (packet, answer) else {
         return;
     };
@@ -532,7 +550,7 @@ fn check_refusal(world: &World, packet: &RequestPacket, answer: &ResponsePacket)
     let has = |code: &&str| error.message.contains(*code) || data.contains(&hex::encode(code));
     if let Some(code) = UNFIT.into_iter().find(has) {
         for hash in operations_in(world, method, &params_of(request)) {
-            world.check_fit(hash, code);
+            world.check_fit(hash, code, node);
         }
     }
 }

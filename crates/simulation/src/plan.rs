@@ -15,7 +15,8 @@ pub struct Plan {
     pub seed: u64,
     /// Whether nodes, bundlers and the paymaster may say anything at all.
     pub hostile: bool,
-    /// Whether the accounts are of ERC-6900 v0.8, with EntryPoint v0.7 and the session key module. Nothing else depends on it.
+    /// Whether the accounts are of ERC-6900 v0.8, with EntryPoint v0.7 and the session key module. Nothing
+    /// else depends on it.
     #[serde(default)]
     pub v08: bool,
     /// The chain.
@@ -107,8 +108,8 @@ pub struct BundlerPlan {
 /// A store of journals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StorePlan {
-    /// Whether what it has answered to survives a crash of the machine. The client only allows such stores; with others, less is
-    /// promised.
+    /// Whether what it has answered to survives a crash of the machine. The client only allows such stores;
+    /// with others, less is promised.
     pub is_synced: bool,
     /// Whether it is a file of SQLite.
     pub is_file: bool,
@@ -191,6 +192,8 @@ pub enum What {
     Batch,
     /// A call that reverts, with gas limits that keep anybody from noticing before.
     Revert,
+    /// A call that reverts in some blocks, and succeeds in others.
+    Fickle,
     /// A payment of more than any budget.
     TooMuch,
     /// A new session key.
@@ -307,9 +310,16 @@ pub enum Event {
         /// For how long some nodes do not notice, in milliseconds.
         unnoticed: u64,
     },
-    /// From now on: as soon as two operations of one lane are in blocks that can be undone, the lower one of a process whose journal
-    /// nobody else has and which does not look again, they are. The lower one is forgotten by everybody else.
+    /// From now on: as soon as two operations of one lane are in blocks that can be undone, the lower one of
+    /// a process whose journal nobody else has and which does not look again, they are. The lower one is
+    /// forgotten by everybody else.
     UndoTwo {
+        /// For how long some nodes do not notice, in milliseconds.
+        unnoticed: u64,
+    },
+    /// From now on: as soon as somebody has seen that an operation of several intents is included and has
+    /// reverted, in a block that can be undone, it is. Everybody else forgets the operation.
+    UndoReverted {
         /// For how long some nodes do not notice, in milliseconds.
         unnoticed: u64,
     },
@@ -413,8 +423,9 @@ impl Maker {
         let mut events = self.events(&chain, &nodes, &bundlers, &processes, calm_at);
         if self.dice.chance(80) {
             self.leave_open(&mut processes, &mut wishes, &mut events);
-        } else {
-            self.leave_gap(&mut chain, &mut processes, &mut wishes, &mut events);
+        // Where there is a gap, nothing rides together.
+        } else if !self.leave_gap(&mut chain, &mut processes, &mut wishes, &mut events) {
+            self.revert_together(&mut chain, &mut processes, &mut wishes, &mut events);
         }
         self.transact(&mut processes, &mut wishes, &mut crashes, &mut events);
         let mut rates = self.rates(nodes.len() as u8);
@@ -702,7 +713,8 @@ impl Maker {
         events
     }
 
-    /// Some histories have more of what is rare otherwise: operations that never leave, and paymasters' faults.
+    /// Some histories have more of what is rare otherwise: operations that never leave,
+    /// and paymasters' faults.
     fn press(&self, processes: &mut [ProcessPlan], rates: &mut Rates) {
         let mut dice = Dice::keyed(self.seed, &[0x9e55]);
         if self.hostile {
@@ -756,21 +768,21 @@ impl Maker {
         events.sort_by_key(|event| event.at);
     }
 
-    /// Two work in one lane, most of them without knowing of each other. A reorganization undoes what both have done, and one of them
-    /// does not look any more: the other's operation waits above a gap.
+    /// Two work in one lane, most of them without knowing of each other. A reorganization undoes what both
+    /// have done, and one of them does not look any more: the other's operation waits above a gap.
     fn leave_gap(
         &self,
         chain: &mut ChainPlan,
         processes: &mut [ProcessPlan],
         wishes: &mut [WishPlan],
         events: &mut Vec<EventPlan>,
-    ) {
+    ) -> bool {
         let mut dice = Dice::keyed(self.seed, &[0x6a90]);
         let Role::Key { account, kind } = processes[0].role else {
-            return;
+            return false;
         };
         if !dice.chance(220) {
-            return;
+            return false;
         }
         let is_owner = dice.chance(200);
         // In one journal, the lower operation is known: the other waits for it, and not above a gap.
@@ -860,9 +872,11 @@ impl Maker {
             });
         }
         events.sort_by_key(|event| event.at);
+        true
     }
 
-    /// Owners who also send plain transactions: they share their nonces, and what makes these wait are fees and reorganizations.
+    /// Owners who also send plain transactions: they share their nonces, and what makes these wait are fees
+    /// and reorganizations.
     fn transact(
         &self,
         processes: &mut Vec<ProcessPlan>,
@@ -943,6 +957,60 @@ impl Maker {
             });
             events.sort_by_key(|event| event.at);
         }
+    }
+
+    /// Intents ride together, with calls that revert in some blocks. A reorganization undoes what has
+    /// reverted, while those that may go alone after that wait until it is final.
+    fn revert_together(
+        &self,
+        chain: &mut ChainPlan,
+        processes: &mut [ProcessPlan],
+        wishes: &mut [WishPlan],
+        events: &mut Vec<EventPlan>,
+    ) {
+        let mut dice = Dice::keyed(self.seed, &[0xf1c1]);
+        let may_call = matches!(processes[0].role, Role::Key { kind, .. } if kind != KeyKind::Token);
+        if !may_call || !dice.chance(150) {
+            return;
+        }
+        let deeper = 3_u64.saturating_sub(chain.deepest);
+        chain.deepest += deeper;
+        chain.final_distance += deeper;
+        processes[0].start = 0;
+        let mut theirs = Vec::new();
+        for wish in wishes.iter_mut() {
+            // The second one is another process's.
+            if matches!(wish.number, 2 | 3) {
+                wish.process = 0;
+            }
+            if wish.process != 0 {
+                continue;
+            }
+            theirs.push(wish.number);
+            wish.at = 0;
+            // What would revert at once does not take the others along.
+            wish.what = if wish.number > 0 && dice.chance(700) {
+                What::Fickle
+            } else {
+                What::Pay
+            };
+            wish.shares = Some(dice.chance(750));
+            wish.lane = None;
+            wish.style = Style::Await;
+            wish.timeout = 90_000;
+        }
+        for wish in wishes.iter_mut() {
+            // What has the same name would be the same.
+            if theirs.contains(&wish.number) || wish.borrows.is_some_and(|from| theirs.contains(&from)) {
+                wish.borrows = None;
+            }
+        }
+        let unnoticed = *dice.pick(&[0, 0, 1_000, 4_000]);
+        events.push(EventPlan {
+            at: 0,
+            event: Event::UndoReverted { unnoticed },
+        });
+        events.sort_by_key(|event| event.at);
     }
 
     fn crashes(&mut self, processes: &[ProcessPlan]) -> Vec<CrashPlan> {

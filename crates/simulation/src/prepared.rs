@@ -21,6 +21,12 @@ use std::sync::OnceLock;
 
 /// The chain's id.
 pub(crate) const CHAIN_ID: u64 = 31_337;
+/// A contract whose only function succeeds and reverts by turns, for four seconds each.
+pub(crate) const FICKLE: Address = Address::repeat_byte(0xf1);
+/// TIMESTAMP PUSH1 4 AND PUSH1 8 JUMPI STOP JUMPDEST PUSH0 PUSH0 REVERT.
+const FICKLE_CODE: [u8; 12] = [
+    0x42, 0x60, 0x04, 0x16, 0x60, 0x08, 0x57, 0x00, 0x5b, 0x5f, 0x5f, 0xfd,
+];
 /// The number of accounts that exist at the start.
 pub(crate) const ACCOUNTS: u8 = 2;
 /// One gwei, in wei.
@@ -282,6 +288,7 @@ impl Prepared {
         };
         fund(&mut chain, &stack, founded);
         accounts.push(founded);
+        chain.set_code(FICKLE, FICKLE_CODE).expect("the code is valid");
         for bundler in 0..4 {
             chain.set_balance(bundler_account(bundler).address, U256::from(1_000 * ETHER));
         }

@@ -38,7 +38,8 @@ use std::{
 };
 use tokio::time::{Duration, Instant, sleep};
 
-/// How long after the faults, and after an operation has arrived somewhere, everybody knows of it, in milliseconds.
+/// How long after the faults, and after an operation has arrived somewhere, everybody knows of it, in
+/// milliseconds.
 const SETTLED_AFTER: u64 = 60_000;
 
 /// Everything that is shared in one history. One thread runs it.
@@ -55,6 +56,15 @@ pub(crate) struct World {
     pub(crate) bundlers: Vec<Bundler>,
 }
 
+/// An operation that a reorganization has undone.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Undone {
+    /// When every node knows, in milliseconds.
+    pub(crate) at: u64,
+    /// How many messages had met faults before.
+    pub(crate) faults_before: usize,
+}
+
 /// What changes.
 #[derive(Debug)]
 pub(crate) struct State {
@@ -64,6 +74,9 @@ pub(crate) struct State {
     pub(crate) counts: Counts,
     /// The branch that some nodes still believe in.
     side: Option<Testkit>,
+    /// The blocks of the winning branch, and of the other one, by number.
+    main_blocks: BTreeMap<u64, B256>,
+    side_blocks: BTreeMap<u64, B256>,
     lags: Vec<u64>,
     /// By how much clocks have jumped, by process.
     jumps: BTreeMap<u8, i64>,
@@ -78,6 +91,12 @@ pub(crate) struct State {
     /// The step that each process that runs was at last.
     steps: BTreeMap<u8, Step>,
     pub(crate) reorganizations: u32,
+    /// What was undone, and is in no block of the winning branch since.
+    pub(crate) undone: BTreeMap<B256, Undone>,
+    /// Operations that somebody was told to be included.
+    pub(crate) seen_included: BTreeSet<B256>,
+    /// When operations were last sent to a bundler, in milliseconds.
+    pub(crate) handed_over: BTreeMap<B256, u64>,
     pub(crate) wishes: BTreeMap<u8, WishState>,
     /// Operations that ended others, and those that they ended.
     pub(crate) ended: Vec<(B256, Vec<B256>)>,
@@ -109,6 +128,8 @@ impl World {
             ledger,
             counts: Counts::default(),
             side: None,
+            main_blocks: BTreeMap::new(),
+            side_blocks: BTreeMap::new(),
             lags: plan.nodes.iter().map(|node| node.lag).collect(),
             jumps: BTreeMap::new(),
             congested_until: 0,
@@ -118,6 +139,9 @@ impl World {
             misfortunes: 0,
             steps: BTreeMap::new(),
             reorganizations: 0,
+            undone: BTreeMap::new(),
+            seen_included: BTreeSet::new(),
+            handed_over: BTreeMap::new(),
             wishes: BTreeMap::new(),
             ended: Vec::new(),
             kept: Vec::new(),
@@ -207,6 +231,29 @@ impl World {
         side.unwrap_or_else(|| self.main.clone())
             .node(options)
             .transport()
+    }
+
+    /// The newest block that a node knows now.
+    fn head_of(&self, node: u8) -> Option<B256> {
+        let plan = self.plan.nodes.get(usize::from(node));
+        let state = self.state();
+        let is_aside = state.side.is_some() && plan.is_some_and(|plan| plan.stays);
+        let blocks = if is_aside {
+            &state.side_blocks
+        } else {
+            &state.main_blocks
+        };
+        let lag = state.lags.get(usize::from(node)).copied().unwrap_or_default();
+        let (newest, _) = blocks.last_key_value()?;
+        blocks.get(&newest.checked_sub(lag)?).copied()
+    }
+
+    /// A node answers a process.
+    pub(crate) fn note_shown(&self, process: u8, node: u8) {
+        let now = self.now();
+        if let Some(head) = self.head_of(node) {
+            self.state().ledger.shown(process, head, now);
+        }
     }
 
     fn options(&self, plan: &NodePlan, lag: u64) -> NodeOptions {
@@ -307,6 +354,12 @@ impl World {
             ));
         }
         let mut state = self.state();
+        let blocks = if is_main {
+            &mut state.main_blocks
+        } else {
+            &mut state.side_blocks
+        };
+        blocks.insert(facts.number, hash);
         state
             .trace
             .mix(now, u64::from_le_bytes(hash[..8].try_into().unwrap_or_default()));
@@ -323,6 +376,7 @@ impl World {
             if is_main {
                 let place = (facts.number, executed.transaction, executed.clone());
                 state.executed.insert(executed.hash, place);
+                state.undone.remove(&executed.hash);
             }
         }
         state.ledger.blocks.insert(hash, facts);
@@ -353,7 +407,8 @@ impl World {
         self.note_head(&self.main, true);
     }
 
-    /// The newest blocks lose. Of their transactions so many of a thousand are forgotten, and this one. Says whether there were any.
+    /// The newest blocks lose. Of their transactions so many of a thousand are forgotten, and this one. Says
+    /// whether there were any.
     fn reorganize(self: Arc<Self>, depth: u64, forgotten: u16, lost: Option<B256>, unnoticed: u64) -> bool {
         let now = self.now();
         let mut dice = self.dice(&[0x4e06, now]);
@@ -385,8 +440,25 @@ impl World {
         drop(chain);
         {
             let mut state = self.state();
-            state.executed.retain(|_, (number, ..)| *number <= from);
+            let faults_before = state.fates.happened.len();
+            let undone_here = Undone {
+                at: now + unnoticed,
+                faults_before,
+            };
+            let above = |(number, ..): &(u64, B256, Executed)| *number > from;
+            let hashes: Vec<B256> = state
+                .executed
+                .iter()
+                .filter(|(_, place)| above(place))
+                .map(|(hash, _)| *hash)
+                .collect();
+            for hash in hashes {
+                state.executed.remove(&hash);
+                state.undone.insert(hash, undone_here);
+            }
             state.side = before;
+            state.side_blocks = state.main_blocks.clone();
+            state.main_blocks.retain(|number, _| *number <= from);
             state.note_misfortune("reorganization");
             state.reorganizations += 1;
             let text = format!(
@@ -415,8 +487,9 @@ impl World {
         true
     }
 
-    /// Two operations of one lane in blocks that can be undone, the lower one of a process that does not look again and keeps its
-    /// journal in memory: the lower one's hash and transaction, and how deep its block is.
+    /// Two operations of one lane in blocks that can be undone, the lower one of a process that does not look
+    /// again and keeps its journal in memory: the lower one's hash and transaction, and how deep
+    /// its block is.
     fn two_to_undo(&self) -> Option<(B256, B256, u64)> {
         let head = self.main.chain().block_number();
         let forgets = |process: u8| {
@@ -466,6 +539,54 @@ impl World {
         }
     }
 
+    /// How long it takes until every process knows that something was undone, if nothing goes wrong, in
+    /// milliseconds: a request that is lost ends, nodes that are behind come so far, and callers look again.
+    pub(crate) const fn time_to_notice(&self) -> u64 {
+        35_000 + 5 * self.plan.chain.interval * 1_000
+    }
+
+    /// An operation of several intents that somebody has seen reverted in a block that can be undone: its
+    /// hash and transaction, and how deep its block is.
+    fn reverted_to_undo(&self) -> Option<(B256, B256, u64)> {
+        let head = self.main.chain().block_number();
+        let state = self.state();
+        let mut executed = state.executed.iter();
+        executed.find_map(|(hash, (number, transaction, executed))| {
+            let depth = (head + 1).saturating_sub(*number);
+            let facts = state.ledger.operations.get(hash)?;
+            let fits = !executed.success
+                && facts.intents.len() > 1
+                && depth <= self.plan.chain.deepest
+                && state.seen_included.contains(hash);
+            fits.then_some((*hash, *transaction, depth))
+        })
+    }
+
+    /// Waits for such an operation, and undoes it.
+    async fn undo_reverted(self: Arc<Self>, unnoticed: u64) {
+        let (hash, transaction, depth) = loop {
+            if self.is_over() || self.is_calm() {
+                return;
+            }
+            if let Some(found) = self.reverted_to_undo() {
+                break found;
+            }
+            sleep(Duration::from_millis(250)).await;
+        };
+        if !self.clone().reorganize(depth, 0, Some(transaction), unnoticed) {
+            return;
+        }
+        self.state().counts.outcome("events", "shared operation undone");
+        // Bundlers take it back when they see that it was undone, and that may be later.
+        let until = self.now() + unnoticed + 4_000;
+        while !self.is_over() && !self.is_calm() && self.now() < until {
+            for bundler in &self.bundlers {
+                bundler.forget_one(hash);
+            }
+            sleep(Duration::from_millis(250)).await;
+        }
+    }
+
     // ---- Events
 
     /// Everything that was planned happens at its time.
@@ -496,6 +617,10 @@ impl World {
                 tokio::spawn(self.undo_two(unnoticed));
                 return;
             }
+            Event::UndoReverted { unnoticed } => {
+                tokio::spawn(self.undo_reverted(unnoticed));
+                return;
+            }
             Event::Jump { .. } => "clock jumps",
             Event::Forget { .. } => "pool forgotten",
             Event::Lag { .. } => "node lags",
@@ -504,7 +629,7 @@ impl World {
             Event::Away { .. } => "bundler away",
         };
         match event {
-            Event::Reorganize { .. } | Event::UndoTwo { .. } => {}
+            Event::Reorganize { .. } | Event::UndoTwo { .. } | Event::UndoReverted { .. } => {}
             Event::Jump { process, millis } => {
                 *self.state().jumps.entry(process).or_default() += millis;
             }
@@ -634,8 +759,9 @@ impl World {
         self.state().ledger.refused(hash, now);
     }
 
-    /// The code with which somebody honest refuses a signed operation, for reasons that are in what its client has made of it.
-    pub(crate) fn check_fit(&self, hash: B256, code: &str) {
+    /// The code with which an honest node or bundler refuses a signed operation, for reasons that are in what
+    /// its client has made of it.
+    pub(crate) fn check_fit(&self, hash: B256, code: &str, node: Option<u8>) {
         let facts = {
             let state = self.state();
             let facts = state.ledger.operations.get(&hash);
@@ -647,15 +773,17 @@ impl World {
         let is_excused = if code == "AA24" {
             self.changes_keys(sender)
         } else {
-            // Bundlers' estimates may be too low: what an account has paid in already covers less of an operation than of its probes.
+            // Bundlers' estimates may be too low: what an account has paid in already covers less of an
+            // operation than of its probes.
             let mut processes = self.plan.processes.iter();
             let has_estimated = processes.any(|plan| plan.number == process && plan.via == Via::Direct);
-            // And what a reorganization undoes, or a node does not know that has fallen behind, may be what made it cheaper.
-            let now = self.now();
-            let mut events = self.plan.events.iter();
-            let fell_behind = events.any(|event| event.at <= now && matches!(event.event, Event::Lag { .. }));
-            let is_behind = fell_behind && self.state().lags.iter().any(|lag| *lag > 0);
-            !has_estimated || is_behind || self.has_faulty_estimates() || self.state().reorganizations > 0
+            // And what whoever refuses does not know, because it is behind or on another branch, may be what
+            // made it cheaper.
+            let knows_less = node.and_then(|node| self.head_of(node)).is_some_and(|head| {
+                let state = self.state();
+                !state.ledger.knows_all_seen(head, hash)
+            });
+            !has_estimated || knows_less || self.has_faulty_estimates_of(Some(process))
         };
         if !is_excused {
             self.violate(Check::Fit, format!("operation {hash} is refused with {code}"));
@@ -680,9 +808,15 @@ impl World {
 
     /// Whether something went wrong with an estimate, so that what is signed may be wrong, too.
     pub(crate) fn has_faulty_estimates(&self) -> bool {
+        self.has_faulty_estimates_of(None)
+    }
+
+    /// The same of one process.
+    fn has_faulty_estimates_of(&self, process: Option<u8>) -> bool {
+        let is_its = |from: Actor| process.is_none_or(|process| from == Actor::Process(process));
         let state = self.state();
         let mut faults = state.fates.happened.iter();
-        faults.any(|(spot, _)| spot.step == Step::Estimate)
+        faults.any(|(spot, _)| spot.step == Step::Estimate && is_its(spot.from))
     }
 
     /// A lane has no gaps: the nonce before a new operation's was used, on some branch.
@@ -778,8 +912,8 @@ impl World {
         })
     }
 
-    /// Somebody is told that an operation waits above a gap. When nodes agree, it is there, and its journal knows nothing that fills
-    /// it but what is named.
+    /// Somebody is told that an operation waits above a gap. When nodes agree, it is there, and its journal
+    /// knows nothing that fills it but what is named.
     pub(crate) fn check_gap(
         &self,
         process: &ProcessPlan,
@@ -834,7 +968,8 @@ impl World {
         self.plan.wishes.iter().find(|wish| wish.number == number)
     }
 
-    /// The estimate of a new operation, where a bundler makes it, was of exactly this: fees, calls and paymaster.
+    /// The estimate of a new operation, where a bundler makes it, was of exactly this: fees,
+    /// calls and paymaster.
     pub(crate) fn check_estimate(&self, process: u8, intent: IntentId, signed: &SignedOperation) {
         let mut processes = self.plan.processes.iter();
         let is_through_bundler =
@@ -1015,7 +1150,8 @@ impl World {
         }
     }
 
-    /// In the end: of each wish, at most one transaction has taken effect, and none that was never to be included is.
+    /// In the end: of each wish, at most one transaction has taken effect, and none that was never to be
+    /// included is.
     pub(crate) fn check_kept_transactions(&self) {
         let kept = self.state().kept.clone();
         let mut effects: BTreeMap<u8, Vec<B256>> = BTreeMap::new();

@@ -299,10 +299,10 @@ pub enum Cause {
         by: Option<B256>,
     },
 
-    /// Its nonce is above the lane's next one. If no known operation has that one, the lane's next intent fills
-    /// the gap, or an owner does ([`unblock`](crate::OwnerClient::unblock)). If an open operation has it, that
-    /// one comes first: it was undone by a reorganization, and is not included again, perhaps because its key
-    /// is not valid any more.
+    /// Its nonce is above the lane's next one. If no known operation has that one, the lane's next intent
+    /// fills the gap, or an owner does ([`unblock`](crate::OwnerClient::unblock)). If an open operation has
+    /// it, that one comes first: it was undone by a reorganization, and is not included again, perhaps
+    /// because its key is not valid any more.
     #[error("{}", waits_above(*nonce, *next, *by))]
     NonceGap {
         /// The operation's nonce.

@@ -178,9 +178,9 @@ impl Operation {
         self
     }
 
-    /// Sets the id of the intent, instead of a random one: 16 bytes that no other intent has. Whoever notes it before the
-    /// request finds the intent in the journal afterwards, whatever happened. An intent that is [continued](Self::id) keeps its
-    /// own.
+    /// Sets the id of the intent, instead of a random one: 16 bytes that no other intent has. Whoever notes
+    /// it before the request finds the intent in the journal afterwards, whatever happened. An intent that is
+    /// [continued](Self::id) keeps its own.
     pub const fn intent_id(mut self, id: IntentId) -> Self {
         self.intent = Some(id);
         self

@@ -146,8 +146,8 @@ impl Operation {
         self
     }
 
-    /// Limits how many intents may be in the operation that this one signs for itself and others, its own included: between 1
-    /// and 16, which is the default.
+    /// Limits how many intents may be in the operation that this one signs for itself and others, its own
+    /// included: between 1 and 16, which is the default.
     pub const fn share_at_most(mut self, intents: usize) -> Self {
         self.shared_by = if intents < 1 {
             1
@@ -159,15 +159,15 @@ impl Operation {
         self
     }
 
-    /// Lets the intent wait for others once it is its turn, so that more of them share the operation: at most so long, and only
-    /// until it is full. By default, it takes along those that wait already.
+    /// Lets the intent wait for others once it is its turn, so that more of them share the operation: at most
+    /// so long, and only until it is full. By default, it takes along those that wait already.
     pub const fn share_after(mut self, wait: Duration) -> Self {
         self.gathers = wait;
         self
     }
 
-    /// Lets the intent share an operation only with intents of the same group, for example of one client of a service. By
-    /// default, it shares with those without a group.
+    /// Lets the intent share an operation only with intents of the same group, for example of one client of a
+    /// service. By default, it shares with those without a group.
     pub fn share_within(mut self, group: impl Into<Arc<str>>) -> Self {
         self.group = Some(group.into());
         self

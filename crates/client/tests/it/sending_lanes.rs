@@ -11,11 +11,12 @@ use crate::{
 };
 use session_key_client::{
     Call, OperationError,
-    alloy::primitives::{B256, U256, aliases::U192},
+    alloy::primitives::{Address, B256, U256, aliases::U192},
     journal::{IntentRecord, VoidDepth},
     operation::{Advice, AfterRevert, Bounds, Cause, Happened, Included, Operation, Outcome, Progress},
     permissions::{LimitChange, PermissionUpdates, Permissions, SpendLimit, nonce},
 };
+use session_key_testkit::Fate;
 use std::{
     collections::BTreeSet,
     sync::{
@@ -617,65 +618,188 @@ async fn whoever_would_fail_is_left_out_of_what_rides_together() {
     assert_eq!(fixture.balance(RECIPIENT), U256::from(4));
 }
 
-// A call that succeeds in every simulation and fails on chain: its neighbours fail with it.
+/// STOP.
+const STOPS: [u8; 1] = [0x00];
+/// PUSH0 PUSH0 REVERT.
+const REVERTS: [u8; 3] = [0x5f, 0x5f, 0xfd];
+
+/// What the caller of something shared was told: whether it happened, and in which operation and block it
+/// was included, if so.
+type Told = (Happened, Option<(B256, u64)>);
+
+/// Four intents whose operation waits for its block, in which it reverts: a call succeeded in every
+/// simulation, and fails on chain with its neighbours. The first and the third go alone after that; the
+/// second is the one that fails.
+struct Together {
+    fixture: Fixture,
+    process: Process,
+    target: Address,
+    tasks: Vec<Running>,
+}
+
+impl Together {
+    async fn new(way: Way) -> Self {
+        let (fixture, _) = Fixture::with_spender().await;
+        let target = Address::repeat_byte(0xfd);
+        fixture.testkit.chain().set_code(target, STOPS).unwrap();
+        let updates = PermissionUpdates::new().contract(target);
+        fixture.update(key(1).address(), updates).await;
+        let process = Process::new(&fixture, way);
+        fixture.pool();
+        // The first has the turn, so that the others wait together.
+        let first = run(process.agent.execute(one()));
+        fixture.waits(1).await;
+        let shared = |calls: [Call; 1], after_revert| {
+            let execute = process.agent.execute(calls).timeout(seconds(2_000));
+            run(execute.share(after_revert))
+        };
+        let tasks = vec![
+            shared(one(), AfterRevert::Alone),
+            shared([Call::new(target, vec![])], AfterRevert::Fail),
+            shared(one(), AfterRevert::Alone),
+            shared(one(), AfterRevert::Fail),
+        ];
+        fixture.mine();
+        first.await.unwrap().unwrap();
+        fixture.waits(1).await;
+        let together = Self {
+            fixture,
+            process,
+            target,
+            tasks,
+        };
+        together.let_target(&REVERTS);
+        together
+    }
+
+    fn let_target(&self, code: &'static [u8]) {
+        self.fixture.testkit.chain().set_code(self.target, code).unwrap();
+    }
+
+    /// The operation reverts in a block, which is undone once that was seen. Returns its hash.
+    async fn revert_and_undo(&self) -> B256 {
+        self.fixture.mine();
+        tokio::time::sleep(seconds(5)).await;
+        let Some(&(hash, false)) = operations_of(&self.fixture).await.last() else {
+            panic!()
+        };
+        self.fixture
+            .bundler
+            .change(|options| options.after_reorganization = Fate::Dropped);
+        let mut chain = self.fixture.testkit.chain();
+        chain.reorganize(1, |_| Fate::Dropped).unwrap();
+        hash
+    }
+
+    async fn told(self) -> (Vec<Told>, Fixture) {
+        let told = |result: Result<Included, OperationError>| match result {
+            Ok(included) => {
+                let place = (hash_of(&included), included.receipt.block_number);
+                (Happened::Yes, Some(place))
+            }
+            Err(error) => (error.happened(), None),
+        };
+        let results = all(self.tasks).await;
+        (results.into_iter().map(told).collect(), self.fixture)
+    }
+}
+
+const ALONE_OR_FAILED: [Happened; 4] = [
+    Happened::Yes,
+    Happened::Reverted,
+    Happened::Yes,
+    Happened::Reverted,
+];
+
 #[tokio::test(start_paused = true)]
 async fn after_a_shared_operation_has_reverted_each_goes_alone_once_if_its_caller_allowed_that() {
-    let (fixture, _) = Fixture::with_spender().await;
-    let target = session_key_client::alloy::primitives::Address::repeat_byte(0xfd);
-    // STOP, until the test says otherwise.
-    fixture.testkit.chain().set_code(target, [0x00]).unwrap();
-    let updates = session_key_client::permissions::PermissionUpdates::new().contract(target);
-    fixture.update(key(1).address(), updates).await;
-    let process = Process::new(&fixture, Way::EntryPoint);
-    fixture.pool();
-    // The first has the turn, so that the others wait together.
-    let first = run(process.agent.execute(one()));
-    fixture.waits(1).await;
-    let pays = || process.agent.execute(one()).timeout(seconds(2_000));
-    let tasks = vec![
-        run(pays().share(AfterRevert::Alone)),
-        run(process
-            .agent
-            .execute([Call::new(target, vec![])])
-            .timeout(seconds(2_000))
-            .share(AfterRevert::Fail)),
-        run(pays().share(AfterRevert::Alone)),
-        run(pays().share(AfterRevert::Fail)),
-    ];
-    fixture.mine();
-    first.await.unwrap().unwrap();
-    fixture.waits(1).await;
-    // PUSH0 PUSH0 REVERT
-    fixture
-        .testkit
-        .chain()
-        .set_code(target, [0x5f, 0x5f, 0xfd])
-        .unwrap();
-    let reverted_in = fixture.testkit.chain().block_number() + 1;
-    fixture.mine_every(seconds(2));
-    let results = all(tasks).await;
-    let told: Vec<_> = results
-        .iter()
-        .map(|result| match result {
-            Ok(included) => (Happened::Yes, included.receipt.block_number),
-            Err(error) => (error.happened(), 0),
-        })
-        .collect();
+    let together = Together::new(Way::EntryPoint).await;
+    let reverted_in = together.fixture.testkit.chain().block_number() + 1;
+    together.fixture.mine_every(seconds(2));
+    let (told, fixture) = together.told().await;
     assert_eq!(
         told.iter().map(|(happened, _)| *happened).collect::<Vec<_>>(),
-        [
-            Happened::Yes,
-            Happened::Reverted,
-            Happened::Yes,
-            Happened::Reverted
-        ],
-        "{results:?}"
+        ALONE_OR_FAILED,
+        "{told:?}"
     );
     // Not before the reverted one lies so deep that it stays.
-    for (_, block) in [told[0], told[2]] {
+    for (_, block) in told.iter().filter_map(|(_, place)| *place) {
         assert!(block > reverted_in + 64, "{block}, {reverted_in}");
     }
     assert_eq!(fixture.balance(RECIPIENT), U256::from(3));
+}
+
+// What is not final decides nothing: it is sent again, and what becomes of it then counts.
+#[tokio::test(start_paused = true)]
+async fn a_shared_operation_that_is_undone_after_it_reverted_is_sent_again_before_anything_goes_alone() {
+    for way in Way::BOTH {
+        let together = Together::new(way).await;
+        let shared = together.revert_and_undo().await;
+        together.let_target(&REVERTS);
+        together.fixture.mine_every(seconds(2));
+        let (told, fixture) = together.told().await;
+        assert_eq!(
+            told.iter().map(|(happened, _)| *happened).collect::<Vec<_>>(),
+            ALONE_OR_FAILED,
+            "{way:?} {told:?}"
+        );
+        let operations = operations_of(&fixture).await;
+        let again = operations
+            .iter()
+            .position(|operation| *operation == (shared, false));
+        let alone = told.iter().filter_map(|(_, place)| *place);
+        for (hash, _) in alone {
+            let position = operations.iter().position(|operation| *operation == (hash, true));
+            assert!(again.is_some() && position > again, "{way:?} {operations:?}");
+        }
+        assert_eq!(fixture.balance(RECIPIENT), U256::from(3), "{way:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shared_operation_that_is_undone_after_it_reverted_can_take_effect_in_another_block() {
+    for way in Way::BOTH {
+        let together = Together::new(way).await;
+        let shared = together.revert_and_undo().await;
+        together.let_target(&STOPS);
+        together.fixture.mine_every(seconds(2));
+        let (told, fixture) = together.told().await;
+        for index in [0, 2] {
+            let hash = told[index].1.map(|(hash, _)| hash);
+            assert_eq!(hash, Some(shared), "{way:?} {told:?}");
+        }
+        // The one before, and three that shared.
+        assert_eq!(fixture.balance(RECIPIENT), U256::from(4), "{way:?}");
+        assert_eq!(
+            operations_of(&fixture).await.last(),
+            Some(&(shared, true)),
+            "{way:?}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shared_operation_that_is_undone_and_becomes_void_is_followed_by_each_alone() {
+    let together = Together::new(Way::Bundler).await;
+    // It knows nothing of what the bundler has.
+    let stranger = Process::new(&together.fixture, Way::EntryPoint);
+    let journal = together.process.account.desk().journal().clone();
+    let shared = together.revert_and_undo().await;
+    together.fixture.testkit.chain().set_automine(true);
+    let other = stranger.agent.execute(pay(7)).await.unwrap();
+    together.fixture.mine_every(seconds(2));
+    let account = together.process.account.address();
+    let (told, fixture) = together.told().await;
+    for index in [0, 2] {
+        let (hash, block) = told[index].1.unwrap();
+        assert_ne!(hash, shared, "{told:?}");
+        assert!(block > other.receipt.block_number + 64, "{told:?}");
+    }
+    assert_eq!(fixture.balance(RECIPIENT), U256::from(1 + 7 + 2));
+    let intents = journal.intents(31337, account).await.unwrap();
+    let voids = intents.iter().flat_map(|intent| &intent.operations);
+    let voids = voids.filter(|operation| operation.signed.hash == shared && operation.void.is_some());
+    assert!(voids.count() >= 2, "{intents:?}");
 }
 
 // The client does not ask for a turn in a lane for longer than it takes to say no.

@@ -33,7 +33,9 @@ impl Course {
             match seen {
                 // Other riders may have failed, and this one with them.
                 Some(included) if self.goes_alone(&included) => {
-                    self.wait_until_final(included).await?;
+                    if !self.stays_reverted(included).await? {
+                        continue;
+                    }
                     if self.turn.is_none() {
                         self.take_turn().await?;
                     }
@@ -66,13 +68,7 @@ impl Course {
             pause = (pause * 3 / 2).min(LONGEST_PAUSE);
             match self.look().await {
                 Ok(Seen::Included(again)) => included = again,
-                // A reorganization has undone it: the same operation is sent again, after those below it.
-                Ok(Seen::Open) => {
-                    if let Some(index) = self.open_operation() {
-                        self.send_those_below(index).await;
-                        let _ = self.hand_over(index).await;
-                    }
-                }
+                Ok(Seen::Open) => self.send_undone().await,
                 Err(cause @ Cause::AlreadyHappened { .. }) => return Err(cause),
                 Ok(Seen::Void) => {
                     if let Some(cause) = self.void() {
@@ -93,18 +89,38 @@ impl Course {
         }
     }
 
-    /// Waits until a reverted operation is deep enough to stay.
-    async fn wait_until_final(&mut self, mut included: Included) -> Result<(), Cause> {
+    /// Waits until a reverted operation is deep enough to stay. False: a reorganization has undone it first,
+    /// and it must be waited for anew.
+    async fn stays_reverted(&mut self, mut included: Included) -> Result<bool, Cause> {
         self.leave_turn().await;
         let mut pause = FIRST_PAUSE;
-        while !included.is_final {
+        // Included in another block, its calls may take effect.
+        while !included.success {
+            if included.is_final {
+                return Ok(true);
+            }
             sleep(pause).await;
             pause = (pause * 3 / 2).min(LONGEST_PAUSE);
-            if let Ok(Seen::Included(again)) = self.look().await {
-                included = again;
+            match self.look().await {
+                Ok(Seen::Included(again)) => included = again,
+                Ok(Seen::Open) => {
+                    self.send_undone().await;
+                    break;
+                }
+                Ok(Seen::Void) => break,
+                Err(cause @ Cause::AlreadyHappened { .. }) => return Err(cause),
+                Err(_) => {}
             }
         }
-        Ok(())
+        Ok(false)
+    }
+
+    /// Sends an operation that a reorganization has undone again, after those below it.
+    async fn send_undone(&mut self) {
+        if let Some(index) = self.open_operation() {
+            self.send_those_below(index).await;
+            let _ = self.hand_over(index).await;
+        }
     }
 
     /// Waits until the intent is included. `None`: all its operations are void.
