@@ -62,8 +62,8 @@ impl Bundler {
         let options = BundlerOptions {
             executor: bundler_account(index),
             style,
-            // The testkit's tests show that these contracts keep to them. Here, tracing would only cost time; and this world loses
-            // so many operations that every paymaster would be banned.
+            // The testkit's tests show that these contracts keep to them. Here, tracing would only cost time;
+            // and this world loses so many operations that every paymaster would be banned.
             rules: None,
             reputation: None,
             duplicates: *dice.pick(&[

@@ -30,10 +30,11 @@ pub enum Check {
     NeverSent,
     /// What leaves the process is in the journal.
     WrittenFirst,
-    /// A gap that is named is there: the lane's next nonce is the one that is told, and nothing that the journal knows has it, but what
-    /// is named.
+    /// A gap that is named is there: the lane's next nonce is the one that is told, and nothing that the
+    /// journal knows has it, but what is named.
     Gap,
-    /// An operation has the hash, the account, and the chain that it should have, and no other operation has its hash.
+    /// An operation has the hash, the account, and the chain that it should have, and no other
+    /// operation has its hash.
     Identity,
     /// Two fresh intents never share an operation.
     Fresh,
@@ -51,7 +52,8 @@ pub enum Check {
     Price,
     /// Budgets and reservations agree with the chain.
     Budget,
-    /// A key with a gas limit uses its own lane, a lane has no gaps, and removals are in lanes that nobody knows.
+    /// A key with a gas limit uses its own lane, a lane has no gaps, and removals are in lanes
+    /// that nobody knows.
     Lane,
     /// The estimate is of what is signed.
     Estimate,
@@ -61,7 +63,8 @@ pub enum Check {
     SentAgain,
     /// Answers in any form that bundlers use are understood.
     Answers,
-    /// What is signed can be taken: its signature is right, and its gas limits are enough. What is allowed is not refused.
+    /// What is signed can be taken: its signature is right, and its gas limits are enough. What is allowed is
+    /// not refused.
     Fit,
     /// What an owner takes away is gone.
     Revoked,
@@ -240,7 +243,8 @@ impl Ledger {
         }
     }
 
-    /// Notes that something did not hold. What dishonest nodes say of outcomes, and what stores have lost, cannot be checked.
+    /// Notes that something did not hold. What dishonest nodes say of outcomes, and what stores have lost,
+    /// cannot be checked.
     pub(crate) fn violate(&mut self, check: Check, text: impl Into<String>) {
         let needs_honesty = matches!(
             check,
@@ -307,7 +311,8 @@ impl Ledger {
                 });
             facts.is_kept = true;
             facts.intents.insert(record.id);
-            // Those that ride together share an operation, all of one process and one moment; nobody else does.
+            // Those that ride together share an operation, all of one process and one moment;
+            // nobody else does.
             let (sharing, other) = (facts.intents.clone(), facts.process);
             if sharing.len() > 1 && (other != process && record.version == 1 || !self.may_share(&sharing)) {
                 let text = format!("operation {} is of intents {sharing:?}", signed.hash);
@@ -385,7 +390,8 @@ impl Ledger {
         }
     }
 
-    /// An operation is told to wait above a gap: on the branch of the block that is named, nothing has used the lane's next nonce.
+    /// An operation is told to wait above a gap: on the branch of the block that is named, nothing has used
+    /// the lane's next nonce.
     fn told_gap(&mut self, signed: &SignedOperation, gap: &NonceGap, by: &str) {
         let operation = &signed.operation;
         let is_above = |executed: &&Executed| {
@@ -477,8 +483,8 @@ impl Ledger {
         }
     }
 
-    /// Whether a block lies below another or, if the node has changed its mind between two answers, below one of the same height
-    /// on another branch.
+    /// Whether a block lies below another or, if the node has changed its mind between two answers, below one
+    /// of the same height on another branch.
     fn has_lain_so_deep(&self, from: B256, height: u64, block: BlockRef) -> bool {
         let lies_below = |from| self.lies_below(from, block.hash, block.number);
         let mut blocks = self.blocks.iter();

@@ -1,5 +1,6 @@
-//! False answers of bundlers and of caches in front of them. The testkit's bundler, which is behind them, does not invent chains; what is
-//! false here is what a gateway with an old or foreign answer says in its place.
+//! False answers of bundlers and of caches in front of them. The testkit's bundler, which is behind them,
+//! does not invent chains; what is false here is what a gateway with an old or foreign answer says
+//! in its place.
 
 use crate::{
     net::respond,

@@ -1,13 +1,15 @@
-//! Messages between client processes and those whom they ask: in the process, without sockets, and never to be relied on.
+//! Messages between client processes and those whom they ask: in the process, without sockets, and never to
+//! be relied on.
 //!
 //! # Why not turmoil or madsim
 //!
-//! Both run several hosts on one thread with a clock of their own, which here is two lines of `tokio` (a runtime with one thread
-//! and paused time). What they add are simulated sockets: turmoil as types to be put in place of `tokio::net`, madsim by replacing
-//! `tokio` itself under a compiler flag. The client has no sockets. It speaks through `alloy`'s transports, which are services from
-//! a request to an answer, and what goes wrong in the field goes wrong with requests and answers: an answer of another node, an error
-//! said by somebody who did what was asked. Such faults would have to be written on top of either in the same way, with an HTTP
-//! server and client between that slow every history down and say nothing about the client.
+//! Both run several hosts on one thread with a clock of their own, which here is two lines of `tokio` (a
+//! runtime with one thread and paused time). What they add are simulated sockets: turmoil as types to be put
+//! in place of `tokio::net`, madsim by replacing `tokio` itself under a compiler flag. The client has no
+//! sockets. It speaks through `alloy`'s transports, which are services from a request to an answer, and what
+//! goes wrong in the field goes wrong with requests and answers: an answer of another node, an error said by
+//! somebody who did what was asked. Such faults would have to be written on top of either in the same way,
+//! with an HTTP server and client between that slow every history down and say nothing about the client.
 
 use crate::{
     dice::Dice,

@@ -15,7 +15,8 @@ pub struct Plan {
     pub seed: u64,
     /// Whether nodes, bundlers and the paymaster may say anything at all.
     pub hostile: bool,
-    /// Whether the accounts are of ERC-6900 v0.8, with EntryPoint v0.7 and the session key module. Nothing else depends on it.
+    /// Whether the accounts are of ERC-6900 v0.8, with EntryPoint v0.7 and the session key module. Nothing
+    /// else depends on it.
     #[serde(default)]
     pub v08: bool,
     /// The chain.
@@ -107,8 +108,8 @@ pub struct BundlerPlan {
 /// A store of journals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StorePlan {
-    /// Whether what it has answered to survives a crash of the machine. The client only allows such stores; with others, less is
-    /// promised.
+    /// Whether what it has answered to survives a crash of the machine. The client only allows such stores;
+    /// with others, less is promised.
     pub is_synced: bool,
     /// Whether it is a file of SQLite.
     pub is_file: bool,
@@ -307,8 +308,9 @@ pub enum Event {
         /// For how long some nodes do not notice, in milliseconds.
         unnoticed: u64,
     },
-    /// From now on: as soon as two operations of one lane are in blocks that can be undone, the lower one of a process whose journal
-    /// nobody else has and which does not look again, they are. The lower one is forgotten by everybody else.
+    /// From now on: as soon as two operations of one lane are in blocks that can be undone, the lower one of
+    /// a process whose journal nobody else has and which does not look again, they are. The lower one is
+    /// forgotten by everybody else.
     UndoTwo {
         /// For how long some nodes do not notice, in milliseconds.
         unnoticed: u64,
@@ -702,7 +704,8 @@ impl Maker {
         events
     }
 
-    /// Some histories have more of what is rare otherwise: operations that never leave, and paymasters' faults.
+    /// Some histories have more of what is rare otherwise: operations that never leave,
+    /// and paymasters' faults.
     fn press(&self, processes: &mut [ProcessPlan], rates: &mut Rates) {
         let mut dice = Dice::keyed(self.seed, &[0x9e55]);
         if self.hostile {
@@ -756,8 +759,8 @@ impl Maker {
         events.sort_by_key(|event| event.at);
     }
 
-    /// Two work in one lane, most of them without knowing of each other. A reorganization undoes what both have done, and one of them
-    /// does not look any more: the other's operation waits above a gap.
+    /// Two work in one lane, most of them without knowing of each other. A reorganization undoes what both
+    /// have done, and one of them does not look any more: the other's operation waits above a gap.
     fn leave_gap(
         &self,
         chain: &mut ChainPlan,
@@ -862,7 +865,8 @@ impl Maker {
         events.sort_by_key(|event| event.at);
     }
 
-    /// Owners who also send plain transactions: they share their nonces, and what makes these wait are fees and reorganizations.
+    /// Owners who also send plain transactions: they share their nonces, and what makes these wait are fees
+    /// and reorganizations.
     fn transact(
         &self,
         processes: &mut Vec<ProcessPlan>,

@@ -144,8 +144,8 @@ fn folder() -> TempDir {
     folder.expect("a folder can be made")
 }
 
-/// Waits for a future that another thread completes, and lets nothing else happen meanwhile: no time goes by, and the history is the
-/// same however long that thread takes.
+/// Waits for a future that another thread completes, and lets nothing else happen meanwhile: no time goes by,
+/// and the history is the same however long that thread takes.
 fn block_on<T>(future: impl Future<Output = T>) -> T {
     struct Unpark(Thread);
     impl Wake for Unpark {

@@ -38,7 +38,8 @@ use std::{
 };
 use tokio::time::{Duration, Instant, sleep};
 
-/// How long after the faults, and after an operation has arrived somewhere, everybody knows of it, in milliseconds.
+/// How long after the faults, and after an operation has arrived somewhere, everybody knows of it, in
+/// milliseconds.
 const SETTLED_AFTER: u64 = 60_000;
 
 /// Everything that is shared in one history. One thread runs it.
@@ -353,7 +354,8 @@ impl World {
         self.note_head(&self.main, true);
     }
 
-    /// The newest blocks lose. Of their transactions so many of a thousand are forgotten, and this one. Says whether there were any.
+    /// The newest blocks lose. Of their transactions so many of a thousand are forgotten, and this one. Says
+    /// whether there were any.
     fn reorganize(self: Arc<Self>, depth: u64, forgotten: u16, lost: Option<B256>, unnoticed: u64) -> bool {
         let now = self.now();
         let mut dice = self.dice(&[0x4e06, now]);
@@ -415,8 +417,9 @@ impl World {
         true
     }
 
-    /// Two operations of one lane in blocks that can be undone, the lower one of a process that does not look again and keeps its
-    /// journal in memory: the lower one's hash and transaction, and how deep its block is.
+    /// Two operations of one lane in blocks that can be undone, the lower one of a process that does not look
+    /// again and keeps its journal in memory: the lower one's hash and transaction, and how deep
+    /// its block is.
     fn two_to_undo(&self) -> Option<(B256, B256, u64)> {
         let head = self.main.chain().block_number();
         let forgets = |process: u8| {
@@ -634,7 +637,8 @@ impl World {
         self.state().ledger.refused(hash, now);
     }
 
-    /// The code with which somebody honest refuses a signed operation, for reasons that are in what its client has made of it.
+    /// The code with which somebody honest refuses a signed operation, for reasons that are in what its
+    /// client has made of it.
     pub(crate) fn check_fit(&self, hash: B256, code: &str) {
         let facts = {
             let state = self.state();
@@ -647,10 +651,12 @@ impl World {
         let is_excused = if code == "AA24" {
             self.changes_keys(sender)
         } else {
-            // Bundlers' estimates may be too low: what an account has paid in already covers less of an operation than of its probes.
+            // Bundlers' estimates may be too low: what an account has paid in already covers less of an
+            // operation than of its probes.
             let mut processes = self.plan.processes.iter();
             let has_estimated = processes.any(|plan| plan.number == process && plan.via == Via::Direct);
-            // And what a reorganization undoes, or a node does not know that has fallen behind, may be what made it cheaper.
+            // And what a reorganization undoes, or a node does not know that has fallen behind, may be what
+            // made it cheaper.
             let now = self.now();
             let mut events = self.plan.events.iter();
             let fell_behind = events.any(|event| event.at <= now && matches!(event.event, Event::Lag { .. }));
@@ -778,8 +784,8 @@ impl World {
         })
     }
 
-    /// Somebody is told that an operation waits above a gap. When nodes agree, it is there, and its journal knows nothing that fills
-    /// it but what is named.
+    /// Somebody is told that an operation waits above a gap. When nodes agree, it is there, and its journal
+    /// knows nothing that fills it but what is named.
     pub(crate) fn check_gap(
         &self,
         process: &ProcessPlan,
@@ -834,7 +840,8 @@ impl World {
         self.plan.wishes.iter().find(|wish| wish.number == number)
     }
 
-    /// The estimate of a new operation, where a bundler makes it, was of exactly this: fees, calls and paymaster.
+    /// The estimate of a new operation, where a bundler makes it, was of exactly this: fees,
+    /// calls and paymaster.
     pub(crate) fn check_estimate(&self, process: u8, intent: IntentId, signed: &SignedOperation) {
         let mut processes = self.plan.processes.iter();
         let is_through_bundler =
@@ -1015,7 +1022,8 @@ impl World {
         }
     }
 
-    /// In the end: of each wish, at most one transaction has taken effect, and none that was never to be included is.
+    /// In the end: of each wish, at most one transaction has taken effect, and none that was never to be
+    /// included is.
     pub(crate) fn check_kept_transactions(&self) {
         let kept = self.state().kept.clone();
         let mut effects: BTreeMap<u8, Vec<B256>> = BTreeMap::new();

@@ -17,7 +17,11 @@ use session_key_agent::client::{
 
 impl Service {
     /// Returns what is known of a bundle: by this process, or else by the journal, which looks at the chain.
-    pub(super) async fn standing(&self, client: &Client, id: &BundleId) -> Result<Option<Standing>, RpcError> {
+    pub(super) async fn standing(
+        &self,
+        client: &Client,
+        id: &BundleId,
+    ) -> Result<Option<Standing>, RpcError> {
         let known = lock(&client.bundles).find(id.hash).cloned();
         match known.as_ref().map(|known| &known.standing) {
             None | Some(Standing::Open | Standing::Logged { .. }) => {}

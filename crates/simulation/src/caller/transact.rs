@@ -1,5 +1,5 @@
-//! Owners' plain transactions: kept before they leave, handed over, replaced, and taken up by the next life of a process, until one of
-//! them is in a block or none can be.
+//! Owners' plain transactions: kept before they leave, handed over, replaced, and taken up by the next life
+//! of a process, until one of them is in a block or none can be.
 
 use super::Caller;
 use crate::{
@@ -129,8 +129,8 @@ impl Caller {
         }
     }
 
-    /// What is kept is taken up, in place of it something dearer if its fees are too low by now. Else, something is signed, kept and
-    /// handed over.
+    /// What is kept is taken up, in place of it something dearer if its fees are too low by now. Else,
+    /// something is signed, kept and handed over.
     async fn seen_to_its_end(&self, desk: &Desk) -> Result<TransactionEnd, Failure> {
         let Desk {
             account,
@@ -191,7 +191,8 @@ impl Caller {
         ));
     }
 
-    /// Whether what is kept waits for an earlier nonce of its sender, which somebody else has and does not send.
+    /// Whether what is kept waits for an earlier nonce of its sender, which somebody else has and
+    /// does not send.
     fn waits_behind(&self, signer: &PrivateKeySigner) -> bool {
         let kept = self.world.kept_transactions(self.wish.number);
         let next = self.world.main.chain().nonce(signer.address());
