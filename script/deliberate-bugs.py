@@ -3,10 +3,12 @@
 
     ./script/deliberate-bugs.py simulation     bugs of the client's sending, which the simulation must find
     ./script/deliberate-bugs.py fuzz           bugs of the client, the plugin and the module, which the random tests must find
-    ./script/deliberate-bugs.py contracts      mutants of the contracts, which their unit tests must kill (hours)
+    ./script/deliberate-bugs.py contracts      mutants of the contracts, which their unit tests must kill
 
     ... SUITE 3 7                              some of them, by number
     ... SUITE --list                           the bugs and their numbers; fails if one of them cannot be put in any more
+    ... contracts --jobs 1                     how many mutants at once; as many as cores if not given
+    ... contracts --resume                     keeps the verdicts of an interrupted run of the same sources and tests
     ... simulation|fuzz --write                also writes the table into the README of the suite's crate
     ... simulation --most 4000                 gives up after so many histories (or cases, of fuzz)
 
@@ -16,14 +18,17 @@ status 1 if a bug is not noticed, and its `survives` does not say why it need no
 """
 
 import argparse
+import concurrent.futures
 import contextlib
+import hashlib
 import json
 import os
+import queue
 import re
 import shutil
 import subprocess
 import sys
-import tempfile
+import threading
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -92,7 +97,18 @@ def build(package, *options):
     return PLACE / "target/release" / package
 
 
-class Simulation:
+class Invalid(Exception):
+    """There is no verdict on a bug."""
+
+
+class InTurn:
+    """A suite that tries one bug after the other."""
+
+    def rows(self, bugs, most):
+        return (self.notice(bug, most) for bug in bugs)
+
+
+class Simulation(InTurn):
     """Histories of a simulated world, from seed 0 on."""
 
     data, readme, most = "crates/simulation/bugs.json", "crates/simulation/README.md", 2000
@@ -116,7 +132,7 @@ class Simulation:
         return f"| {bug['rule']} | {bug['what']} | {how} |", found is not None
 
 
-class Fuzz:
+class Fuzz(InTurn):
     """Random cases of a property on accounts of one generation, from seed 1 on."""
 
     data, readme, most = "crates/fuzz/bugs.json", "crates/fuzz/README.md", 30_000
@@ -168,69 +184,209 @@ class Fuzz:
         return file
 
 
+class Compiler:
+    """A process of solc that stays: loading it and warming it up takes longer than compiling a small contract."""
+
+    process = None
+
+    def compile(self, given):
+        """What solc answers, or `None` if it crashes."""
+        if not self.process:
+            pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+            self.process = subprocess.Popen([ROOT / "script/solc", "--standard-json-lines"], **pipes)
+        try:
+            self.process.stdin.write(json.dumps(given) + "\n")
+            self.process.stdin.flush()
+            answer = self.process.stdout.readline()
+        except BrokenPipeError:
+            answer = ""
+        if not answer:
+            self.process = None
+            return None
+        return json.loads(answer)
+
+    def close(self):
+        if self.process:
+            self.process.communicate()
+
+
 class Contracts:
-    """The contracts' unit tests. Each part has a copy with what its tests need and nothing else: the tests are compiled once, and
-    for each mutant only the contract is."""
+    """The contracts' unit tests. They reach the contracts by artifact, so all is compiled once, and then, for each mutant, only the
+    contracts that its source is part of: with the settings that they are deployed with, into the artifacts of a copy. A mutant is
+    killed by a test that fails, and by nothing else."""
 
     data, readme, most = "contracts/mutants.json", None, None
     head = []
-    # Tests that would fail for any change at all, or need the bytecode of every contract, are left out.
-    accounts_of_keys = ("StubAccount", "RecordingAccount", "StubModuleAccount", "RecordingModuleAccount", "AnsweringAccount", "IRecorder")
-    tests_of_keys = ("SessionKey", "CallDecoder", "Counter", "TestToken", "ListLiterals", "InterfaceAnswer", *accounts_of_keys)
-    # What is named like those, but needs the whole stack.
-    not_of_keys = ("SessionKeyStack",)
-    not_of_account = ("SessionKey", "ValidationTrace", "CallDecoder", *accounts_of_keys)
-    faces = ("contracts/src/session-key/SessionKeyPlugin.sol", "contracts/src/session-key/SessionKeyModule.sol")
-    others = (
-        "contracts/src/account/ModularAccount.sol",
-        "contracts/src/account/ModularAccountFactory.sol",
-        "contracts/src/owner/MultiOwnerPlugin.sol",
+    of_keys = ["--match-path", "contracts/test/unit/SessionKey*"]
+    # The contracts, and the tests of them. Most rules are in the source of both faces of the session keys: what the tests of the
+    # plugin kill is not compiled as the module.
+    stages = (
+        (
+            ("contracts/src/account/ModularAccount", "contracts/src/account/ModularAccountFactory", "contracts/src/owner/MultiOwnerPlugin"),
+            ["--no-match-path", "contracts/test/unit/SessionKey*"],
+        ),
+        (
+            ("contracts/src/session-key/SessionKeyPlugin", "contracts/test/mocks/CallDecoder"),
+            [*of_keys, "--no-match-contract", "^SessionKeyModule"],
+        ),
+        (("contracts/src/session-key/SessionKeyModule",), [*of_keys, "--match-contract", "^SessionKeyModule"]),
     )
+    # Tests that would fail for any change at all, or that do not reach the contracts by artifact.
+    left_out = ("*Abi.t.sol", "AccountCallEncoding.t.sol", "UserOperationHashes.t.sol")
+    seconds = 900
+
+    def __init__(self):
+        self.slots = queue.Queue()
+        self.lock = threading.Lock()
 
     def prepare(self, bugs):
         # The binary itself: npm's wrapper of forge loses exit codes.
         binaries = next((ROOT / "node_modules/@foundry-rs").glob("forge-*/bin"))
         ENVIRONMENT["PATH"] = f"{binaries}:{ENVIRONMENT['PATH']}"
-        self.folder = tempfile.TemporaryDirectory()
-        self.copies = {}
+        folder = PLACE / "contracts"
+        names = [name for contracts, _ in self.stages for name in contracts]
+        must([ROOT / "script/standard-json.mjs", folder / "inputs", *names], ROOT)
+        self.inputs = {name: json.loads((folder / f"inputs/{Path(name).name}.json").read_text()) for name in names}
+        for given in self.inputs.values():
+            for outputs in given["settings"]["outputSelection"].values():
+                for wanted in outputs.values():
+                    wanted.append("evm.deployedBytecode.object")
+        sound = folder / "sound"
+        self.copy_to(sound)
+        must(["forge", "build"], sound)
+        self.sound = {name: (sound / self.artifact(name)).read_bytes() for name in names}
+        self.must_pass(sound)
+        compiler = Compiler()
+        for name in names:
+            if self.compile(compiler, name, {})["bytecode"]["object"] != json.loads(self.sound[name])["bytecode"]["object"]:
+                sys.exit(f"forge compiles {name} with other settings")
+        compiler.close()
+        for number in range(self.jobs):
+            slot = folder / str(number)
+            shutil.rmtree(slot, ignore_errors=True)
+            shutil.copytree(sound, slot, symlinks=True)
+            self.slots.put((slot, Compiler()))
+        self.verdicts = self.known()
 
-    def copy_of(self, of_account):
-        if of_account not in self.copies:
-            copy = Path(self.folder.name) / ("account" if of_account else "keys")
-            for name in ["contracts/src", "contracts/test", "script"]:
-                shutil.copytree(ROOT / name, copy / name)
-            for path in copy.glob("contracts/test/*"):
-                if path.is_dir() and path.name not in ["unit", "mocks", "utils", "abi"]:
-                    shutil.rmtree(path)
-            for path in [*copy.glob("contracts/test/*/*.sol"), *copy.glob("script/*.sol")]:
-                if of_account:
-                    keep = path.parent.name != "script" and not path.name.startswith(self.not_of_account)
-                else:
-                    keep = path.name.startswith(self.tests_of_keys) and not path.name.startswith(self.not_of_keys)
-                if not keep or "Abi" in path.name:
-                    path.unlink()
-            for path in self.faces if of_account else self.others:
-                (copy / path).unlink()
-            shutil.copy(ROOT / "foundry.toml", copy)
-            shutil.copy(ROOT / "package.json", copy)
-            (copy / "node_modules").symlink_to((ROOT / "node_modules").resolve())
-            clean = self.test(copy)
-            if clean.returncode:
-                sys.exit(f"{clean.stdout[-4000:]}\nthe tests fail without a mutant")
-            self.copies[of_account] = copy
-        return self.copies[of_account]
+    def copy_to(self, folder):
+        """Copies what the tests need; what forge built there before stays."""
+        for name in ("contracts", "script"):
+            shutil.rmtree(folder / name, ignore_errors=True)
+        for name in ["contracts/src", *(f"contracts/test/{part}" for part in ("abi", "mocks", "unit", "utils"))]:
+            shutil.copytree(ROOT / name, folder / name)
+        for pattern in self.left_out:
+            for path in folder.glob(f"contracts/test/unit/{pattern}"):
+                path.unlink()
+        (folder / "script").mkdir()
+        for name in ["script/solc", "foundry.toml", "package.json"]:
+            shutil.copy(ROOT / name, folder / name)
+        if not (folder / "node_modules").is_symlink():
+            (folder / "node_modules").symlink_to((ROOT / "node_modules").resolve())
 
-    def test(self, copy):
-        return run(["forge", "test", "--fail-fast", "--fuzz-runs", "64"], copy)
+    def known(self):
+        """Verdicts of an earlier run, if it was of the same sources and tests."""
+        digest = hashlib.sha256((ROOT / "package-lock.json").read_bytes() + (ROOT / "foundry.toml").read_bytes())
+        for path in sorted((ROOT / "contracts").rglob("*.sol")):
+            digest.update(str(path).encode() + path.read_bytes())
+        self.digest = digest.hexdigest()
+        self.file = PLACE / "contracts.json"
+        if not (self.resume and self.file.is_file()):
+            return {}
+        kept = json.loads(self.file.read_text())
+        return kept["verdicts"] if kept["digest"] == self.digest else {}
 
-    def notice(self, bug, most):
-        copy = self.copy_of(bug["edits"][0]["file"].startswith(("contracts/src/account/", "contracts/src/owner/")))
-        with put_in(bug, copy):
-            result = self.test(copy)
-        if "Compiler run failed" in result.stdout or ("[FAIL" not in result.stdout and result.returncode):
-            return f"{bug['number']:3} INVALID   {bug['what']}\n{result.stdout[-1500:]}", False
-        if result.returncode:
-            return f"{bug['number']:3} killed    {bug['what']}", True
+    def artifact(self, name):
+        return f"out/{Path(name).name}.sol/{Path(name).name}.json"
+
+    def must_pass(self, folder):
+        for name, artifact in self.sound.items():
+            (folder / self.artifact(name)).write_bytes(artifact)
+        for _, tests in self.stages:
+            failed, output = self.test(folder, tests)
+            if failed or "tests passed" not in output:
+                sys.exit(f"{output[-4000:]}\nthe tests fail without a mutant")
+
+    def test(self, folder, tests):
+        """The name of a test that fails, if one does, and the output."""
+        # Counterexamples of other mutants.
+        shutil.rmtree(folder / "cache/fuzz", ignore_errors=True)
+        done = run(["timeout", str(self.seconds), "forge", "test", "--fail-fast", "--fuzz-runs", "64", *tests], folder)
+        found = re.search(r"^\[FAIL.*\] (\w+)\(", done.stdout, re.M)
+        if not found and done.returncode:
+            raise Invalid(f"forge ends with {done.returncode}, and no test fails:\n{done.stdout[-1500:]}")
+        if "No files changed, compilation skipped" not in done.stdout:
+            raise Invalid(f"forge compiled anew:\n{done.stdout[-1500:]}")
+        return found and found[1], done.stdout
+
+    def compile(self, compiler, name, edited):
+        """The artifact of a contract with edited sources."""
+        given = self.inputs[name]
+        sources = given["sources"] | {path: {"content": edited[path]} for path in edited if path in given["sources"]}
+        answer = compiler.compile(given | {"sources": sources})
+        if answer is None:
+            raise Invalid("the compiler crashes")
+        for error in answer.get("errors", []):
+            if error["severity"] == "error":
+                raise Invalid(f"does not compile: {error['formattedMessage']}")
+        evm = answer["contracts"][f"{name}.sol"][Path(name).name]["evm"]
+        artifact = json.loads(self.sound[name])
+        for code in ("bytecode", "deployedBytecode"):
+            artifact[code]["object"] = f"0x{evm[code]['object']}"
+        return artifact
+
+    def verdict(self, bug, slot):
+        """The test that kills a mutant, or why there is no verdict."""
+        folder, compiler = slot
+        edited = {}
+        for edit in bug["edits"]:
+            text = edited.get(edit["file"]) or (ROOT / edit["file"]).read_text()
+            if edit["old"] not in text:
+                raise Invalid(f"{edit['file']} does not hold {edit['old']!r}")
+            edited[edit["file"]] = text.replace(edit["old"], edit["new"], 1)
+        changed = False
+        for contracts, tests in self.stages:
+            mutated = [name for name in contracts if edited.keys() & self.inputs[name]["sources"].keys()]
+            if not mutated:
+                continue
+            try:
+                for name in mutated:
+                    artifact = self.compile(compiler, name, edited)
+                    changed |= artifact["bytecode"] != json.loads(self.sound[name])["bytecode"]
+                    (folder / self.artifact(name)).write_text(json.dumps(artifact))
+                killer, _ = self.test(folder, tests)
+            finally:
+                for name in mutated:
+                    (folder / self.artifact(name)).write_bytes(self.sound[name])
+            if killer:
+                return killer
+        if not changed and "survives" not in bug:
+            raise Invalid("the compiler makes the same bytecode of it")
+        return None
+
+    def rows(self, bugs, most):
+        with concurrent.futures.ThreadPoolExecutor(self.jobs) as pool:
+            yield from pool.map(self.row, bugs)
+        while not self.slots.empty():
+            folder, compiler = self.slots.get()
+            compiler.close()
+            self.must_pass(folder)
+
+    def row(self, bug):
+        key = json.dumps(bug["edits"])
+        if key not in self.verdicts:
+            slot = self.slots.get()
+            try:
+                verdict = self.verdict(bug, slot)
+            except Invalid as error:
+                return f"{bug['number']:3} INVALID   {bug['what']}\n              {error}", False
+            finally:
+                self.slots.put(slot)
+            with self.lock:
+                self.verdicts[key] = verdict
+                self.file.parent.mkdir(parents=True, exist_ok=True)
+                self.file.write_text(json.dumps({"digest": self.digest, "verdicts": self.verdicts}))
+        if killer := self.verdicts[key]:
+            return f"{bug['number']:3} killed    {bug['what']} ({killer})", True
         if reason := bug.get("survives"):
             return f"{bug['number']:3} explained {bug['what']}\n              {reason}", True
         return f"{bug['number']:3} SURVIVED  {bug['what']}", False
@@ -264,6 +420,8 @@ def main():
     parser.add_argument("--list", action="store_true")
     parser.add_argument("--most", type=int)
     parser.add_argument("--write", action="store_true")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count())
+    parser.add_argument("--resume", action="store_true")
     arguments = parser.parse_args()
     suite = SUITES[arguments.suite]()
     bugs = read(suite.data)
@@ -280,11 +438,11 @@ def main():
             gone += missing
             print(f"{bug['number']:3} {bug['what']}{' (GONE)' if missing else ''}")
         return 1 if gone else 0
+    suite.jobs, suite.resume = arguments.jobs, arguments.resume
     suite.prepare(bugs)
     table, missed = list(suite.head), 0
     print("\n".join(table), end="\n" if table else "", flush=True)
-    for bug in bugs:
-        row, is_noticed = suite.notice(bug, arguments.most or suite.most)
+    for row, is_noticed in suite.rows(bugs, arguments.most or suite.most):
         missed += not is_noticed
         table.append(row)
         print(row, flush=True)

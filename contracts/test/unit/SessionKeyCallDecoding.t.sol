@@ -134,7 +134,7 @@ abstract contract SessionKeyCallDecodingTest is SessionKeyTest {
     /// @dev For any bytes after the arguments; here, bytes that complete them. In a user operation these can be
     /// anyone's, and are not reliably zeros.
     function test_decode_readsNothingBehindTheArguments() public {
-        CallDecoder decoder = new CallDecoder();
+        CallDecoder decoder = CallDecoder(deployCode("CallDecoder.sol:CallDecoder"));
         bytes memory whole = abi.encodePacked(_wellFormed(), uint256(0));
         bytes memory withData = abi.encode(call(address(0xBEEF), 7, new bytes(40)), key);
         bytes memory two = abi.encode(join(call(address(1), 2, hex"03"), call(address(4), 5, hex"06")), key);
@@ -169,7 +169,7 @@ abstract contract SessionKeyCallDecodingTest is SessionKeyTest {
 
     /// @dev Every crafted encoding of the tests above, without the other rules.
     function test_decode_refusesByItself() public {
-        CallDecoder decoder = new CallDecoder();
+        CallDecoder decoder = CallDecoder(deployCode("CallDecoder.sol:CallDecoder"));
         uint256[2][15] memory bad = [
             [uint256(0), 225],
             [uint256(0), 0],

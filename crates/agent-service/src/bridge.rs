@@ -35,7 +35,8 @@ pub enum BridgeError {
     /// The service answered with an error.
     #[error(transparent)]
     Rpc(#[from] RpcError),
-    /// It could not be asked, or its answer was not received. A request that changes something may have been carried out.
+    /// It could not be asked, or its answer was not received. A request that changes something may have been
+    /// carried out.
     #[error("the agent's service does not answer: {0}")]
     NoAnswer(String),
 }

@@ -4,7 +4,8 @@ use crate::rpc::RpcError;
 use session_key_agent::client::{alloy::primitives::B256, operation::Included};
 use std::collections::{HashMap, VecDeque};
 
-/// The most decided bundles of a client that are remembered. Of older ones, the journal knows what was signed.
+/// The most decided bundles of a client that are remembered. Of older ones, the journal knows
+/// what was signed.
 pub const MOST_REMEMBERED: usize = 1_024;
 
 /// What is known of a bundle.

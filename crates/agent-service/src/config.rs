@@ -69,8 +69,8 @@ pub enum ConfigError {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ClientConfig {
-    /// Its name: 1 to 32 lower-case letters, digits and hyphens. It is part of the names of its operations in the journal: a client
-    /// keeps it.
+    /// Its name: 1 to 32 lower-case letters, digits and hyphens. It is part of the names of its operations in
+    /// the journal: a client keeps it.
     pub name: String,
     /// The hash of its token.
     #[serde(deserialize_with = "hash")]
@@ -83,7 +83,8 @@ pub struct ClientConfig {
     /// The most requests within a second, between 1 and 10,000; 50 by default.
     #[serde(default = "requests_per_second")]
     pub requests_per_second: u32,
-    /// Whether its bundles may share operations with each other. That makes one receipt, with the logs of all of them.
+    /// Whether its bundles may share operations with each other. That makes one receipt, with the logs
+    /// of all of them.
     #[serde(default)]
     pub share: bool,
 }

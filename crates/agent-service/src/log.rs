@@ -1,8 +1,8 @@
 //! The decision log: one JSON document a line, each with the hash of the one before.
 //!
-//! A line is `{"entry":{…},"hash":"0x…"}`. The hash is the keccak256 of the entry's text, byte for byte, which holds the hash of
-//! the line before (`previous`). Whoever changes, removes or inserts a line has to write all later ones anew; and whoever knows a
-//! later hash, notices.
+//! A line is `{"entry":{…},"hash":"0x…"}`. The hash is the keccak256 of the entry's text, byte for byte,
+//! which holds the hash of the line before (`previous`). Whoever changes, removes or inserts a line has to
+//! write all later ones anew; and whoever knows a later hash, notices.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, value::RawValue};
@@ -33,8 +33,8 @@ pub struct Entry {
     pub time: u64,
     /// The client, if it is about one.
     pub client: Option<String>,
-    /// The stable code of what it is about: `started`, `accepted`, `refused`, `decided`, `open`, `withdrawn`, `grant_requested`,
-    /// `stopped`, `recovered`.
+    /// The stable code of what it is about: `started`, `accepted`, `refused`, `decided`, `open`, `withdrawn`,
+    /// `grant_requested`, `stopped`, `recovered`.
     pub event: String,
     /// The rest.
     pub data: Value,
@@ -96,7 +96,8 @@ pub struct Verified {
     pub torn: u64,
 }
 
-/// Reads one line, without its end, into the buffer. Returns whether it has an end; `None` at the end of the file.
+/// Reads one line, without its end, into the buffer. Returns whether it has an end; `None` at the end
+/// of the file.
 fn read_line(reader: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<Option<bool>> {
     line.clear();
     let mut limited = reader.take(LONGEST_LINE as u64 + 1);
@@ -110,7 +111,8 @@ fn read_line(reader: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<Option
     Ok(Some(false))
 }
 
-/// Reads a log, and checks that every line is as it was written, and follows the one before. Entries are handed on in order.
+/// Reads a log, and checks that every line is as it was written, and follows the one before. Entries are
+/// handed on in order.
 ///
 /// # Errors
 ///
@@ -189,8 +191,8 @@ pub struct DecisionLog {
 }
 
 impl DecisionLog {
-    /// Opens a log, verifies it, and hands its entries on. Creates the file if there is none, for its owner alone. What an
-    /// interrupted write left after the last whole line is cut, which an entry says.
+    /// Opens a log, verifies it, and hands its entries on. Creates the file if there is none, for its owner
+    /// alone. What an interrupted write left after the last whole line is cut, which an entry says.
     ///
     /// # Errors
     ///

@@ -1,7 +1,7 @@
 //! The Model Context Protocol: the service's methods as tools for a language model.
 //!
-//! This side holds no key, only a client's token: whatever a model is talked into, the service decides. Verdicts are results of
-//! tools that a model reads; protocol errors are left to the protocol.
+//! This side holds no key, only a client's token: whatever a model is talked into, the service decides.
+//! Verdicts are results of tools that a model reads; protocol errors are left to the protocol.
 
 use crate::{
     bridge::{Bridge, BridgeError},
@@ -579,7 +579,8 @@ fn read_lines(read: impl io::Read, lines: &mpsc::Sender<Line>) {
     }
 }
 
-/// Returns the lines of standard input, where lines of standard output go, and what completes once all are written.
+/// Returns the lines of standard input, where lines of standard output go, and what completes once
+/// all are written.
 ///
 /// # Errors
 ///

@@ -52,8 +52,8 @@ pub struct Recovered {
     pub operations: usize,
     /// The bundles that were accepted, not decided, and included: the log now says so.
     pub settled: usize,
-    /// Operations of the key that belong to no undecided bundle, or to one of several that are equal: by whatever else uses the key,
-    /// or of a log that was lost.
+    /// Operations of the key that belong to no undecided bundle, or to one of several that are equal: by
+    /// whatever else uses the key, or of a log that was lost.
     pub unknown: Vec<B256>,
     /// The bundles that stay undecided: nothing of them was found.
     pub undecided: usize,
@@ -96,8 +96,8 @@ impl Said {
         }
     }
 
-    /// Returns the hashes of the undecided bundles' calls that an operation's calls consist of: of one bundle, or of several that
-    /// shared it. `None`: it has other calls.
+    /// Returns the hashes of the undecided bundles' calls that an operation's calls consist of: of one
+    /// bundle, or of several that shared it. `None`: it has other calls.
     fn parts(&self, calls: &[Call]) -> Option<Vec<B256>> {
         let known: BTreeSet<(usize, B256)> = self
             .undecided
@@ -118,9 +118,9 @@ impl Said {
     }
 }
 
-/// Reads the key's operations from a block on, and adds to the log which accepted bundles they carried out. For a store that was
-/// restored from an older backup: it does not know what was signed since, and would call those bundles not carried out. No service
-/// may run on the log meanwhile.
+/// Reads the key's operations from a block on, and adds to the log which accepted bundles they carried out.
+/// For a store that was restored from an older backup: it does not know what was signed since, and would call
+/// those bundles not carried out. No service may run on the log meanwhile.
 ///
 /// # Errors
 ///

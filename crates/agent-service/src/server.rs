@@ -18,7 +18,8 @@ use tokio::{net::TcpListener, sync::watch};
 
 /// The maximum size of a body, in bytes.
 pub const MAX_BODY: usize = 256 << 10;
-/// The maximum number of connections. A further one takes the place of one that waits for no answer, or waits.
+/// The maximum number of connections. A further one takes the place of one that waits for no
+/// answer, or waits.
 pub const MOST_CONNECTIONS: usize = 256;
 /// How long a client may take for the head of a request, and for its body.
 pub const PATIENCE: Duration = Duration::from_secs(5);
@@ -44,7 +45,8 @@ pub struct Place {
 }
 
 impl Place {
-    /// A port of 127.0.0.1; 0: a free one. Requests that name another host, and those of websites, are refused.
+    /// A port of 127.0.0.1; 0: a free one. Requests that name another host, and those of
+    /// websites, are refused.
     ///
     /// # Errors
     ///
@@ -65,7 +67,8 @@ impl Place {
     ///
     /// # Errors
     ///
-    /// The operating system's; [`io::ErrorKind::AddrInUse`] if another process listens, or the path is something else.
+    /// The operating system's; [`io::ErrorKind::AddrInUse`] if another process listens, or the path is
+    /// something else.
     #[cfg(unix)]
     pub async fn unix(path: impl Into<std::path::PathBuf>) -> io::Result<Self> {
         use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};

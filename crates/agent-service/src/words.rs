@@ -44,8 +44,8 @@ fn verdict(verdict: &Verdict, names: &Names) -> Value {
     })
 }
 
-/// Why the account or the bundler would refuse calls. Not the nonce, which others of the lane have used meanwhile: it is read again in
-/// the calls' turn.
+/// Why the account or the bundler would refuse calls. Not the nonce, which others of the lane have used
+/// meanwhile: it is read again in the calls' turn.
 fn lasting_refusal(preflight: &Preflight) -> Option<&Refusal> {
     let refusal = preflight.chain.refusal.as_ref();
     refusal.filter(|refusal| refusal.code != Some(AaCode::InvalidNonce))

@@ -1,5 +1,5 @@
-//! How many payments a second one key makes: one worker after another, a hundred at once that share operations, and as many of
-//! ten processes on one store. Without PostgreSQL, or with it:
+//! How many payments a second one key makes: one worker after another, a hundred at once that share
+//! operations, and as many of ten processes on one store. Without PostgreSQL, or with it:
 //!
 //! ```sh
 //! cargo run --release -p session-key-agent --example throughput

@@ -47,7 +47,8 @@ pub struct Preflight {
     pub violations: Vec<AgentViolation>,
     /// The answer of the key's rules.
     pub chain: Check,
-    /// The earliest time at which they would pass all rules unchanged, unix seconds. `None`: now, or never by waiting.
+    /// The earliest time at which they would pass all rules unchanged, unix seconds. `None`: now, or
+    /// never by waiting.
     pub earliest: Option<u64>,
 }
 
@@ -70,8 +71,8 @@ pub struct WindowUse {
     pub used: U256,
 }
 
-/// An agent on one session key: any number of tasks, processes and machines ask it for calls, and share the key's budgets, its
-/// nonce lane and the agent's own rules. Clones are the same agent.
+/// An agent on one session key: any number of tasks, processes and machines ask it for calls, and share the
+/// key's budgets, its nonce lane and the agent's own rules. Clones are the same agent.
 #[derive(Clone, Debug)]
 pub struct Agent {
     client: SessionKeyClient,
@@ -83,8 +84,8 @@ pub struct Agent {
 }
 
 impl Agent {
-    /// Creates an agent of a key's client, with the ledger of the same [stores](crate::store::Stores) as the client's journal.
-    /// It has no rules of its own, and requests share operations.
+    /// Creates an agent of a key's client, with the ledger of the same [stores](crate::store::Stores) as the
+    /// client's journal. It has no rules of its own, and requests share operations.
     pub fn new(client: SessionKeyClient, ledger: Arc<dyn Ledger>) -> Self {
         let scope = Scope {
             chain_id: client.account().chain_id(),
@@ -105,16 +106,16 @@ impl Agent {
     }
 
     /// Sets rules of the agent's own, for example those of a policy file
-    /// ([`Policy::agent_rules`](session_key_client::permissions::policy::Policy::agent_rules)). All processes of an agent need the
-    /// same.
+    /// ([`Policy::agent_rules`](session_key_client::permissions::policy::Policy::agent_rules)). All processes
+    /// of an agent need the same.
     #[must_use]
     pub fn with_rules(mut self, rules: AgentRules) -> Self {
         self.rules = Arc::new(rules);
         self
     }
 
-    /// Makes it an agent for a group of the key's users, such as one client of a service: it has windows of its own, and its
-    /// requests share operations only with each other.
+    /// Makes it an agent for a group of the key's users, such as one client of a service: it has windows of
+    /// its own, and its requests share operations only with each other.
     #[must_use]
     pub fn with_group(mut self, group: impl Into<String>) -> Self {
         self.book.group = group.into();
@@ -150,8 +151,8 @@ impl Agent {
         Request::new(self.clone(), calls.into_iter().collect())
     }
 
-    /// Settles what earlier processes left: every open intent of the account, as [`Client::resume`] does, and every reservation
-    /// that the chain has decided. Call it when a process starts.
+    /// Settles what earlier processes left: every open intent of the account, as [`Client::resume`] does, and
+    /// every reservation that the chain has decided. Call it when a process starts.
     ///
     /// [`Client::resume`]: session_key_client::client::Client::resume
     ///
@@ -164,11 +165,12 @@ impl Agent {
         Ok(records)
     }
 
-    /// Ends every reservation that the chain has decided, and those of requests that were never signed and whose time is over.
-    /// Returns those that stay. It also runs before a request is refused.
+    /// Ends every reservation that the chain has decided, and those of requests that were never signed and
+    /// whose time is over. Returns those that stay. It also runs before a request is refused.
     ///
-    /// An unnamed intent may leave the journal once it is settled. If its process died in between, whether it happened is no
-    /// longer known here, and it counts as spent when its time was over: windows are never exceeded.
+    /// An unnamed intent may leave the journal once it is settled. If its process died in between, whether it
+    /// happened is no longer known here, and it counts as spent when its time was over: windows
+    /// are never exceeded.
     ///
     /// # Errors
     ///
@@ -211,7 +213,8 @@ impl Agent {
         }
     }
 
-    /// Returns what is used of each window that does not count recipients apart, and of those that do for these recipients.
+    /// Returns what is used of each window that does not count recipients apart, and of those that do for
+    /// these recipients.
     ///
     /// # Errors
     ///

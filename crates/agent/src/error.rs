@@ -15,7 +15,8 @@ use std::fmt;
 pub struct Refusal {
     /// Every broken rule.
     pub violations: Vec<AgentViolation>,
-    /// When the calls would pass all of them, unix seconds, if nothing else is spent meanwhile. `None`: never unchanged.
+    /// When the calls would pass all of them, unix seconds, if nothing else is spent meanwhile.
+    /// `None`: never unchanged.
     pub passes_from: Option<u64>,
 }
 

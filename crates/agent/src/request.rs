@@ -39,8 +39,9 @@ impl Request {
         }
     }
 
-    /// Names the request: the same name with the same calls is the same intent, in this and every later process on the same
-    /// stores, and is carried out and counted once. See [`Operation::id`](session_key_client::Operation::id).
+    /// Names the request: the same name with the same calls is the same intent, in this and every later
+    /// process on the same stores, and is carried out and counted once. See
+    /// [`Operation::id`](session_key_client::Operation::id).
     pub fn id(mut self, name: impl Into<String>) -> Self {
         self.name = Some(name.into());
         self
@@ -64,13 +65,15 @@ impl Request {
         self
     }
 
-    /// Sends it only if the model is certain; see [`Operation::strict`](session_key_client::Operation::strict).
+    /// Sends it only if the model is certain; see
+    /// [`Operation::strict`](session_key_client::Operation::strict).
     pub const fn strict(mut self) -> Self {
         self.is_strict = true;
         self
     }
 
-    /// Returns whether it would pass now, by the agent's rules and by the key's, and from when on. Nothing is reserved or signed.
+    /// Returns whether it would pass now, by the agent's rules and by the key's, and from when on. Nothing is
+    /// reserved or signed.
     ///
     /// # Errors
     ///
@@ -79,9 +82,9 @@ impl Request {
         self.agent.preflight(self).await
     }
 
-    /// Checks the agent's rules and reserves what it uses of them, then returns at once. The rest goes on in a task, whether or
-    /// not the ticket is awaited. If the process ends before anything is signed, nothing happens: a later process asks by name
-    /// again.
+    /// Checks the agent's rules and reserves what it uses of them, then returns at once. The rest goes on in
+    /// a task, whether or not the ticket is awaited. If the process ends before anything is signed, nothing
+    /// happens: a later process asks by name again.
     ///
     /// # Errors
     ///
@@ -95,8 +98,8 @@ impl Request {
         Ok(Ticket { name, intent, task })
     }
 
-    /// Checks the agent's rules and reserves what it uses of them, like [`submit`](Self::submit), and leaves it to the caller when
-    /// the rest begins: within [`ADMITTED`], or the reservation may be given to others.
+    /// Checks the agent's rules and reserves what it uses of them, like [`submit`](Self::submit), and leaves
+    /// it to the caller when the rest begins: within [`ADMITTED`], or the reservation may be given to others.
     ///
     /// # Errors
     ///
@@ -155,8 +158,8 @@ impl IntoFuture for Request {
     type Output = Result<Included, AgentError>;
     type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
 
-    /// Carries it out, and waits until it is included. If the future is dropped, what was reserved stays reserved until the
-    /// chain has decided, or the request's time is over.
+    /// Carries it out, and waits until it is included. If the future is dropped, what was reserved stays
+    /// reserved until the chain has decided, or the request's time is over.
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(self.run())
     }

@@ -1,8 +1,9 @@
-//! Tests the review page in a real browser: headless Chromium through WebDriver, the `session-key` command as it is built, a
-//! development network, and a wallet in the page that signs for real.
+//! Tests the review page in a real browser: headless Chromium through WebDriver, the `session-key` command as
+//! it is built, a development network, and a wallet in the page that signs for real.
 //!
-//! Run by `script/browser-test.sh`. Reads `SESSION_KEY` (the command), `CHROMEDRIVER`, `AXE` (axe-core's script) and `IMAGES` (the folder
-//! for pictures) from the environment. An argument runs the cases whose name contains it.
+//! Run by `script/browser-test.sh`. Reads `SESSION_KEY` (the command), `CHROMEDRIVER`, `AXE` (axe-core's
+//! script) and `IMAGES` (the folder for pictures) from the environment. An argument runs the cases whose name
+//! contains it.
 
 mod browser;
 mod cases;
@@ -83,7 +84,8 @@ async fn run() -> Result<usize> {
         }
         let begun = Instant::now();
         let mut ended = case(&stage).await;
-        // Whatever a case did: nothing but the page's own server was asked, and nothing was refused by the policy.
+        // Whatever a case did: nothing but the page's own server was asked, and nothing was refused
+        // by the policy.
         if ended.is_ok() {
             ended = stage.only_loopback().await;
         } else {

@@ -109,8 +109,8 @@ impl World {
         Ok(())
     }
 
-    /// Adds keys as people have them: one that may do everything, and, for the devnet's, one with a tag that has used 60 of its 100 tokens a
-    /// week. The newest is shown first.
+    /// Adds keys as people have them: one that may do everything, and, for the devnet's, one with a tag that
+    /// has used 60 of its 100 tokens a week. The newest is shown first.
     pub(crate) async fn furnish(&self) -> Result<()> {
         let game = Permissions::new()
             .access_control_type(session_key_client::permissions::AccessControlType::AllowAllAccess);

@@ -74,7 +74,8 @@ pub(crate) struct DevnetArguments {
     #[arg(long, value_name = "ID", value_parser = clap::value_parser!(u64).range(1..))]
     chain_id: Option<u64>,
 
-    /// The policy of the session keys [default: 100 tokens and 0.1 ETH a day, for `transfer` of the test token].
+    /// The policy of the session keys
+    /// [default: 100 tokens and 0.1 ETH a day, for `transfer` of the test token].
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
 
@@ -98,8 +99,8 @@ pub(crate) struct DevnetArguments {
     #[arg(long, value_name = "FILE", conflicts_with = "fork_url")]
     state: Option<PathBuf>,
 
-    /// Start on the state of a node, fetched as it is needed; what was before is asked of it, too. HTTP only: for a node on this
-    /// machine.
+    /// Start on the state of a node, fetched as it is needed; what was before is asked of it, too. HTTP only:
+    /// for a node on this machine.
     #[arg(long, value_name = "URL")]
     fork_url: Option<String>,
 

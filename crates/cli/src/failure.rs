@@ -85,8 +85,8 @@ pub(crate) async fn interrupted(purse: &Purse) -> Interrupted {
     }
 }
 
-/// Does work that signs nothing, until the process is asked to stop. `has_signed`: whether something was signed
-/// before.
+/// Does work that signs nothing, until the process is asked to stop. `has_signed`: whether something was
+/// signed before.
 pub(crate) async fn unless_interrupted<T>(
     has_signed: bool,
     work: impl Future<Output = eyre::Result<T>>,

@@ -61,9 +61,9 @@ enum Command {
 
     /// Run a chain and a bundler on this machine, with the contracts, accounts and session keys.
     ///
-    /// Serves JSON-RPC at 127.0.0.1 until it is interrupted. Nothing on it has value: all its private keys are
-    /// public. It is no node for a live chain, and its v0.8 account is a stand-in for the ones that wallets
-    /// deploy; run those with --fork-url.
+    /// Serves JSON-RPC at 127.0.0.1 until it is interrupted. Nothing on it has value: all its private keys
+    /// are public. It is no node for a live chain, and its v0.8 account is a stand-in for the ones that
+    /// wallets deploy; run those with --fork-url.
     Devnet(DevnetArguments),
 
     /// Check a chain: its contracts and their code, the bundler, an account; show what is missing.

@@ -288,8 +288,8 @@ fn clean(text: impl Into<String>) -> String {
     columns.collect::<Vec<_>>().join(GAP)
 }
 
-/// Wraps prose in a detail, with all lines in the detail's column. Columns before it, and short details, stay on
-/// the first line.
+/// Wraps prose in a detail, with all lines in the detail's column. Columns before it, and short details, stay
+/// on the first line.
 fn hanging(detail: &str) -> String {
     let (columns, prose) = match detail.rsplit_once(GAP) {
         Some((columns, prose)) => (Some(columns), prose),

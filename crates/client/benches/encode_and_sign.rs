@@ -1,5 +1,5 @@
-//! Benchmarks the client's work between choosing the calls and sending: `cargo bench -p session-key-client`, with
-//! `--features secp256k1` for signing in C. Uses a list of ten updates and an operation with one call.
+//! Benchmarks the client's work between choosing the calls and sending: `cargo bench -p session-key-client`,
+//! with `--features secp256k1` for signing in C. Uses a list of ten updates and an operation with one call.
 
 use session_key_bindings::{ENTRY_POINT, ENTRY_POINT_V07};
 use session_key_client::{
@@ -73,7 +73,8 @@ fn operation(session_key: Address) -> UserOperation {
     }
 }
 
-/// The same on an ERC-6900 v0.8 account: EntryPoint v0.7 hashes the packed form, and the nonce selects the module.
+/// The same on an ERC-6900 v0.8 account: EntryPoint v0.7 hashes the packed form, and the nonce
+/// selects the module.
 fn v08_operation(session_key: Address) -> UserOperation {
     let nonce_key = ValidationNonceKey::of_session_key(session_key, SESSION_KEY_ENTITY_ID).nonce_key();
     UserOperation {

@@ -1,4 +1,5 @@
-//! Several actions in one operation, which take effect together or not at all: for owners and for session keys.
+//! Several actions in one operation, which take effect together or not at all: for owners and
+//! for session keys.
 
 mod simulated_chain;
 
@@ -23,8 +24,8 @@ pub(crate) async fn main() -> Result<(), Box<dyn Error>> {
     let key = NewSessionKey::new(first.address(), &permissions)?;
     start.owner.install_session_key_plugin([key]).await?;
 
-    // The owner replaces a key and makes a payment. The client finds the keys' predecessors, even as the batch
-    // changes them.
+    // The owner replaces a key and makes a payment. The client finds the keys' predecessors, even as the
+    // batch changes them.
     start
         .owner
         .batch([

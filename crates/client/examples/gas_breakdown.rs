@@ -1,5 +1,6 @@
 //! Breaks down the gas of a session key's operation: traces the second use of three keys on a simulated chain
-//! and prints one tab-separated line per part (operation, part, gas units). `script/gas-report.py` draws a chart.
+//! and prints one tab-separated line per part (operation, part, gas units). `script/gas-report.py`
+//! draws a chart.
 
 mod simulated_chain;
 
@@ -76,7 +77,8 @@ pub(crate) async fn main() -> Result<(), Box<dyn Error>> {
     for ((name, _, call), signer) in keys.into_iter().zip(signers) {
         let agent =
             SessionKeyClient::shared(start.account.clone(), Arc::new(signer), start.submitter.clone());
-        // Without given fees and gas limits, an operation carries random bits, which change the gas of its data.
+        // Without given fees and gas limits, an operation carries random bits, which change the gas
+        // of its data.
         let execute = |call, gas| {
             agent
                 .execute([call])

@@ -1,4 +1,5 @@
-//! An owner grants a key 100 tokens a day and some gas. The key can spend within these limits, but not beyond.
+//! An owner grants a key 100 tokens a day and some gas. The key can spend within these limits,
+//! but not beyond.
 
 mod simulated_chain;
 

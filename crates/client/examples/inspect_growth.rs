@@ -1,6 +1,6 @@
-//! Measures how the time of an inspection grows with the number of keys. Inspects accounts with 125, 250, 500 and
-//! 1,000 keys of 20 entries each, on simulated chains whose nodes have the limits of public nodes, and prints the
-//! times and their ratios. Fails if twice the keys take more than 2.2 times the time.
+//! Measures how the time of an inspection grows with the number of keys. Inspects accounts with 125, 250, 500
+//! and 1,000 keys of 20 entries each, on simulated chains whose nodes have the limits of public nodes, and
+//! prints the times and their ratios. Fails if twice the keys take more than 2.2 times the time.
 //!
 //! The accounts take turns, so a busy machine slows down all of them. The fastest inspection of each counts.
 //! While a ratio is too high, rounds are added, up to [`MOST_ROUNDS`].

@@ -414,8 +414,8 @@ pub enum Fate {
     Included(Box<TransactionReceipt>),
     /// The node has it.
     Pending(SeenTransaction),
-    /// The node does not have it, and its nonce is unknown or free: it was dropped, or has not arrived. It can
-    /// still be included.
+    /// The node does not have it, and its nonce is unknown or free: it was dropped, or has not arrived. It
+    /// can still be included.
     NotSeen,
     /// Another transaction has used its nonce: it can no longer be included, unless that one's block is
     /// reorganized. A wallet's *speed up* and *cancel* do this.
@@ -450,8 +450,8 @@ impl SeenTransaction {
 
 /// Prepares plain transactions on a chain, sends them, and waits for them.
 ///
-/// It remembers how long the node's `finalized` block has stood still, from call to call. Use one sender, or its clones, for all
-/// waits.
+/// It remembers how long the node's `finalized` block has stood still, from call to call. Use one sender, or
+/// its clones, for all waits.
 #[derive(Clone, Debug)]
 pub struct TransactionSender {
     node: Node,
@@ -551,9 +551,9 @@ impl TransactionSender {
     /// Waits until one of the transactions is included, or none can be. All have the same nonce, latest last.
     ///
     /// None can be included once another transaction with their nonce is in a final block: the node's
-    /// `finalized` one or, if the node does not return it, or this sender has seen it stand still for 64 blocks,
-    /// [`DEFAULT_FINAL_DEPTH`](crate::operation::DEFAULT_FINAL_DEPTH) blocks below the latest. Their absence
-    /// on the node is not enough.
+    /// `finalized` one or, if the node does not return it, or this sender has seen it stand still for 64
+    /// blocks, [`DEFAULT_FINAL_DEPTH`](crate::operation::DEFAULT_FINAL_DEPTH) blocks below the latest. Their
+    /// absence on the node is not enough.
     ///
     /// # Errors
     ///
@@ -749,8 +749,8 @@ impl TransactionSender {
 
     /// Returns the transaction that used the nonce, and the number of its block.
     ///
-    /// Only archive nodes have the state of old blocks, but every node has their transactions. Where the state is gone, blocks are
-    /// read one by one, until the time is over.
+    /// Only archive nodes have the state of old blocks, but every node has their transactions. Where the
+    /// state is gone, blocks are read one by one, until the time is over.
     async fn user_of_nonce(
         &self,
         sender: Address,

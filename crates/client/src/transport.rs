@@ -156,7 +156,8 @@ impl HttpTransport {
         })
     }
 
-    /// Sets the time limit of a request, from connecting to the last byte of the answer. The default is 30 seconds.
+    /// Sets the time limit of a request, from connecting to the last byte of the answer. The default
+    /// is 30 seconds.
     #[must_use]
     pub const fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;

@@ -26,8 +26,8 @@ pub enum Kind {
     /// ERC-6900 v0.7 with EntryPoint v0.6: the project's own account, with the session key plugin.
     #[default]
     V07,
-    /// ERC-6900 v0.8 with EntryPoint v0.7, with the session key module. The account is a stand-in for those that wallets deploy, written
-    /// from measured facts; on a fork, connect to the real ones.
+    /// ERC-6900 v0.8 with EntryPoint v0.7, with the session key module. The account is a stand-in for those
+    /// that wallets deploy, written from measured facts; on a fork, connect to the real ones.
     V08,
 }
 

@@ -26,7 +26,8 @@ pub struct DevnetOptions {
     pub chain: ChainConfig,
     /// The state below the chain, where there is one: a node's, or a dump's.
     pub fork: Option<Arc<dyn StateSource>>,
-    /// The node that is asked about blocks, transactions, logs and states from before the fork; `None`: they are not known.
+    /// The node that is asked about blocks, transactions, logs and states from before the fork; `None`: they
+    /// are not known.
     pub history: Option<HttpState>,
     /// The bundler.
     pub bundler: BundlerOptions,
@@ -120,8 +121,8 @@ impl Devnet {
         })
     }
 
-    /// A development network with an account, its owner, and a session key with these permissions; the account has funds and
-    /// [tokens](Stack::token).
+    /// A development network with an account, its owner, and a session key with these permissions; the
+    /// account has funds and [tokens](Stack::token).
     ///
     /// # Errors
     ///
@@ -132,8 +133,8 @@ impl Devnet {
             .await
     }
 
-    /// A further account with its own session key. The owner and the key are [`dev_accounts`](session_key_testkit::dev_accounts):
-    /// the second and the third.
+    /// A further account with its own session key. The owner and the key are
+    /// [`dev_accounts`](session_key_testkit::dev_accounts): the second and the third.
     ///
     /// # Errors
     ///
@@ -177,8 +178,9 @@ impl Devnet {
         self.bundler.transport_with_node(node)
     }
 
-    /// Answers over HTTP at 127.0.0.1, at this port or, for 0, at one that is free: the chain's methods and the bundler's, at any path.
-    /// Blocks are as late as the machine's clock says, or as it was moved forward by `evm_increaseTime` and its like.
+    /// Answers over HTTP at 127.0.0.1, at this port or, for 0, at one that is free: the chain's methods and
+    /// the bundler's, at any path. Blocks are as late as the machine's clock says, or as it was moved forward
+    /// by `evm_increaseTime` and its like.
     ///
     /// # Errors
     ///

@@ -14,7 +14,8 @@ pub static ENTRY_POINT_V07_CODE: CreationCode =
 pub static ENTRY_POINT_V08_CODE: CreationCode =
     CreationCode::new("EntryPointV08", include_str!("../bytecode/EntryPointV08.hex"));
 
-/// EntryPoint v0.9, the unmodified release candidate 0.9.0-rc.1 (GPL-3.0); its constructor takes no arguments.
+/// EntryPoint v0.9, the unmodified release candidate 0.9.0-rc.1 (GPL-3.0); its constructor
+/// takes no arguments.
 pub static ENTRY_POINT_V09_CODE: CreationCode =
     CreationCode::new("EntryPointV09", include_str!("../bytecode/EntryPointV09.hex"));
 

@@ -14,7 +14,8 @@ use std::{
     fmt,
 };
 
-/// Where an account's or a signature's validity is not a matter of an aggregator: the lowest addresses of its validation data.
+/// Where an account's or a signature's validity is not a matter of an aggregator: the lowest addresses of its
+/// validation data.
 const SIGNATURE_FAILED: u8 = 1;
 
 /// What an entity has locked in the EntryPoint.
@@ -36,9 +37,11 @@ pub struct Stakes {
 /// What differs from one bundler, chain or EntryPoint to another.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
-    /// The stake from which an entity counts as staked, in wei. Source: `MIN_STAKE_VALUE`, which every chain sets for itself.
+    /// The stake from which an entity counts as staked, in wei. Source: `MIN_STAKE_VALUE`, which every chain
+    /// sets for itself.
     pub min_stake: U256,
-    /// The unstake delay from which an entity counts as staked, in seconds. Source: `MIN_UNSTAKE_DELAY`, one day.
+    /// The unstake delay from which an entity counts as staked, in seconds. Source:
+    /// `MIN_UNSTAKE_DELAY`, one day.
     pub min_unstake_delay: u64,
     /// Precompiles that may be called. Source: OP-062, 1 to 9; RIP-7212 (0x100) on networks that have it.
     pub precompiles: BTreeSet<Address>,
@@ -135,7 +138,8 @@ pub struct Report {
     pub aggregator: Option<Address>,
     /// The hash of the code at every address that was used, for the second validation (COD-010).
     pub code: BTreeMap<Address, B256>,
-    /// Every word of storage that was used, and with which party it is associated: for a pool's own rules (STO-041).
+    /// Every word of storage that was used, and with which party it is associated: for a pool's
+    /// own rules (STO-041).
     pub storage: Vec<(StorageKey, StorageUse, Option<Role>)>,
 }
 
@@ -159,8 +163,8 @@ impl Report {
             .collect()
     }
 
-    /// Who is answerable for a validation that fails behind the pool's back, after it passed once, with the stakes that were
-    /// judged. Source: ERC-7562, EREP-015, EREP-020 and EREP-030.
+    /// Who is answerable for a validation that fails behind the pool's back, after it passed once, with the
+    /// stakes that were judged. Source: ERC-7562, EREP-015, EREP-020 and EREP-030.
     #[must_use]
     pub fn accountable(&self, parties: &Parties, stakes: &Stakes, policy: &Policy) -> Option<Role> {
         let failed = match (&self.outcome, self.violations.first()) {
@@ -322,8 +326,8 @@ impl Check<'_> {
         }
     }
 
-    /// The party with which the word is associated, if any. Source: ERC-7562, STO-010 to STO-033. As bundlers do, associated
-    /// storage is taken in contracts that are entities, too.
+    /// The party with which the word is associated, if any. Source: ERC-7562, STO-010 to STO-033. As bundlers
+    /// do, associated storage is taken in contracts that are entities, too.
     fn storage(&mut self, key: StorageKey, used: StorageUse) -> Option<Role> {
         let parties = self.trace.parties;
         let associated = &self.trace.associated;

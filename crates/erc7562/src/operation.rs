@@ -104,10 +104,11 @@ impl std::fmt::Display for Role {
 pub struct Operation {
     /// Its parties.
     pub parties: Parties,
-    /// Call data of the EntryPoint: `handleOps` with this operation alone, or `simulateValidation`. `handleOps` is stopped
-    /// where its execution phase begins.
+    /// Call data of the EntryPoint: `handleOps` with this operation alone, or `simulateValidation`.
+    /// `handleOps` is stopped where its execution phase begins.
     pub call: Bytes,
-    /// The EIP-7702 authorization that travels with the operation, if any; it is applied before the validation.
+    /// The EIP-7702 authorization that travels with the operation, if any; it is applied
+    /// before the validation.
     pub authorization: Option<SignedAuthorization>,
 }
 
@@ -133,7 +134,8 @@ pub(crate) mod selectors {
     pub(crate) const FAILED_OP: Selector = Selector::new([0x22, 0x02, 0x66, 0xb6]);
     /// `FailedOpWithRevert(uint256,string,bytes)`
     pub(crate) const FAILED_OP_WITH_REVERT: Selector = Selector::new([0x65, 0xc8, 0xfd, 0x4d]);
-    /// `ValidationResult` and `ValidationResultWithAggregation`: with these EntryPoint v0.6 reverts when a validation passes.
+    /// `ValidationResult` and `ValidationResultWithAggregation`: with these EntryPoint v0.6 reverts when a
+    /// validation passes.
     pub(crate) const VALIDATION_RESULTS: [Selector; 2] = [
         Selector::new([0xe0, 0xcf, 0xf0, 0x5f]),
         Selector::new([0xfa, 0xec, 0xb4, 0xe4]),

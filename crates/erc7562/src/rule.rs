@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-/// A rule that a trace can show to be broken. Its [`Display`](fmt::Display) is the ERC's name, `OP-011` for example.
+/// A rule that a trace can show to be broken. Its [`Display`](fmt::Display) is the ERC's name,
+/// `OP-011` for example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Rule {
@@ -20,7 +21,8 @@ pub enum Rule {
     Op041,
     /// `EXTCODESIZE` of the EntryPoint that no `ISZERO` follows.
     Op051,
-    /// `depositTo` of the EntryPoint for another account than the sender, or by another party than sender and factory.
+    /// `depositTo` of the EntryPoint for another account than the sender, or by another party than
+    /// sender and factory.
     Op052,
     /// The fallback function of the EntryPoint, called by another party than the sender.
     Op053,

@@ -19,7 +19,8 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Topic of `BeforeExecution()`, with which the EntryPoints end the validation of a bundle.
 const BEFORE_EXECUTION: B256 = b256!("bb47ee3e183a558b1a2ff0874b079f3fc5478b7454eacf2bfc5af2ff5878f972");
 
-/// Words from an associated one on that are associated, too. Source: ERC-7562, "associated storage": n from 0 to 128.
+/// Words from an associated one on that are associated, too. Source: ERC-7562, "associated storage": n
+/// from 0 to 128.
 const ASSOCIATED_WORDS: u64 = 128;
 
 /// Where in a validation something happens.
@@ -27,7 +28,8 @@ const ASSOCIATED_WORDS: u64 = 128;
 pub struct Place {
     /// The entity whose phase it is.
     pub role: Role,
-    /// The contract that runs: the owner of the storage that it sees, which with a `DELEGATECALL` is not the owner of the code.
+    /// The contract that runs: the owner of the storage that it sees, which with a `DELEGATECALL` is not the
+    /// owner of the code.
     pub contract: Address,
     /// The position in the code, in bytes.
     pub pc: usize,
@@ -110,7 +112,8 @@ pub enum Outcome {
 /// What entities answer to the EntryPoint, as far as they were asked.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Answers {
-    /// The packed validation data of the account: authorizer (20 bytes), until (6 bytes), after (6 bytes), from the low end.
+    /// The packed validation data of the account: authorizer (20 bytes), until (6 bytes), after (6 bytes),
+    /// from the low end.
     pub account: Option<U256>,
     /// The same of the paymaster.
     pub paymaster: Option<U256>,
@@ -155,7 +158,8 @@ impl Associated {
         let Some(bases) = self.bases.get(&address) else {
             return false;
         };
-        // The nearest base below it is the only one that matters, except where the words behind a base go past the last word.
+        // The nearest base below it is the only one that matters, except where the words behind a base go
+        // past the last word.
         let nearest = bases.range(..=slot).next_back().or_else(|| bases.last());
         nearest.is_some_and(|base| slot.wrapping_sub(*base) <= U256::from(ASSOCIATED_WORDS))
     }
@@ -184,7 +188,8 @@ struct Frame {
     asked_size: bool,
 }
 
-/// Collects what the rules ask for. Attach it to an EVM that runs a call of the EntryPoint with one operation.
+/// Collects what the rules ask for. Attach it to an EVM that runs a call of the EntryPoint
+/// with one operation.
 #[derive(Clone, Debug)]
 pub struct ValidationInspector {
     trace: Trace,
@@ -319,7 +324,8 @@ impl ValidationInspector {
         }
     }
 
-    /// Notes the code that an address has, and that of its delegate. Whether there is any; `None` if nothing has asked for it.
+    /// Notes the code that an address has, and that of its delegate. Whether there is any; `None` if nothing
+    /// has asked for it.
     fn note_code(&mut self, state: &EvmState, address: Address) -> Option<bool> {
         let account = state.get(&address)?;
         let delegate = account.info.code.as_ref().and_then(|code| code.eip7702_address());
@@ -622,7 +628,8 @@ const fn is_call(opcode: u8) -> bool {
     )
 }
 
-/// Source: ERC-7562, OP-011; the two for blobs came after its first version. `CREATE` is judged by who uses it.
+/// Source: ERC-7562, OP-011; the two for blobs came after its first version. `CREATE` is judged by
+/// who uses it.
 const fn is_blocked(opcode: u8) -> bool {
     matches!(
         opcode,

@@ -36,8 +36,8 @@ impl<E> From<EVMError<E, InvalidTransaction>> for ValidateError<E> {
 
 /// Validates one operation on a state, and judges it. The state stays as it is.
 ///
-/// `cfg` and `block` are those of the chain, with the block in which the operation is to be included. Stakes are read from
-/// the EntryPoint.
+/// `cfg` and `block` are those of the chain, with the block in which the operation is to be included. Stakes
+/// are read from the EntryPoint.
 ///
 /// # Errors
 ///

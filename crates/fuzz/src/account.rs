@@ -1,5 +1,5 @@
-//! The account itself, with its plugins and the EntryPoint, as it is on a live chain: what the properties of whole operations
-//! run against.
+//! The account itself, with its plugins and the EntryPoint, as it is on a live chain: what the properties of
+//! whole operations run against.
 
 use crate::{
     Generation,
@@ -117,8 +117,8 @@ impl Included {
 }
 
 impl AccountWorld {
-    /// Deploys everything, and installs the plugin on both accounts: semi-modular ones, of ERC-6900 v0.8. `plugin`: its creation code,
-    /// if not that of the bindings.
+    /// Deploys everything, and installs the plugin on both accounts: semi-modular ones, of ERC-6900 v0.8.
+    /// `plugin`: its creation code, if not that of the bindings.
     pub fn new(generation: Generation, plugin: Option<&Bytes>) -> eyre::Result<Self> {
         let mut chain = Chain::new(ChainConfig {
             chain_id: CHAIN_ID,
@@ -250,8 +250,8 @@ impl AccountWorld {
         self.base = self.chain.snapshot();
     }
 
-    /// Goes back to what all cases start from. To be called before a case, not after: a case that panicked leaves its state
-    /// behind.
+    /// Goes back to what all cases start from. To be called before a case, not after: a case that panicked
+    /// leaves its state behind.
     pub fn reset(&mut self) -> Result<(), ChainError> {
         self.chain.revert(self.base)?;
         self.base = self.chain.snapshot();
@@ -293,8 +293,8 @@ impl AccountWorld {
         Ok(calldata::execute_batch(&calls))
     }
 
-    /// Call data by which a v0.8 account takes the module off: the validation of operations, that of direct calls, its functions. `told`:
-    /// with which of them the module is told.
+    /// Call data by which a v0.8 account takes the module off: the validation of operations, that of direct
+    /// calls, its functions. `told`: with which of them the module is told.
     pub(crate) fn dismantle(&self, told: [bool; 3]) -> Bytes {
         let module = self.stack.session_key_plugin;
         let [operations, direct_calls, functions] =
@@ -504,8 +504,8 @@ pub struct Holdings {
 }
 
 impl Holdings {
-    /// What they are after the account has made these calls, for each of which the plugin is happy: all, or none of them
-    /// succeed. Returns whether they do.
+    /// What they are after the account has made these calls, for each of which the plugin is happy: all, or
+    /// none of them succeed. Returns whether they do.
     pub fn call(&mut self, world: &AccountWorld, calls: &[Call]) -> bool {
         let mut after = self.clone();
         let done = calls.iter().all(|call| after.call_one(world, call));

@@ -1,5 +1,5 @@
-//! `calldata`: the calls that validation saw are the calls that run, whatever the bytes: those that Rust decodes. What
-//! validation refuses, execution refuses too, and then nothing runs.
+//! `calldata`: the calls that validation saw are the calls that run, whatever the bytes: those that Rust
+//! decodes. What validation refuses, execution refuses too, and then nothing runs.
 //!
 //! `bundled_calldata`: the same of signed operations, through the EntryPoint and the account.
 
@@ -79,7 +79,8 @@ enum Mutation {
     SetWord(usize, U256),
     /// It becomes more or less, wrapping.
     Add(usize, U256),
-    /// It becomes what the number of bytes from some word to the end is, less this. Offsets and lengths end there.
+    /// It becomes what the number of bytes from some word to the end is, less this. Offsets and
+    /// lengths end there.
     ToTheEnd(usize, usize, u64),
     /// It becomes another word of the call data.
     Copy(usize, usize),
@@ -536,8 +537,8 @@ fn validate(world: &World, call_data: &Bytes) -> Result<Bytes, ChainError> {
     world.chain.call(&world.as_account(validate))
 }
 
-/// The calls that the account is asked to make when it passes these bytes on to the plugin, as it does in the execution of an
-/// operation; and what it returns or, as an error, reverts with.
+/// The calls that the account is asked to make when it passes these bytes on to the plugin, as it does in the
+/// execution of an operation; and what it returns or, as an error, reverts with.
 fn execute(world: &World, call_data: &Bytes) -> Result<(Vec<Call>, Result<Bytes, Bytes>), TestCaseError> {
     let trace = world
         .chain

@@ -1,5 +1,6 @@
-//! `covers`: where a policy does not cover a need, the example that is given is accepted of a key with the need's permissions and refused
-//! of one with the policy's: by the model, and on the chain if a new key can get into the example's state there.
+//! `covers`: where a policy does not cover a need, the example that is given is accepted of a key with the
+//! need's permissions and refused of one with the policy's: by the model, and on the chain if a new key can
+//! get into the example's state there.
 
 use crate::{
     Generation, Outcomes, Property,
@@ -149,7 +150,8 @@ fn passes_rules(
     Ok(state.check_calls(&example.calls, time).is_accepted())
 }
 
-/// Whether the chain lets a new key with this set make the operation. A call that fails by itself was let through.
+/// Whether the chain lets a new key with this set make the operation. A call that fails by itself
+/// was let through.
 fn on_chain(
     world: &mut AccountWorld,
     set: &Permissions,

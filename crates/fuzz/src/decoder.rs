@@ -1,5 +1,5 @@
-//! `decoder`: [`PermissionUpdates::decode`] takes a list of updates if and only if the plugin does, with the same effect; what
-//! is refused is refused for the same reason, and changes nothing.
+//! `decoder`: [`PermissionUpdates::decode`] takes a list of updates if and only if the plugin does, with the
+//! same effect; what is refused is refused for the same reason, and changes nothing.
 
 use crate::{
     Generation, Outcomes, Property, World,
@@ -193,7 +193,8 @@ impl Property for Decoder {
             .gas_spend_limit(limit, LimitChange::Raw);
         world.add_key(SESSION_KEY, updates.encode()?)?.ok()?;
 
-        // Uses some of every limit: 7 wei, 5 base units of the token; gas last, so that its reset stays pending.
+        // Uses some of every limit: 7 wei, 5 base units of the token; gas last, so that its
+        // reset stays pending.
         let mut transfer = [0; 68];
         transfer[..4].copy_from_slice(ERC20_TRANSFER.as_slice());
         transfer[67] = 5;

@@ -1,5 +1,6 @@
-//! `encoder`: a permission set, encoded in Rust and given to `addSessionKey`, reads back by every view of the plugin as what
-//! the set says. The model, and decoding, say the same. A set that no plugin could take is refused in Rust.
+//! `encoder`: a permission set, encoded in Rust and given to `addSessionKey`, reads back by every view of the
+//! plugin as what the set says. The model, and decoding, say the same. A set that no plugin could take is
+//! refused in Rust.
 
 use crate::{
     ACCOUNT, Generation, Outcomes, Property, World,
@@ -162,8 +163,8 @@ fn is_possible(permissions: &Permissions) -> bool {
             .is_none_or(|range| range.valid_after <= MAX_SECONDS && range.valid_until <= MAX_SECONDS)
 }
 
-/// What a fresh key is to look like with a set that was applied at `time`: written from the specification, without the
-/// model's help.
+/// What a fresh key is to look like with a set that was applied at `time`: written from the specification,
+/// without the model's help.
 fn expected(world: &World, permissions: &Permissions, time: u64) -> KeyState {
     let mut state = world.fresh(SESSION_KEY);
     // On the module, intervals begin with the first use.

@@ -1,7 +1,7 @@
 use clap::ValueEnum;
 
-/// The generations of accounts. Every property holds for both, in the same words: a "plugin" is the module on an ERC-6900 v0.8
-/// account.
+/// The generations of accounts. Every property holds for both, in the same words: a "plugin" is the module on
+/// an ERC-6900 v0.8 account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 #[non_exhaustive]
 pub enum Generation {

@@ -1,5 +1,5 @@
-//! A history of an account, on the chain and in the model: every transaction is predicted, made, and compared, with all that
-//! the views and the contracts say afterwards.
+//! A history of an account, on the chain and in the model: every transaction is predicted, made, and
+//! compared, with all that the views and the contracts say afterwards.
 
 use crate::{
     Outcomes,
@@ -137,7 +137,8 @@ impl<'a> History<'a> {
         Ok(())
     }
 
-    /// `handleOps`, on the chain and in the model. Returns what became of each operation; none, when the bundle is refused.
+    /// `handleOps`, on the chain and in the model. Returns what became of each operation; none, when the
+    /// bundle is refused.
     pub(crate) fn bundle(
         &mut self,
         prepared: &[Prepared],

@@ -1,5 +1,5 @@
-//! `inspect`: after a random history of an account, what is rebuilt from logs and views is what the model says: every key with its
-//! tag, every entry, limit and amount used.
+//! `inspect`: after a random history of an account, what is rebuilt from logs and views is what the model
+//! says: every key with its tag, every entry, limit and amount used.
 
 use crate::{
     Generation, Outcomes, Property,

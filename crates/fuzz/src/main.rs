@@ -24,7 +24,8 @@ use std::{
 #[derive(Debug, Parser)]
 #[command(version, about)]
 struct Arguments {
-    /// How long to run, shared evenly among the properties of all generations; what one does not use, those after it share.
+    /// How long to run, shared evenly among the properties of all generations; what one does not use, those
+    /// after it share.
     #[arg(long, default_value_t = 60, value_name = "N")]
     seconds: u64,
 

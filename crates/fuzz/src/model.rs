@@ -288,7 +288,8 @@ impl Model {
         }
     }
 
-    /// The validation of an operation. Returns the EntryPoint's code, and the rules that are broken, if it is refused.
+    /// The validation of an operation. Returns the EntryPoint's code, and the rules that are broken, if
+    /// it is refused.
     pub(crate) fn validate(
         &mut self,
         world: &AccountWorld,
@@ -373,8 +374,8 @@ fn code(violations: &[Violation]) -> Option<AaCode> {
     .entry_point_code()
 }
 
-/// What the plugin reverts with in execution when these rules are broken: it checks call by call, amounts included, then the
-/// native token, then the gas limit.
+/// What the plugin reverts with in execution when these rules are broken: it checks call by call, amounts
+/// included, then the native token, then the gas limit.
 pub(crate) fn error(violations: &[Violation], account: Address, session_key: Address) -> Option<PluginError> {
     let place = |violation: &Violation| match &violation.rule {
         Rule::KeyNotRegistered { .. } => (0, 0, 0),

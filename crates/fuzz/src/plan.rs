@@ -1,6 +1,6 @@
-//! `plan`: from the state of a key after a random history to a random set. Carried out on the chain, the plan leads to the set and
-//! nowhere else, a second plan is empty, what was equal is as it was, limits have the use and the end of the interval that it says, and
-//! every update of it is needed.
+//! `plan`: from the state of a key after a random history to a random set. Carried out on the chain, the plan
+//! leads to the set and nowhere else, a second plan is empty, what was equal is as it was, limits have the
+//! use and the end of the interval that it says, and every update of it is needed.
 
 use crate::{
     Generation, Outcomes, Property,
@@ -173,7 +173,8 @@ impl Property for Plans {
                 prop_assert_eq!(now.unwrap_or_default(), contract.token_limit);
             }
         }
-        // Every update is needed: without it, the set is not reached, or what is used is not what it should be.
+        // Every update is needed: without it, the set is not reached, or what is used is not what
+        // it should be.
         for left_out in 0..updates.as_slice().len() {
             let fewer: Vec<PermissionUpdate> = updates
                 .as_slice()

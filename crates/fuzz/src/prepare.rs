@@ -87,7 +87,8 @@ impl Model {
         })
     }
 
-    /// Puts a session key's operation together, and signs it. `before`: operations of the same bundle that come first.
+    /// Puts a session key's operation together, and signs it. `before`: operations of the same
+    /// bundle that come first.
     pub(crate) fn prepare(
         &self,
         world: &AccountWorld,

@@ -26,8 +26,8 @@ pub trait Property: Sized {
     /// The generations of accounts that it is about.
     const GENERATIONS: &'static [Generation] = &Generation::ALL;
 
-    /// Sets up the chain that all cases start from. `plugin`: the creation code of the session key plugin, or module, if not that of
-    /// the bindings.
+    /// Sets up the chain that all cases start from. `plugin`: the creation code of the session key plugin, or
+    /// module, if not that of the bindings.
     fn prepare(generation: Generation, plugin: Option<&Bytes>) -> eyre::Result<Self>;
 
     /// Draws cases, with a bias to boundaries.
@@ -128,11 +128,11 @@ impl fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
-/// Runs all cases in this file of regressions, then as many others as asked for, or as `PROPTEST_CASES` says. A case that fails
-/// is shrunk and its seed is written to the file.
+/// Runs all cases in this file of regressions, then as many others as asked for, or as `PROPTEST_CASES` says.
+/// A case that fails is shrunk and its seed is written to the file.
 ///
-/// The cases are the same ones every time, so a test passes or fails by the code and not by luck; `PROPTEST_RNG_SEED` asks
-/// for others. [`run_seeds`] is what searches for new failures.
+/// The cases are the same ones every time, so a test passes or fails by the code and not by luck;
+/// `PROPTEST_RNG_SEED` asks for others. [`run_seeds`] is what searches for new failures.
 pub fn run_with_regressions<P: Property>(
     generation: Generation,
     cases: u32,
@@ -180,8 +180,8 @@ pub struct Seeded {
     pub cases: u64,
 }
 
-/// Runs cases from consecutive seeds, for as long as `more` says so after so many cases, against the given plugin or module (`None`:
-/// that of the bindings). Keeps no regressions.
+/// Runs cases from consecutive seeds, for as long as `more` says so after so many cases, against the given
+/// plugin or module (`None`: that of the bindings). Keeps no regressions.
 pub fn run_seeds<P: Property>(
     generation: Generation,
     first: u64,

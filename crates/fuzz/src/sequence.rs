@@ -1,6 +1,7 @@
-//! `sequence`: a long history of an account, with all that can happen to its session keys: owners who add, remove, rotate and
-//! update keys, uninstall the plugin and install it again; operations of several keys and of the owner in one bundle; gas
-//! resets; time that jumps to where intervals end. After every transaction every view and every balance is as the model says.
+//! `sequence`: a long history of an account, with all that can happen to its session keys: owners who add,
+//! remove, rotate and update keys, uninstall the plugin and install it again; operations of several keys and
+//! of the owner in one bundle; gas resets; time that jumps to where intervals end. After every transaction
+//! every view and every balance is as the model says.
 
 use crate::{
     Generation, Outcomes, Property,

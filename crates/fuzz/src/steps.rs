@@ -1,5 +1,5 @@
-//! What happens to an account and its session keys: operations, what owners do, time. Everything leans to what is allowed but
-//! for one thing, and to the boundaries of limits and intervals.
+//! What happens to an account and its session keys: operations, what owners do, time. Everything leans to
+//! what is allowed but for one thing, and to the boundaries of limits and intervals.
 //!
 //! The larger strategies are boxed: a test's stack would be too small for what they are made of.
 
@@ -552,16 +552,17 @@ pub enum OwnerAction {
         /// Whether one that does not exist follows.
         spoilt: bool,
     },
-    /// `uninstallPlugin`; starved: by force, and without gas for the plugin. On a v0.8 account, the batch of three calls that takes the
-    /// module off; starved: no call has data for the module.
+    /// `uninstallPlugin`; starved: by force, and without gas for the plugin. On a v0.8 account, the batch of
+    /// three calls that takes the module off; starved: no call has data for the module.
     Uninstall {
         /// Whether the plugin does not notice.
         starved: bool,
     },
-    /// `installPlugin`, with these keys. On a v0.8 account, the batch of three calls that installs the module.
+    /// `installPlugin`, with these keys. On a v0.8 account, the batch of three calls that
+    /// installs the module.
     Install(Vec<(usize, Vec<Change>)>),
-    /// Takes the module off a v0.8 account, and tells it so or not: with the validation of operations, with that of direct calls, with
-    /// its functions.
+    /// Takes the module off a v0.8 account, and tells it so or not: with the validation of operations, with
+    /// that of direct calls, with its functions.
     Dismantle([bool; 3]),
     /// Installs the module on a v0.8 account, and does not tell it so.
     Reassemble,
@@ -670,7 +671,8 @@ impl Action {
 pub enum Pause {
     /// So many seconds.
     Seconds(u64),
-    /// When an interval or a range begins or ends, chosen by the first number; and so many seconds later or earlier.
+    /// When an interval or a range begins or ends, chosen by the first number; and so many seconds
+    /// later or earlier.
     Boundary(usize, i8),
     /// About where the plugin's `uint48` ends.
     EndOfTime(u8),

@@ -1,6 +1,7 @@
-//! `user_operation`: the hash of any operation is the EntryPoint's, and what the client signs is taken by the plugin for the
-//! key's signature; what else it is given is somebody else's signature, or none. Of packed operations, the members are as large as
-//! can be packed, and `initCode` and `paymasterAndData` of every form, those that mean something to later EntryPoints among them.
+//! `user_operation`: the hash of any operation is the EntryPoint's, and what the client signs is taken by the
+//! plugin for the key's signature; what else it is given is somebody else's signature, or none. Of packed
+//! operations, the members are as large as can be packed, and `initCode` and `paymasterAndData` of every
+//! form, those that mean something to later EntryPoints among them.
 
 use crate::{
     ACCOUNT, Generation, Outcomes, Property, World,
@@ -315,8 +316,8 @@ fn any_init_code() -> BoxedStrategy<Bytes> {
     prop_oneof![2 => bytes(), 1 => delegation].boxed()
 }
 
-/// `paymasterAndData`: none, any bytes, or a paymaster with its gas limits and data, which may end as a paymaster's signature does, to
-/// later EntryPoints.
+/// `paymasterAndData`: none, any bytes, or a paymaster with its gas limits and data, which may end as a
+/// paymaster's signature does, to later EntryPoints.
 fn any_paymaster() -> BoxedStrategy<Bytes> {
     let end = prop_oneof![
         2 => Just(Vec::new()),

@@ -1,6 +1,7 @@
-//! `verdict`: what the model says of an operation is what the EntryPoint and the account make of it: refused in validation, and
-//! with which code; executed, or refused then, and with which error; from when until when it is valid, and what is left of the
-//! limits afterwards. Where waiting is said to help, it does, and not a second earlier; where not, it does not.
+//! `verdict`: what the model says of an operation is what the EntryPoint and the account make of it: refused
+//! in validation, and with which code; executed, or refused then, and with which error; from when until when
+//! it is valid, and what is left of the limits afterwards. Where waiting is said to help, it does, and not a
+//! second earlier; where not, it does not.
 
 use crate::{
     Generation, Outcomes, Property,
@@ -203,7 +204,8 @@ fn check_validation(
             } else {
                 PermissionsCheckFailed {}.abi_encode()
             };
-            // A v0.8 account wraps what the module says; what it refuses itself, no rule of the module's is about.
+            // A v0.8 account wraps what the module says; what it refuses itself, no rule of the
+            // module's is about.
             let said = Revert::decode(&output).root().to_bytes();
             prop_assert_eq!(&said[..], &expected[..], "{}", verdict);
             return Ok(());
@@ -273,8 +275,8 @@ fn check_waiting(
             outcomes.reached("waiting helps");
         }
         None => {
-            // When all that waiting can change has changed, but for the last second that the plugin knows: every interval
-            // is over then, even one that has just begun.
+            // When all that waiting can change has changed, but for the last second that the plugin knows:
+            // every interval is over then, even one that has just begun.
             let limits = [&state.native_limit, &state.gas_limit.info]
                 .into_iter()
                 .chain(state.contracts.values().map(|contract| &contract.token_limit));

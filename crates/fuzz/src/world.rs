@@ -15,8 +15,9 @@ use session_key_client::{
 };
 use session_key_testkit::{CallKind, CallTrace, Chain, ChainConfig, ChainError, Execution, Stack, StackV08};
 
-/// The account: to the plugin, whoever calls it is one. Its code answers `executeFromPluginExternal`, `execute`, `executeBatch` and
-/// every other call with empty bytes, or an empty array of them; what it was asked for is in the trace.
+/// The account: to the plugin, whoever calls it is one. Its code answers `executeFromPluginExternal`,
+/// `execute`, `executeBatch` and every other call with empty bytes, or an empty array of them; what it was
+/// asked for is in the trace.
 pub const ACCOUNT: Address = address!("0x00000000000000000000000000000000acc00227");
 
 /// `return abi.encode(bytes(""))`.
@@ -35,7 +36,8 @@ pub struct World {
 }
 
 impl World {
-    /// Deploys everything. `plugin`: creation code of the session key plugin, or module, if not that of the bindings.
+    /// Deploys everything. `plugin`: creation code of the session key plugin, or module, if not that
+    /// of the bindings.
     pub fn new(generation: Generation, plugin: Option<&Bytes>) -> Result<Self, ChainError> {
         // No id that any code could take for granted.
         let chain_id = 0x00c0_ffee_1234_5678;
@@ -60,8 +62,8 @@ impl World {
         self.base = self.chain.snapshot();
     }
 
-    /// Goes back to what all cases start from. To be called before a case, not after: a case that panicked leaves its state
-    /// behind.
+    /// Goes back to what all cases start from. To be called before a case, not after: a case that panicked
+    /// leaves its state behind.
     pub fn reset(&mut self) -> Result<(), ChainError> {
         self.chain.revert(self.base)?;
         self.base = self.chain.snapshot();
@@ -181,8 +183,9 @@ impl World {
     }
 }
 
-/// Deploys the contracts of a generation, with this code as the session key plugin. Those of v0.8 are in the places of those of v0.7
-/// that do the same; in the place of the owner plugin is a module that validates, which no account here has installed.
+/// Deploys the contracts of a generation, with this code as the session key plugin. Those of v0.8 are in the
+/// places of those of v0.7 that do the same; in the place of the owner plugin is a module that validates,
+/// which no account here has installed.
 pub(crate) fn deploy(
     chain: &mut Chain,
     generation: Generation,

@@ -238,7 +238,8 @@ async fn count_ledger(work: &Work, paid: U256) -> Result<(usize, usize)> {
     Ok((undecided.len(), usize::from(used < paid)))
 }
 
-/// Kills `kills` workers, [`WORKERS`] at a time, and prints their complaints. Returns the payments of each worker.
+/// Kills `kills` workers, [`WORKERS`] at a time, and prints their complaints. Returns the payments
+/// of each worker.
 async fn kill_all(
     rpc_url: &str,
     kills: usize,

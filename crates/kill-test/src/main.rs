@@ -1,9 +1,10 @@
 //! Kills processes while they send and checks that no payment is doubled or lost.
 //!
 //! Each worker is a separate process that makes one payment through the public client: over HTTP to a real
-//! node, by an agent whose stores are shared by all workers: a SQLite file, or a PostgreSQL server, which crashes meanwhile. The worker prints its phase and is killed
-//! there with SIGKILL. Another process then settles the journal and requests the same payment again. At the
-//! end, the balances on the chain show how often each recipient was paid, and the ledger whether every reservation was settled.
+//! node, by an agent whose stores are shared by all workers: a SQLite file, or a PostgreSQL server, which
+//! crashes meanwhile. The worker prints its phase and is killed there with SIGKILL. Another process then
+//! settles the journal and requests the same payment again. At the end, the balances on the chain show how
+//! often each recipient was paid, and the ledger whether every reservation was settled.
 
 mod judge;
 mod worker;
@@ -31,7 +32,8 @@ enum Command {
         /// Path of an SQLite file, or a connection string of PostgreSQL.
         #[arg(long)]
         store: String,
-        /// A program that restarts the PostgreSQL server at once, as after a crash: it is run every few seconds.
+        /// A program that restarts the PostgreSQL server at once, as after a crash: it is run
+        /// every few seconds.
         #[arg(long)]
         restart: Option<PathBuf>,
     },

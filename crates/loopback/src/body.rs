@@ -38,7 +38,8 @@ impl BodyError {
     }
 }
 
-/// Receives a body of at most so many bytes, within so long. One that announces more is refused before it is read.
+/// Receives a body of at most so many bytes, within so long. One that announces more is refused before
+/// it is read.
 ///
 /// # Errors
 ///

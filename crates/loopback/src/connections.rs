@@ -83,11 +83,11 @@ async fn ended(ending: &mut watch::Receiver<bool>) {
     let _ = ending.wait_for(|is_ending| *is_ending).await;
 }
 
-/// Answers requests until `ending` is true: then no connection is accepted, and each ends after the answer that it waits for.
-/// Dropping the future ends all at once.
+/// Answers requests until `ending` is true: then no connection is accepted, and each ends after the answer
+/// that it waits for. Dropping the future ends all at once.
 ///
-/// If all places are taken, a new connection takes the place of the oldest one that waits for no answer. If all do wait, it waits
-/// too.
+/// If all places are taken, a new connection takes the place of the oldest one that waits for no answer. If
+/// all do wait, it waits too.
 pub async fn serve<S, F>(listener: Listener, bounds: Bounds, ending: watch::Receiver<bool>, respond: S)
 where
     S: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,

@@ -1,7 +1,7 @@
 //! Where a request comes from.
 //!
-//! A server on the loopback interface can be reached by every website in the browser. The browser says where a request comes from:
-//! under the name of a host (DNS rebinding), an origin, and a `Sec-Fetch-Site`.
+//! A server on the loopback interface can be reached by every website in the browser. The browser says where
+//! a request comes from: under the name of a host (DNS rebinding), an origin, and a `Sec-Fetch-Site`.
 
 use hyper::{
     HeaderMap, Method,
@@ -61,8 +61,8 @@ impl Site {
         }
     }
 
-    /// Checks a request to a server of pages, which only its own pages and the user may ask. `opens`: it is for an address whose
-    /// secret is what counts, and which may be opened from anywhere.
+    /// Checks a request to a server of pages, which only its own pages and the user may ask. `opens`: it is
+    /// for an address whose secret is what counts, and which may be opened from anywhere.
     ///
     /// # Errors
     ///
@@ -84,8 +84,8 @@ impl Site {
         }
     }
 
-    /// Checks a request to a server without pages, which programs ask and browsers never do: whatever a browser says of its pages
-    /// is refused.
+    /// Checks a request to a server without pages, which programs ask and browsers never do: whatever a
+    /// browser says of its pages is refused.
     ///
     /// # Errors
     ///

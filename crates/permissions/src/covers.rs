@@ -7,7 +7,8 @@
 //!
 //! - it allows every call that the need allows;
 //! - its time range contains the need's;
-//! - each of its limits is at least as large, and refreshes at least as soon (an interval of 0 never refreshes);
+//! - each of its limits is at least as large, and refreshes at least as soon (an interval of 0 never
+//!   refreshes);
 //! - it limits and requires nothing that the need does not.
 //!
 //! It says nothing about sums over time: a policy of 100 a week covers a need of 100 a week that is spent at

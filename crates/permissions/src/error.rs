@@ -74,7 +74,8 @@ pub enum PermissionError {
     },
 
     /// A native token limit whose interval ends after [`MAX_SECONDS`](crate::MAX_SECONDS). On plugins of
-    /// [`RuleSet::Compatible`](crate::model::RuleSet::Compatible) every use of the key would fail, at the account's cost.
+    /// [`RuleSet::Compatible`](crate::model::RuleSet::Compatible) every use of the key would fail, at the
+    /// account's cost.
     #[error(
         "a native token limit per {refresh_interval} seconds, set at {at}, makes every use of the key fail on this plugin: \
          the interval ends after 2^48 - 1"
@@ -94,8 +95,8 @@ pub enum PermissionError {
     #[error("{0:?} is not an address, or its checksum is wrong")]
     InvalidAddress(String),
 
-    /// No permission update has this selector (`InvalidPermissionsUpdate`). Data shorter than a selector is padded with
-    /// zeros on the right.
+    /// No permission update has this selector (`InvalidPermissionsUpdate`). Data shorter than a selector is
+    /// padded with zeros on the right.
     #[error("no permission update has the selector {0}")]
     UnknownUpdate(Selector),
 

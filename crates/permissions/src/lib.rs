@@ -46,8 +46,10 @@ pub use user_operation::kept as kept_operation;
 
 use alloy_primitives::{FixedBytes, Selector, hex};
 
-/// `transfer(address,uint256)` of ERC-20. With [`ERC20_APPROVE`], all that a key may call on a token with a spend limit.
+/// `transfer(address,uint256)` of ERC-20. With [`ERC20_APPROVE`], all that a key may call on a token with a
+/// spend limit.
 pub const ERC20_TRANSFER: Selector = FixedBytes(hex!("a9059cbb"));
 
-/// `approve(address,uint256)` of ERC-20. With [`ERC20_TRANSFER`], all that a key may call on a token with a spend limit.
+/// `approve(address,uint256)` of ERC-20. With [`ERC20_TRANSFER`], all that a key may call on a token with a
+/// spend limit.
 pub const ERC20_APPROVE: Selector = FixedBytes(hex!("095ea7b3"));

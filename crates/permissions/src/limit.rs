@@ -157,18 +157,20 @@ pub struct SpendLimitInfo {
     pub limit_used: U256,
     /// Seconds; 0 if the limit never refreshes.
     pub refresh_interval: u64,
-    /// Start of the current interval, unix seconds; 0 without an interval, and on a module before the first interval begins.
+    /// Start of the current interval, unix seconds; 0 without an interval, and on a module before the first
+    /// interval begins.
     pub last_used_time: u64,
 }
 
 impl SpendLimitInfo {
-    /// When the current interval ends, unix seconds. `None` without an interval, and before the first one begins.
+    /// When the current interval ends, unix seconds. `None` without an interval, and before the
+    /// first one begins.
     pub fn refreshes_at(&self) -> Option<u64> {
         self.interval_end().filter(|_| !self.is_not_begun())
     }
 
-    /// Whether the limit refreshes, but its first interval has not begun: a module adds keys without a clock, and the key's next
-    /// use begins the intervals of its limits. Until then nothing is used.
+    /// Whether the limit refreshes, but its first interval has not begun: a module adds keys without a clock,
+    /// and the key's next use begins the intervals of its limits. Until then nothing is used.
     pub const fn is_not_begun(&self) -> bool {
         self.refresh_interval > 0 && self.last_used_time == 0
     }
@@ -193,7 +195,8 @@ impl SpendLimitInfo {
         self.has_limit.then(|| self.at(now).left())
     }
 
-    /// The figures as they count in a block with timestamp `now`: those of a new interval, if the current one is over.
+    /// The figures as they count in a block with timestamp `now`: those of a new interval, if the
+    /// current one is over.
     pub(crate) fn at(&self, now: u64) -> Self {
         if self.is_over(now) {
             self.begun_anew(now)
@@ -275,8 +278,8 @@ pub struct GasSpendLimitInfo {
 }
 
 impl GasSpendLimitInfo {
-    /// Whether a reset is pending that has to be settled. An unused limit whose first interval has not begun is
-    /// marked too, but does not need to be settled.
+    /// Whether a reset is pending that has to be settled. An unused limit whose first interval has not begun
+    /// is marked too, but does not need to be settled.
     pub const fn is_reset_pending(&self) -> bool {
         self.should_reset && !(self.info.is_not_begun() && self.info.limit_used.const_is_zero())
     }

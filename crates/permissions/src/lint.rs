@@ -249,8 +249,8 @@ impl Lint {
         Self::of_state(state)
     }
 
-    /// Checks the permissions that a key has on the chain. Of a state that is not [complete](KeyState::complete),
-    /// nothing is concluded from what is not in it.
+    /// Checks the permissions that a key has on the chain. Of a state that is not
+    /// [complete](KeyState::complete), nothing is concluded from what is not in it.
     pub fn of_key(state: &KeyState) -> Self {
         Self {
             used: Some(state.clone()),

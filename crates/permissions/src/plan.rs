@@ -315,7 +315,8 @@ pub(crate) fn limit_of(info: &SpendLimitInfo) -> Option<SpendLimit> {
         .then(|| SpendLimit::per(info.limit, info.refresh_interval))
 }
 
-/// The change of a limit, given as it is stored and as it counts at the planned time; `None` if it already has the wanted value.
+/// The change of a limit, given as it is stored and as it counts at the planned time; `None` if it already
+/// has the wanted value.
 fn limit_change(
     [old, counting]: [SpendLimitInfo; 2],
     wished: SpendLimitInfo,

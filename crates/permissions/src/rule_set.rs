@@ -19,7 +19,8 @@ pub enum RuleSet {
     /// [`Strict`](Self::Strict), and in addition:
     ///
     /// - Every key uses its own nonce lane, with or without a gas limit.
-    /// - The module itself, the EntryPoints v0.6 to v0.9 and targets that answer as ERC-6900 modules are refused.
+    /// - The module itself, the EntryPoints v0.6 to v0.9 and targets that answer as ERC-6900
+    ///   modules are refused.
     /// - The intervals of limits that a key is added with begin with its first use.
     Module(Address),
 }

@@ -90,7 +90,8 @@ impl Permissions {
         self.update(PermissionUpdate::NativeTokenSpendLimit(limit))
     }
 
-    /// Appends a limit on what the key may spend of a token, in its base units. Does not put the token on the list.
+    /// Appends a limit on what the key may spend of a token, in its base units. Does not put the token
+    /// on the list.
     pub fn erc20_spend_limit(self, token: Address, limit: SpendLimit) -> Self {
         self.update(PermissionUpdate::Erc20SpendLimit(Erc20SpendLimit {
             token,
@@ -146,7 +147,8 @@ impl Permissions {
         self.updates().map(|update| update.encode_unchecked()).collect()
     }
 
-    /// Refuses a set whose end time has passed at `now` (unix seconds): a key granted with it could never be used.
+    /// Refuses a set whose end time has passed at `now` (unix seconds): a key granted with it could
+    /// never be used.
     pub const fn check_not_over(&self, now: u64) -> Result<(), PermissionError> {
         match self.time_range {
             Some(TimeRange { valid_until, .. }) if valid_until != 0 && valid_until < now => {

@@ -13,8 +13,8 @@ pub const LATEST_PLAUSIBLE_TIME: u64 = 7_258_118_400;
 /// The longest refresh interval that encoding accepts as seconds: 200 years.
 pub const LONGEST_PLAUSIBLE_INTERVAL: u64 = 6_311_390_400;
 
-/// When a key may be used. Unix seconds (not milliseconds), both inclusive, at most [`MAX_SECONDS`]; 0 means unbounded on
-/// that side.
+/// When a key may be used. Unix seconds (not milliseconds), both inclusive, at most [`MAX_SECONDS`]; 0 means
+/// unbounded on that side.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TimeRange {

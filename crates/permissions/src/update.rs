@@ -11,7 +11,8 @@ use alloy_sol_types::SolCall;
 use serde::{Deserialize, Serialize};
 use session_key_bindings::{ISessionKeyPermissionsUpdates as Updates, ISessionKeyPlugin};
 
-/// One change of a session key's permissions: one element of the `bytes[]` of `addSessionKey` and `updateKeyPermissions`.
+/// One change of a session key's permissions: one element of the `bytes[]` of `addSessionKey` and
+/// `updateKeyPermissions`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -270,7 +271,8 @@ impl PermissionUpdates {
     }
 }
 
-/// Refuses a native token limit that, set at `at`, makes every use of the key fail on a plugin with these rules.
+/// Refuses a native token limit that, set at `at`, makes every use of the key fail on a plugin
+/// with these rules.
 pub(crate) fn check_native_interval(
     limit: Option<SpendLimit>,
     rule_set: RuleSet,

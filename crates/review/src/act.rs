@@ -1,8 +1,8 @@
 //! What an owner can do on the page: revoke keys, change one to a policy, approve a request.
 //!
-//! A [`Wish`] says which; [`Prepared`] is what it comes to on the account as it is. Both the page that shows it
-//! and the transaction are made from the same [`Prepared`], and its [fingerprint](Prepared::shown) makes sure
-//! that what is signed is what was shown.
+//! A [`Wish`] says which; [`Prepared`] is what it comes to on the account as it is. Both the page that shows
+//! it and the transaction are made from the same [`Prepared`], and its [fingerprint](Prepared::shown) makes
+//! sure that what is signed is what was shown.
 
 use crate::{
     Application, Approval, Offer, Review,

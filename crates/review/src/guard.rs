@@ -1,8 +1,8 @@
 //! Who may ask: the secret in the printed address, sessions, and where a request comes from.
 //!
-//! A page on the loopback interface can be reached by every program on the machine and by every website in the
-//! browser. Programs do not know the secret. Websites reach it through the browser, which says where a request
-//! comes from: under the name of a host (DNS rebinding), an origin, and a `Sec-Fetch-Site`.
+//! A page on the loopback interface can be reached by every program on the machine and by every website in
+//! the browser. Programs do not know the secret. Websites reach it through the browser, which says where a
+//! request comes from: under the name of a host (DNS rebinding), an origin, and a `Sec-Fetch-Site`.
 
 use hyper::{HeaderMap, Method, header::COOKIE};
 use rand::{RngCore as _, rngs::OsRng};

@@ -47,8 +47,8 @@ impl Review {
         self
     }
 
-    /// Leaves out the keys of the plugin or module: its contract does not exist on this chain, and only keys of
-    /// the account's own client (ERC-6900 v0.8) can be shown.
+    /// Leaves out the keys of the plugin or module: its contract does not exist on this chain, and only keys
+    /// of the account's own client (ERC-6900 v0.8) can be shown.
     pub const fn without_session_keys(mut self) -> Self {
         self.has_keys = false;
         self

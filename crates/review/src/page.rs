@@ -63,7 +63,8 @@ pub(crate) fn message(title: &str, words: &str, back: Option<(&str, &str)>) -> M
     )
 }
 
-/// The page that the printed address answers with: the browser goes on by itself, from this site, with its cookie.
+/// The page that the printed address answers with: the browser goes on by itself, from this site,
+/// with its cookie.
 pub(crate) fn opened() -> Markup {
     html! {
         (DOCTYPE)

@@ -35,7 +35,8 @@ use tokio::{
 
 /// The maximum size of a body, in bytes.
 pub const MAX_BODY: usize = 64 << 10;
-/// The maximum number of connections. A further one takes the place of one that waits for no answer, or waits.
+/// The maximum number of connections. A further one takes the place of one that waits for no
+/// answer, or waits.
 pub const MOST_CONNECTIONS: usize = 64;
 /// The maximum size of a request's head, in bytes.
 const MAX_HEAD: usize = 16 << 10;
@@ -88,8 +89,8 @@ impl Server {
     }
 
     /// The next address to open: the first at once, a further one each time that someone asks for the page
-    /// without a session and there is no unused address, as from a second browser. Each opens the page once. It
-    /// is a secret of whoever may read the page: show it to the user, and nowhere else.
+    /// without a session and there is no unused address, as from a second browser. Each opens the page once.
+    /// It is a secret of whoever may read the page: show it to the user, and nowhere else.
     pub async fn next_address(&mut self) -> String {
         match self.addresses.recv().await {
             Some(address) => address,

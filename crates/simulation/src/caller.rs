@@ -259,7 +259,7 @@ impl Caller {
             });
             let purpose = Purpose::new(Some((self.wish.number, attempt)));
             let end = purpose.clone().scope(self.attempt(&purpose)).await;
-            let advice = match end {
+            let error = match end {
                 End::Included(included) => {
                     self.note_included(&included);
                     return self.believe(if included.success {
@@ -328,51 +328,61 @@ impl Caller {
                             None => {}
                         }
                     }
-                    (error.advice(), error)
+                    error
                 }
             };
-            let (advice, error) = advice;
-            match advice {
-                // What happened is another caller's.
-                Advice::Nothing if matches!(*error.cause, Cause::AlreadyHappened { .. }) => {}
-                Advice::TryAgain { after } => {
-                    sleep(Duration::from_millis(after.min(60) * 1_000 + 50)).await;
-                }
-                Advice::TryAgainFrom { at } => {
-                    let now = self.world.unix_millis() / 1_000;
-                    let wait = at.saturating_sub(now) + 1;
-                    if wait > 600 {
-                        return self.believe(Belief::No);
-                    }
-                    sleep(Duration::from_secs(wait)).await;
-                }
-                Advice::Settle => match error.intent {
-                    Some(id) => {
-                        if self.settle(id).await {
-                            return;
-                        }
-                    }
-                    None => {
-                        sleep(Duration::from_secs(2)).await;
-                    }
-                },
-                Advice::Nothing => return self.believe(Belief::Yes),
-                // Somebody else would have to do something.
-                _ => {
-                    let has_doubts = self.state(|state| state.has_doubts) && !self.wish.is_named;
-                    return self.believe(match error.happened() {
-                        Happened::Reverted => Belief::Reverted,
-                        Happened::Yes => Belief::Yes,
-                        _ if has_doubts => Belief::Unknown,
-                        _ => Belief::No,
-                    });
-                }
+            if self.heed(&error).await {
+                return;
             }
             self.give_up_late(attempt, error.code());
             if self.state(|state| state.belief != Belief::Asking) {
                 return;
             }
         }
+    }
+
+    /// Does what an error advises before the next attempt. True: the caller asks no more.
+    async fn heed(&self, error: &OperationError) -> bool {
+        match error.advice() {
+            // What happened is another caller's.
+            Advice::Nothing if matches!(*error.cause, Cause::AlreadyHappened { .. }) => {}
+            Advice::TryAgain { after } => {
+                sleep(Duration::from_millis(after.min(60) * 1_000 + 50)).await;
+            }
+            Advice::TryAgainFrom { at } => {
+                let now = self.world.unix_millis() / 1_000;
+                let wait = at.saturating_sub(now) + 1;
+                if wait > 600 {
+                    self.believe(Belief::No);
+                    return true;
+                }
+                sleep(Duration::from_secs(wait)).await;
+            }
+            Advice::Settle => match error.intent {
+                Some(id) => {
+                    return self.settle(id).await;
+                }
+                None => {
+                    sleep(Duration::from_secs(2)).await;
+                }
+            },
+            Advice::Nothing => {
+                self.believe(Belief::Yes);
+                return true;
+            }
+            // Somebody else would have to do something.
+            _ => {
+                let has_doubts = self.state(|state| state.has_doubts) && !self.wish.is_named;
+                self.believe(match error.happened() {
+                    Happened::Reverted => Belief::Reverted,
+                    Happened::Yes => Belief::Yes,
+                    _ if has_doubts => Belief::Unknown,
+                    _ => Belief::No,
+                });
+                return true;
+            }
+        }
+        false
     }
 
     /// Nobody goes on for ever.

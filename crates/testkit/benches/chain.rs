@@ -96,7 +96,8 @@ fn user_operation_and_revert(bencher: divan::Bencher<'_, '_>) {
     });
 }
 
-/// Sends the same operation through the bundler: simulation, tracing by the rules of ERC-7562, bundle, block and receipt.
+/// Sends the same operation through the bundler: simulation, tracing by the rules of ERC-7562, bundle, block
+/// and receipt.
 #[divan::bench]
 fn user_operation_through_the_bundler(bencher: divan::Bencher<'_, '_>) {
     through_the_bundler(bencher, BundlerOptions::default());

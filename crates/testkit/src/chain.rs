@@ -196,9 +196,9 @@ impl Chain {
         dump
     }
 
-    /// Returns the chain as a text that [`load`](Self::load) reads: blocks, transactions, logs, and the state with its history. Not in
-    /// it: the pool, snapshots, impersonated addresses, and what is set for the next block. `None` on a [fork](Self::fork), whose
-    /// state is elsewhere.
+    /// Returns the chain as a text that [`load`](Self::load) reads: blocks, transactions, logs, and the state
+    /// with its history. Not in it: the pool, snapshots, impersonated addresses, and what is set for the next
+    /// block. `None` on a [fork](Self::fork), whose state is elsewhere.
     ///
     /// ```
     /// use session_key_testkit::{Chain, Stack};

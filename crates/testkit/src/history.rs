@@ -32,8 +32,9 @@ const AT_BLOCK: [(&str, usize); 8] = [
 ];
 
 impl Testkit {
-    /// Another transport, which asks the node of a [fork](crate::Chain::fork) about what was before the fork: its blocks,
-    /// transactions, receipts and logs, and the state after its blocks. Without it, a fork does not know them.
+    /// Another transport, which asks the node of a [fork](crate::Chain::fork) about what was before the fork:
+    /// its blocks, transactions, receipts and logs, and the state after its blocks. Without it, a fork does
+    /// not know them.
     #[must_use]
     pub fn with_history(&self, transport: Transport, node: HttpState) -> Transport {
         Transport::new(WithHistory {

@@ -137,13 +137,15 @@ pub struct LogLimits {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LimitWords {
-    /// -32602 "query exceeds max block range 10", "query exceeds max results 20000, retry with the range 1-2".
+    /// -32602 "query exceeds max block range 10", "query exceeds max results 20000, retry with
+    /// the range 1-2".
     #[default]
     Reth,
     /// -32600 "Under the Free tier plan, you can make eth_getLogs requests with up to a 10 block range. …"
     /// and -32602 "Log response size exceeded. …", each with a range that works.
     Alchemy,
-    /// -32602 "range 1000000 exceeds limit of 10000", -32005 "query returned more than 10000 results. …" with data.
+    /// -32602 "range 1000000 exceeds limit of 10000", -32005 "query returned more than 10000 results.
+    /// …" with data.
     Infura,
     /// -32614 "eth_getLogs is limited to a 10,000 range".
     QuickNode,

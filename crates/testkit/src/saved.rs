@@ -121,7 +121,8 @@ impl SavedChain {
         }
     }
 
-    /// The blocks, of which there is at least one: each the child of the one before, on a history of so many changes.
+    /// The blocks, of which there is at least one: each the child of the one before, on a history of
+    /// so many changes.
     pub(crate) fn blocks(&self, changes: usize) -> Result<Vec<Block>, LoadError> {
         let blocks = self
             .blocks

@@ -52,8 +52,8 @@ pub static V08_ACCOUNT_CODE: CreationCode = CreationCode::new(
     include_str!("../bytecode/ModuleOwnedAccount.hex"),
 );
 
-/// `SignatureAccount`: an ERC-6900 v0.8 account that selects validations in the signature, by module and entity id. Its
-/// constructor takes no arguments. Not part of a stack.
+/// `SignatureAccount`: an ERC-6900 v0.8 account that selects validations in the signature, by module and
+/// entity id. Its constructor takes no arguments. Not part of a stack.
 pub static V08_SIGNATURE_ACCOUNT_CODE: CreationCode = CreationCode::new(
     "SignatureAccount",
     include_str!("../bytecode/SignatureAccount.hex"),
@@ -230,8 +230,8 @@ impl Stack {
         (stack, plan)
     }
 
-    /// Deploys everything; the first development account owns the factory. The factory has a stake, without which bundlers take no
-    /// operation that creates an account.
+    /// Deploys everything; the first development account owns the factory. The factory has a stake, without
+    /// which bundlers take no operation that creates an account.
     ///
     /// # Errors
     ///
@@ -240,8 +240,8 @@ impl Stack {
         Self::deploy_owned(chain, crate::dev_accounts()[0].address)
     }
 
-    /// As [`deploy`](Self::deploy), with another owner of the factory, on which the factory's address depends. With that of
-    /// [`DeploymentParameters`], it is the recorded one.
+    /// As [`deploy`](Self::deploy), with another owner of the factory, on which the factory's address
+    /// depends. With that of [`DeploymentParameters`], it is the recorded one.
     ///
     /// # Errors
     ///

@@ -48,7 +48,8 @@ static TEST_PAYMASTER_V07: CreationCode = CreationCode::new(
     include_str!("../bytecode/TestPaymasterV07.hex"),
 );
 
-/// The addresses of all the contracts of ERC-6900 v0.8. They depend on nothing but bytecode, so they are the same on every chain.
+/// The addresses of all the contracts of ERC-6900 v0.8. They depend on nothing but bytecode, so they are the
+/// same on every chain.
 ///
 /// The EntryPoint and the session key module are the real ones. The accounts, their factory and the owner's
 /// module are stand-ins that behave like Modular Account v2 and its factory: validations are selected in the

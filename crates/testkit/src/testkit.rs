@@ -76,8 +76,9 @@ impl Testkit {
         Transport::new(self.clone())
     }
 
-    /// Another transport, for which the chain follows the machine's clock: before it answers anything, it sees to it that the next
-    /// block is no earlier than the clock says. A chain that is ahead of the clock stays ahead.
+    /// Another transport, for which the chain follows the machine's clock: before it answers anything, it
+    /// sees to it that the next block is no earlier than the clock says. A chain that is ahead of the clock
+    /// stays ahead.
     #[must_use]
     pub fn by_the_clock(&self, transport: Transport) -> Transport {
         Transport::new(Clocked {

@@ -1,4 +1,5 @@
-//! Figures of this machine: `cargo test -p session-key-agent-service --release -- --ignored --nocapture load`.
+//! Figures of this machine:
+//! `cargo test -p session-key-agent-service --release -- --ignored --nocapture load`.
 
 use super::world::World;
 use serde_json::json;

@@ -152,7 +152,8 @@ async fn no_secret_is_in_the_log() {
     assert_eq!(mode & 0o777, 0o600);
 }
 
-/// Takes the lines of these events out of a log, and chains the others anew: a log as a killed process leaves it.
+/// Takes the lines of these events out of a log, and chains the others anew: a log as a killed
+/// process leaves it.
 fn forget(world: &World, forgotten: &str) {
     let mut kept = Vec::new();
     verify(fs::File::open(world.log()).unwrap(), |_, entry| {

@@ -1,9 +1,9 @@
 //! The ledger: what an agent has used of its own rules, and what it has reserved.
 //!
-//! The chain counts a key's limits, and the journal's open operations are reserved against them. Rolling windows are the
-//! agent's own: a [`Ledger`] counts them, for all processes that share it. A reservation is made in the transaction that checks
-//! the windows, before anything is signed. It ends when the operation is decided: *spent*, and counted until the window has
-//! passed, or *released*.
+//! The chain counts a key's limits, and the journal's open operations are reserved against them. Rolling
+//! windows are the agent's own: a [`Ledger`] counts them, for all processes that share it. A reservation is
+//! made in the transaction that checks the windows, before anything is signed. It ends when the operation is
+//! decided: *spent*, and counted until the window has passed, or *released*.
 
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
@@ -46,8 +46,8 @@ pub enum LedgerError {
     },
 }
 
-/// Whose windows are counted together: those of one signer of one account, and within it of one group, such as a client of a
-/// service.
+/// Whose windows are counted together: those of one signer of one account, and within it of one group, such
+/// as a client of a service.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Book {
@@ -106,8 +106,8 @@ pub struct Exceeded {
     pub length: u64,
     /// How much is used and reserved within it.
     pub used: U256,
-    /// When enough of it has passed, in milliseconds since the Unix epoch, if everything reserved is spent now. `None`: never,
-    /// because more is asked for than fits.
+    /// When enough of it has passed, in milliseconds since the Unix epoch, if everything reserved is spent
+    /// now. `None`: never, because more is asked for than fits.
     pub passes_from: Option<u64>,
 }
 
@@ -135,12 +135,13 @@ pub enum End {
 
 /// Counts what agents use of their windows.
 ///
-/// All times are milliseconds since the Unix epoch, given by the caller. Every method is atomic, and what it has confirmed with
-/// `Ok` is as durable as the store. `session_key_agent::ledger::conformance` (feature `conformance`) tests an implementation.
+/// All times are milliseconds since the Unix epoch, given by the caller. Every method is atomic, and what it
+/// has confirmed with `Ok` is as durable as the store. `session_key_agent::ledger::conformance` (feature
+/// `conformance`) tests an implementation.
 #[async_trait]
 pub trait Ledger: fmt::Debug + Send + Sync {
-    /// Checks all windows and makes the reservation, or nothing. An intent that has an undecided one already, by its id or its
-    /// name, gets that: with its lease extended to `until`, under its new id.
+    /// Checks all windows and makes the reservation, or nothing. An intent that has an undecided one already,
+    /// by its id or its name, gets that: with its lease extended to `until`, under its new id.
     async fn reserve(&self, book: &Book, wanted: Wanted, now: u64) -> Result<Reserved, LedgerError>;
 
     /// Checks all windows without reserving anything, and returns those with too little left.
@@ -152,7 +153,8 @@ pub trait Ledger: fmt::Debug + Send + Sync {
     /// Returns the undecided reservations, oldest first.
     async fn undecided(&self, book: &Book) -> Result<Vec<Reservation>, LedgerError>;
 
-    /// Returns how much of a subject is used and reserved within a window of so many milliseconds that ends now.
+    /// Returns how much of a subject is used and reserved within a window of so many milliseconds
+    /// that ends now.
     async fn used(&self, book: &Book, subject: &str, length: u64, now: u64) -> Result<U256, LedgerError>;
 
     /// Forgets what was spent longer ago than so many milliseconds.

@@ -23,8 +23,9 @@ const VERSIONS: &[&str] = &[include_str!("sqlite_1.sql")];
 /// How long a transaction waits for those of other processes.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Keeps a ledger in the file of a [`SqliteJournal`](session_key_client::journal::SqliteJournal), for any number of processes of
-/// one machine: with its guarantees, and in its backups. [`Stores::sqlite`](crate::store::Stores::sqlite) opens both.
+/// Keeps a ledger in the file of a [`SqliteJournal`](session_key_client::journal::SqliteJournal), for any
+/// number of processes of one machine: with its guarantees, and in its backups.
+/// [`Stores::sqlite`](crate::store::Stores::sqlite) opens both.
 pub struct SqliteLedger {
     connection: Arc<Mutex<Connection>>,
 }

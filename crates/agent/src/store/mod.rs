@@ -44,8 +44,8 @@ impl Stores {
         }
     }
 
-    /// Opens the stores of one machine, both in one SQLite file, which any number of its processes may share. Creates the file if
-    /// there is none.
+    /// Opens the stores of one machine, both in one SQLite file, which any number of its processes may share.
+    /// Creates the file if there is none.
     ///
     /// # Errors
     ///
@@ -75,8 +75,9 @@ impl Stores {
         })
     }
 
-    /// Creates a desk on the journal, for [`SmartAccount::with_desk`](session_key_client::SmartAccount::with_desk). All clients
-    /// of a process share one.
+    /// Creates a desk on the journal, for
+    /// [`SmartAccount::with_desk`](session_key_client::SmartAccount::with_desk). All clients of
+    /// a process share one.
     pub fn desk(&self) -> Arc<Desk> {
         Arc::new(Desk::with_surroundings(self.journal.clone(), Arc::new(Machine)))
     }

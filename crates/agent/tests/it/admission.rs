@@ -171,8 +171,8 @@ async fn what_is_not_decided_stays_reserved_until_it_is() {
     assert_eq!(balance(&world), U256::from(6));
 }
 
-/// A process that dies between its reservation and its signature has reserved for nothing. That of a name is found out: nothing
-/// has the name.
+/// A process that dies between its reservation and its signature has reserved for nothing. That of a name is
+/// found out: nothing has the name.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_reservation_without_an_operation_ends_with_its_lease() {
     let world = world(1_000).await;

@@ -1,5 +1,5 @@
-//! Histories: processes of an agent that die at any moment, and a ledger that fails or loses its answers. A seed decides who asks for
-//! what, and when which fault comes.
+//! Histories: processes of an agent that die at any moment, and a ledger that fails or loses its answers. A
+//! seed decides who asks for what, and when which fault comes.
 
 use crate::world::{Clock, agent, balance, pay, world};
 use async_trait::async_trait;

@@ -80,7 +80,8 @@ async fn ten_processes_share_a_window() {
     agents[9].execute(pay(7)).await.unwrap();
 }
 
-/// A hundred workers on one key, of ten processes, while the server crashes: nothing is doubled, lost or refused on the chain.
+/// A hundred workers on one key, of ten processes, while the server crashes: nothing is doubled, lost or
+/// refused on the chain.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_hundred_workers_are_served_though_the_server_crashes() {
     let world = world(350).await;

@@ -1,4 +1,5 @@
-//! Tests against a real PostgreSQL server: `./script/postgres.sh cargo test -p session-key-agent --features server-tests`.
+//! Tests against a real PostgreSQL server:
+//! `./script/postgres.sh cargo test -p session-key-agent --features server-tests`.
 
 mod agents;
 mod server;

@@ -65,8 +65,8 @@ pub(crate) enum AgentCommand {
 
     /// After a store was restored from an older backup: find on the chain what it forgot.
     ///
-    /// Reads the key's operations, and adds to the decision log which accepted bundles they carried out. Run it
-    /// before the service is started again. Exit code 1: there are operations that it cannot attribute.
+    /// Reads the key's operations, and adds to the decision log which accepted bundles they carried out. Run
+    /// it before the service is started again. Exit code 1: there are operations that it cannot attribute.
     Recover(RecoverArguments),
 
     /// Verify a decision log. Exit code 1: it is not as it was written.

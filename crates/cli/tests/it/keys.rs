@@ -59,7 +59,8 @@ impl Stage {
         for contract in &contracts {
             contract.deploy(&mut chain).expect("a contract");
         }
-        // Bundlers create no accounts of a factory without a stake. On a live chain, one that nobody owns has none.
+        // Bundlers create no accounts of a factory without a stake. On a live chain, one that nobody
+        // owns has none.
         chain.set_balance(stack.account_factory, U256::from(10u64.pow(18)));
         let stake = IEntryPoint::addStakeCall {
             unstakeDelaySec: 86_400,

@@ -389,8 +389,8 @@ fn an_expired_request_is_neither_shown_nor_approved() {
     }
 }
 
-/// Runs a command on a terminal, which `script` of util-linux makes, and types a reply to its question. Returns
-/// the exit code and everything shown.
+/// Runs a command on a terminal, which `script` of util-linux makes, and types a reply to its question.
+/// Returns the exit code and everything shown.
 #[cfg(target_os = "linux")]
 fn on_a_terminal(stage: &Stage, arguments: &[&str], reply: &[u8]) -> (Option<i32>, String) {
     use std::{io::Write as _, process::Stdio};

@@ -1,4 +1,5 @@
-//! Every command on a full disk, with a closed pipe, with a node that hangs or talks nonsense, and interrupted.
+//! Every command on a full disk, with a closed pipe, with a node that hangs or talks nonsense, and
+//! interrupted.
 
 use super::{
     keys::Stage,

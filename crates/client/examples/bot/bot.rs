@@ -60,8 +60,8 @@ pub(crate) async fn agent(settings: &Settings) -> Result<SessionKeyClient, Box<d
     Ok(SessionKeyClient::new(account, key, submitter))
 }
 
-/// Pays the shop 25 tokens for a week, once, however often this is called: by this process or by the next one, after a crash or
-/// not.
+/// Pays the shop 25 tokens for a week, once, however often this is called: by this process or by the next
+/// one, after a crash or not.
 pub(crate) async fn pay(
     agent: &SessionKeyClient,
     settings: &Settings,
@@ -85,8 +85,8 @@ pub(crate) async fn pay(
             (Happened::No, Advice::TryAgain { after }) => {
                 tokio::time::sleep(Duration::from_secs(after)).await
             }
-            // Refused by a rule that passes (a limit refreshes, a time range begins), paid for and reverted, or something that a
-            // person has to change: the error says what.
+            // Refused by a rule that passes (a limit refreshes, a time range begins), paid for and reverted,
+            // or something that a person has to change: the error says what.
             _ => return Err(error),
         }
     }
@@ -104,7 +104,8 @@ pub(crate) async fn run(settings: &Settings, week: u64) -> Result<(), Box<dyn Er
         );
     }
 
-    // Would one more pass? Nothing is signed for the answer. A week that is paid already stays paid, whatever it says.
+    // Would one more pass? Nothing is signed for the answer. A week that is paid already stays
+    // paid, whatever it says.
     let call = Call::new(
         settings.token,
         erc20::transfer(settings.shop, U256::from(25_000_000)),

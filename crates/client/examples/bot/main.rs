@@ -1,5 +1,5 @@
-//! Runs the bot of the README against an in-process chain and bundler over HTTP: once until it crashes while its payment waits at the
-//! bundler, and once more from the start.
+//! Runs the bot of the README against an in-process chain and bundler over HTTP: once until it crashes while
+//! its payment waits at the bundler, and once more from the start.
 
 // Its own start is for whoever copies it.
 #[allow(dead_code)]

@@ -1,5 +1,5 @@
-//! The setup of the examples: an in-process simulated chain, an account address with some funds, its owner, and a
-//! submitter that sends operations to the EntryPoint. On a live chain, use an HTTP provider and
+//! The setup of the examples: an in-process simulated chain, an account address with some funds, its owner,
+//! and a submitter that sends operations to the EntryPoint. On a live chain, use an HTTP provider and
 //! `Deployment::on_chain`.
 
 // Each example uses only part of it.

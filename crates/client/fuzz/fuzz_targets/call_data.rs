@@ -1,4 +1,5 @@
-//! The decoder of `executeWithSessionKey` never panics. Decoded calls, encoded again, decode to the same calls.
+//! The decoder of `executeWithSessionKey` never panics. Decoded calls, encoded again, decode to
+//! the same calls.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

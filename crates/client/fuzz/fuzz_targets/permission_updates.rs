@@ -1,5 +1,5 @@
-//! The decoder of permission updates never panics. Accepted updates encode to the same bytes, except for trailing
-//! data, and the model can apply them.
+//! The decoder of permission updates never panics. Accepted updates encode to the same bytes, except for
+//! trailing data, and the model can apply them.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

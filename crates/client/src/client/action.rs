@@ -127,109 +127,73 @@ async fn consented_hash(
     }
 }
 
-/// Returns the calls of the actions, in order. Predecessors follow the list as the actions change it.
+/// Returns the calls of the actions, in order.
 async fn calls(
     account: &SmartAccount,
     actions: &[OwnerAction],
     pending: &BTreeMap<Address, Vec<Call>>,
 ) -> Result<Vec<Call>, Cause> {
-    let deployment = account.deployment();
-    let plugin = deployment.session_key_plugin;
     let needs_keys = |action: &OwnerAction| {
         matches!(
             action,
             OwnerAction::RemoveSessionKey(_) | OwnerAction::RotateSessionKey { .. }
         )
     };
-    let mut keys = if actions.iter().any(needs_keys) {
+    let keys = if actions.iter().any(needs_keys) {
         account.key_list().await?
     } else {
         KeyList::default()
     };
-    let v08 = match account.generation() {
-        Generation::V07 => None,
-        Generation::V08(validations) => Some(validations),
+    let mut batch = Batch {
+        account,
+        pending,
+        keys,
+        installed: None,
+        calls: Vec::with_capacity(actions.len()),
     };
-    let other_generation = |what: &str| Cause::OtherGeneration {
-        account: account.address(),
-        what: what.to_owned(),
-    };
-    // Set if this batch installs the module's functions: the account rejects calls to them in the same batch.
-    let mut installed_at = None;
-    let mut calls = Vec::with_capacity(actions.len());
     for action in actions {
-        if let Some(validations) = v08 {
-            match action {
-                OwnerAction::InstallSessionKeyPlugin {
-                    keys: new,
-                    manifest_hash,
-                    dependencies,
-                } => {
-                    let known = session_key_bindings::manifest_hash::SESSION_KEY_MODULE;
-                    if manifest_hash.is_some_and(|hash| hash != known) {
-                        return Err(other_generation("another manifest than the session key module's"));
-                    }
-                    if dependencies.is_some() {
-                        return Err(other_generation("dependencies of a module"));
-                    }
-                    keys = installed_keys(new.iter().map(|new| new.key));
-                    installed_at = Some((calls.len(), new.clone()));
-                    let entity_id = validations.session_keys;
-                    let install =
-                        v08::calldata::install_session_key_module(account.address(), plugin, entity_id, new);
-                    calls.extend(install?);
-                    continue;
-                }
-                OwnerAction::UninstallSessionKeyPlugin(config) => {
-                    if *config != UninstallConfig::default() {
-                        return Err(other_generation("ways to uninstall a module"));
-                    }
-                    calls.extend(pending.values().flatten().cloned());
-                    keys = KeyList::default();
-                    installed_at = None;
-                    let entity_id = validations.session_keys;
-                    calls.extend(v08::calldata::uninstall_session_key_module(
-                        account.address(),
-                        plugin,
-                        entity_id,
-                    )?);
-                    continue;
-                }
-                OwnerAction::InstallPlugin { .. } | OwnerAction::UninstallPlugin { .. } => {
-                    return Err(other_generation("plugins"));
-                }
-                OwnerAction::UpdateOwners { .. } => return Err(other_generation("a list of owners")),
-                OwnerAction::AddSessionKey(added) if installed_at.is_some() => {
-                    if let Some((at, new)) = &mut installed_at {
-                        keys.add(added.key);
-                        new.push(added.clone());
-                        calls[*at] = v08::calldata::install_functions(account.address(), plugin, new);
-                    }
-                    continue;
-                }
-                OwnerAction::RemoveSessionKey(_)
-                | OwnerAction::RotateSessionKey { .. }
-                | OwnerAction::UpdateKeyPermissions { .. }
-                    if installed_at.is_some() =>
-                {
-                    return Err(other_generation(
-                        "changes of keys in the batch that installs the module",
-                    ));
-                }
-                _ => {}
-            }
+        batch.add(action).await?;
+    }
+    if batch.calls.is_empty() {
+        return Err(Cause::NoAction);
+    }
+    Ok(batch.calls)
+}
+
+/// The calls of the actions so far.
+struct Batch<'a> {
+    account: &'a SmartAccount,
+    /// Calls that end open operations, by the key that they grant to.
+    pending: &'a BTreeMap<Address, Vec<Call>>,
+    /// The session keys after the actions so far, if a predecessor is needed.
+    keys: KeyList,
+    /// If the batch installs the module's functions: the place of the call, and the keys that it registers. The
+    /// account rejects calls to the functions in the same batch.
+    installed: Option<(usize, Vec<NewSessionKey>)>,
+    calls: Vec<Call>,
+}
+
+impl Batch<'_> {
+    async fn add(&mut self, action: &OwnerAction) -> Result<(), Cause> {
+        if let Generation::V08(validations) = self.account.generation()
+            && self.add_v08(action, validations.session_keys)?
+        {
+            return Ok(());
         }
+        let account = self.account;
+        let deployment = account.deployment();
+        let plugin = deployment.session_key_plugin;
         let data = match action {
             OwnerAction::Call(call) => {
-                calls.push(call.clone());
-                continue;
+                self.calls.push(call.clone());
+                return Ok(());
             }
             OwnerAction::InstallSessionKeyPlugin {
                 keys: new,
                 manifest_hash,
                 dependencies,
             } => {
-                keys = installed_keys(new.iter().map(|new| new.key));
+                self.keys = installed_keys(new.iter().map(|new| new.key));
                 calldata::install_plugin(
                     plugin,
                     consented_hash(account, plugin, *manifest_hash).await?,
@@ -239,8 +203,7 @@ async fn calls(
                 )
             }
             OwnerAction::UninstallSessionKeyPlugin(config) => {
-                calls.extend(pending.values().flatten().cloned());
-                keys = KeyList::default();
+                self.remove_all_keys();
                 calldata::uninstall_plugin(plugin, config, Bytes::new())
             }
             OwnerAction::InstallPlugin {
@@ -251,7 +214,8 @@ async fn calls(
             } => {
                 if *plugin == deployment.session_key_plugin {
                     // Other data makes the installation fail, and everything with it.
-                    keys = installed_keys(calldata::keys_of_install_data(install_data).unwrap_or_default());
+                    self.keys =
+                        installed_keys(calldata::keys_of_install_data(install_data).unwrap_or_default());
                 }
                 let hash = consented_hash(account, *plugin, *manifest_hash).await?;
                 calldata::install_plugin(*plugin, hash, install_data.clone(), dependencies)
@@ -262,25 +226,24 @@ async fn calls(
                 uninstall_data,
             } => {
                 if *plugin == deployment.session_key_plugin {
-                    calls.extend(pending.values().flatten().cloned());
-                    keys = KeyList::default();
+                    self.remove_all_keys();
                 }
                 calldata::uninstall_plugin(*plugin, config, uninstall_data.clone())
             }
             OwnerAction::OwnFunction { data } => data.clone(),
             OwnerAction::AddSessionKey(new) => {
-                keys.add(new.key);
+                self.keys.add(new.key);
                 calldata::add_session_key(new)
             }
             // Open operations that grant to the key are ended first. If the key is not registered yet,
             // nothing else is needed.
             OwnerAction::RemoveSessionKey(key) => {
-                let ended = pending.get(key).cloned().unwrap_or_default();
+                let ended = self.pending.get(key).cloned().unwrap_or_default();
                 let is_pending = !ended.is_empty();
-                calls.extend(ended);
-                match keys.remove(*key) {
+                self.calls.extend(ended);
+                match self.keys.remove(*key) {
                     Ok(predecessor) => calldata::remove_session_key(*key, predecessor),
-                    Err(_) if is_pending => continue,
+                    Err(_) if is_pending => return Ok(()),
                     Err(KeyNotFound(session_key)) => {
                         return Err(Cause::KeyNotFound {
                             account: account.address(),
@@ -290,8 +253,9 @@ async fn calls(
                 }
             }
             OwnerAction::RotateSessionKey { old, new } => {
-                calls.extend(pending.get(old).cloned().unwrap_or_default());
-                let predecessor = keys.rotate(*old, *new);
+                self.calls
+                    .extend(self.pending.get(old).cloned().unwrap_or_default());
+                let predecessor = self.keys.rotate(*old, *new);
                 let predecessor = predecessor.map_err(|KeyNotFound(session_key)| Cause::KeyNotFound {
                     account: account.address(),
                     session_key,
@@ -299,7 +263,8 @@ async fn calls(
                 calldata::rotate_session_key(*old, predecessor, *new)
             }
             OwnerAction::UpdateKeyPermissions { key, updates } => {
-                calls.extend(pending.get(key).cloned().unwrap_or_default());
+                self.calls
+                    .extend(self.pending.get(key).cloned().unwrap_or_default());
                 calldata::update_key_permissions(*key, updates.encode()?)
             }
             OwnerAction::UpdateOwners { add, remove } => calldata::update_owners(add, remove),
@@ -307,12 +272,75 @@ async fn calls(
                 calldata::upgrade_to_and_call(*implementation, data.clone())
             }
         };
-        calls.push(Call::new(account.address(), data));
+        self.calls.push(Call::new(account.address(), data));
+        Ok(())
     }
-    if calls.is_empty() {
-        return Err(Cause::NoAction);
+
+    /// Adds the calls of an action that differ on v0.8 accounts. Returns whether they do.
+    fn add_v08(&mut self, action: &OwnerAction, entity_id: u32) -> Result<bool, Cause> {
+        let account = self.account.address();
+        let plugin = self.account.deployment().session_key_plugin;
+        let other_generation = |what: &str| Cause::OtherGeneration {
+            account,
+            what: what.to_owned(),
+        };
+        match action {
+            OwnerAction::InstallSessionKeyPlugin {
+                keys: new,
+                manifest_hash,
+                dependencies,
+            } => {
+                let known = session_key_bindings::manifest_hash::SESSION_KEY_MODULE;
+                if manifest_hash.is_some_and(|hash| hash != known) {
+                    return Err(other_generation("another manifest than the session key module's"));
+                }
+                if dependencies.is_some() {
+                    return Err(other_generation("dependencies of a module"));
+                }
+                self.keys = installed_keys(new.iter().map(|new| new.key));
+                self.installed = Some((self.calls.len(), new.clone()));
+                let install = v08::calldata::install_session_key_module(account, plugin, entity_id, new);
+                self.calls.extend(install?);
+            }
+            OwnerAction::UninstallSessionKeyPlugin(config) => {
+                if *config != UninstallConfig::default() {
+                    return Err(other_generation("ways to uninstall a module"));
+                }
+                self.remove_all_keys();
+                self.installed = None;
+                self.calls.extend(v08::calldata::uninstall_session_key_module(
+                    account, plugin, entity_id,
+                )?);
+            }
+            OwnerAction::InstallPlugin { .. } | OwnerAction::UninstallPlugin { .. } => {
+                return Err(other_generation("plugins"));
+            }
+            OwnerAction::UpdateOwners { .. } => return Err(other_generation("a list of owners")),
+            OwnerAction::AddSessionKey(added) if self.installed.is_some() => {
+                if let Some((at, new)) = &mut self.installed {
+                    self.keys.add(added.key);
+                    new.push(added.clone());
+                    self.calls[*at] = v08::calldata::install_functions(account, plugin, new);
+                }
+            }
+            OwnerAction::RemoveSessionKey(_)
+            | OwnerAction::RotateSessionKey { .. }
+            | OwnerAction::UpdateKeyPermissions { .. }
+                if self.installed.is_some() =>
+            {
+                return Err(other_generation(
+                    "changes of keys in the batch that installs the module",
+                ));
+            }
+            _ => return Ok(false),
+        }
+        Ok(true)
     }
-    Ok(calls)
+
+    fn remove_all_keys(&mut self) {
+        self.calls.extend(self.pending.values().flatten().cloned());
+        self.keys = KeyList::default();
+    }
 }
 
 /// Encodes the calls of an owner's operation or transaction.
@@ -479,7 +507,8 @@ impl Source for Actions {
     }
 }
 
-/// Returns the action that grants to a key in its first operation, and the grant without the owner's signature.
+/// Returns the action that grants to a key in its first operation, and the grant without
+/// the owner's signature.
 pub(super) async fn deferred(
     account: &SmartAccount,
     key: NewSessionKey,

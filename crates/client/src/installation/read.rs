@@ -278,7 +278,8 @@ impl Reader<'_> {
         events: &Events,
         entity_ids: &[u32],
     ) -> Result<(Vec<ValidationState>, usize), ReadError> {
-        // Some accounts tell entities apart by their modules, too. Direct-call validations are told apart by nothing else.
+        // Some accounts tell entities apart by their modules, too. Direct-call validations are told apart by
+        // nothing else.
         let named = entity_ids
             .iter()
             .chain(&[SESSION_KEY_ENTITY_ID, DIRECT_CALL_ENTITY_ID]);

@@ -1,7 +1,8 @@
 //! Binds a journal to the chains whose operations it holds.
 //!
-//! A chain id does not identify a chain: a development chain that starts anew has the id of the one before it,
-//! and often the same contracts, accounts and nonces. Whatever was signed for the one is valid on the other.
+//! A chain id does not identify a chain: a development chain that starts anew has the id of the one before
+//! it, and often the same contracts, accounts and nonces. Whatever was signed for the one is valid
+//! on the other.
 
 use super::{BlockRef, Journal, JournalError};
 use crate::{

@@ -141,7 +141,8 @@ pub struct NoncePast {
 pub struct NonceGap {
     /// The lane's next nonce: the lowest missing one.
     pub next: U256,
-    /// The open operation in the journal that has that nonce, the newest if there are several. `None`: no known operation has it.
+    /// The open operation in the journal that has that nonce, the newest if there are several. `None`: no
+    /// known operation has it.
     pub by: Option<B256>,
     /// The block in which this was first seen.
     pub block: BlockRef,

@@ -92,8 +92,8 @@ impl ContractOwner for EcdsaContractOwner {
 pub(crate) enum SignatureForm {
     /// Unchanged; a contract's names its owner.
     Plain,
-    /// A session key's, which an ERC-6900 v0.8 account passes to the session key module. The validation is set
-    /// if the account expects it at the start of the signature.
+    /// A session key's, which an ERC-6900 v0.8 account passes to the session key module. The validation is
+    /// set if the account expects it at the start of the signature.
     ModuleSessionKey(Option<ModuleEntity>),
     /// An owner's, on an ERC-6900 v0.8 account, likewise.
     ModuleOwner(Option<ModuleEntity>),

@@ -47,9 +47,9 @@ const REMEMBERED: usize = 4_096;
 /// fee is not overtaken by its replacement through the same submitter: the sender's own transaction must be
 /// sped up, which the submitter does not do.
 ///
-/// An operation that carries its account's authorization to delegate (EIP-7702) goes out in a transaction with
-/// that authorization, unless the account already delegates. The account may be the one that pays for the
-/// transaction.
+/// An operation that carries its account's authorization to delegate (EIP-7702) goes out in a transaction
+/// with that authorization, unless the account already delegates. The account may be the one that pays for
+/// the transaction.
 ///
 /// An operation that this submitter has sent, or may have, is never put into a second transaction while the
 /// first can still be included. Another submitter, including one in a restarted process, does not know about

@@ -44,7 +44,8 @@ pub struct FactoryAccount {
     pub owner: Address,
     /// The user's salt.
     pub salt: U256,
-    /// The entity id of the owner's validation. `None`: a semi-modular account, which needs no module for its owner.
+    /// The entity id of the owner's validation. `None`: a semi-modular account, which needs no module
+    /// for its owner.
     #[serde(default)]
     pub owner_entity_id: Option<u32>,
 }

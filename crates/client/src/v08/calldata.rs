@@ -1,8 +1,8 @@
 //! Call data of ERC-6900 v0.8 accounts, and of the session key module on them.
 //!
 //! [`execute`](crate::calldata::execute), [`execute_batch`](crate::calldata::execute_batch),
-//! [`upgrade_to_and_call`](crate::calldata::upgrade_to_and_call), and the functions that manage session keys are the same as
-//! on v0.7 accounts.
+//! [`upgrade_to_and_call`](crate::calldata::upgrade_to_and_call), and the functions that manage session keys
+//! are the same as on v0.7 accounts.
 
 use super::{DIRECT_CALL_ENTITY_ID, HookConfig, ModuleEntity, ValidationConfig, ValidationFlags};
 use crate::{

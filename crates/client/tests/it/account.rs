@@ -38,7 +38,8 @@ const BASE: u64 = 8453;
 
 type Lie = dyn Fn(&str, &str) -> Option<serde_json::Value> + Send + Sync;
 
-/// A node in front of the simulated chain: it answers some questions in its own way, and notes how many it has at once.
+/// A node in front of the simulated chain: it answers some questions in its own way, and notes how many it
+/// has at once.
 #[derive(Clone)]
 struct Front {
     inner: BoxTransport,
@@ -352,8 +353,8 @@ async fn a_missing_account_is_the_error() {
 #[tokio::test]
 async fn without_a_session_key_plugin_the_deployment_names_one_to_install() {
     let (testkit, stack, account) = account_without_keys();
-    // The account has the recorded owner plugin, and the recorded session key plugin is on the chain, too: not the one that
-    // the chain is known for.
+    // The account has the recorded owner plugin, and the recorded session key plugin is on the chain, too:
+    // not the one that the chain is known for.
     for chain_id in [CHAIN, BASE] {
         let front = Front::of_chain(&testkit, chain_id);
         let connected = SmartAccount::connect(provider(front.clone()), account)
@@ -515,7 +516,8 @@ async fn plugins_that_do_not_fit_together_are_errors() {
             if contract == own.multi_owner_plugin),
         "{error:?}"
     );
-    // Whoever decides about `execute` is not the plugin that keeps owners: no owner plugin to trust, but the keys are there.
+    // Whoever decides about `execute` is not the plugin that keeps owners: no owner plugin to trust, but the
+    // keys are there.
     let execute = Selector::from(IModularAccount::executeCall::SELECTOR);
     let front = loupe(&testkit, execute, address, somebody);
     let account = SmartAccount::connect(provider(front), address).await.unwrap();

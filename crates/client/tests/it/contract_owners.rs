@@ -16,7 +16,8 @@ use std::sync::Arc;
 
 const CONTRACT: Address = Address::repeat_byte(0xc0);
 
-/// A contract whose `isValidSignature` accepts the ECDSA signature of one key. It has no storage, as bundlers want it:
+/// A contract whose `isValidSignature` accepts the ECDSA signature of one key. It has no storage,
+/// as bundlers want it:
 ///
 /// ```text
 /// mstore(0x00, calldataload(4)) mstore(0x20, byte(0, calldataload(164)))       hash, v
@@ -35,8 +36,8 @@ fn contract_of(signer: Address) -> Bytes {
     .into()
 }
 
-/// The account exists; its owners are, from the newest to the oldest: a key without code, a contract that obeys key 1, and the
-/// fixture's.
+/// The account exists; its owners are, from the newest to the oldest: a key without code, a contract that
+/// obeys key 1, and the fixture's.
 async fn owned_by_a_contract() -> Fixture {
     let fixture = Fixture::new().await;
     fixture

@@ -125,8 +125,8 @@ const fn is_for_modules(contract: Contract) -> bool {
     matches!(contract, Contract::EntryPointV07 | Contract::SessionKeyModule)
 }
 
-/// Somebody else creates contracts of the plan. Estimating and creating all of it takes seconds: tests that need only some of it
-/// missing begin here.
+/// Somebody else creates contracts of the plan. Estimating and creating all of it takes seconds: tests that
+/// need only some of it missing begin here.
 fn create(testkit: &Testkit, deployer: &Deployer, is_created: impl Fn(Contract) -> bool) {
     for planned in deployer.plan().contracts() {
         if is_created(planned.contract) {

@@ -76,7 +76,8 @@ async fn one_bundle_carries_many_and_drops_the_refused() {
     }
 }
 
-/// A key that may send the recipient what it likes, and a submitter whose transactions wait until the test mines them.
+/// A key that may send the recipient what it likes, and a submitter whose transactions wait until
+/// the test mines them.
 async fn with_pool() -> (Fixture, EntryPointSubmitter, SessionKeyClient) {
     let (fixture, client) = Fixture::with_spender().await;
     let submitter = submitter_over(&fixture, fixture.testkit.transport());
@@ -91,7 +92,8 @@ fn only_waiting(fixture: &Fixture) -> B256 {
     *pool[0].transaction.inner.tx_hash()
 }
 
-// Whoever sees a bundle on its way can send its operations himself. Then the bundle fails, but they have happened.
+// Whoever sees a bundle on its way can send its operations himself. Then the bundle fails, but
+// they have happened.
 #[tokio::test(start_paused = true)]
 async fn an_operation_that_somebody_else_included_is_included() {
     let (fixture, submitter, _) = with_pool().await;
@@ -311,7 +313,8 @@ async fn a_wrong_signature_is_refused() {
     assert_not_taken(submitter.send(&signed).await, AaCode::AccountSignature);
 }
 
-// Its sender has to have as much as all of a transaction's gas may cost, and a pool keeps none that can never be paid.
+// Its sender has to have as much as all of a transaction's gas may cost, and a pool keeps none that
+// can never be paid.
 #[tokio::test]
 async fn a_sender_without_funds_is_told_as_such() {
     let (fixture, client) = Fixture::with_spender().await;

@@ -1,5 +1,5 @@
-//! An account on the simulated chain, with an owner, a session key and someone who sends bundles. Of which generation the account
-//! is, the test binary says: [`crate::IS_V08`].
+//! An account on the simulated chain, with an owner, a session key and someone who sends bundles. Of which
+//! generation the account is, the test binary says: [`crate::IS_V08`].
 
 use crate::IS_V08;
 use session_key_bindings::IAccountFactoryV08;
@@ -175,7 +175,8 @@ impl Fixture {
         self.testkit.chain().mine();
     }
 
-    /// From now on transactions wait in the pool, and a block is mined every so often, by the runtime's clock.
+    /// From now on transactions wait in the pool, and a block is mined every so often, by
+    /// the runtime's clock.
     pub(crate) fn mine_every(&self, interval: Duration) {
         self.pool();
         let (testkit, bundler) = (self.testkit.clone(), self.bundler.clone());
@@ -247,7 +248,8 @@ fn deployed() -> (Chain, Stack) {
         .clone()
 }
 
-/// The contracts of v0.8, each in the place of the one that does the same in v0.7. The accounts are semi-modular.
+/// The contracts of v0.8, each in the place of the one that does the same in v0.7. The accounts are
+/// semi-modular.
 const fn in_its_place(stack: &StackV08) -> Stack {
     Stack {
         entry_point: stack.entry_point,

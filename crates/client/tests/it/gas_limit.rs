@@ -110,8 +110,8 @@ async fn a_used_up_limit_is_reported_in_figures() {
     }
 }
 
-// Some bundlers estimate at a fee of zero, where nothing is booked on the key's limit. The first use of a limit, and of its
-// next interval, stores what was not stored before.
+// Some bundlers estimate at a fee of zero, where nothing is booked on the key's limit. The first use of a
+// limit, and of its next interval, stores what was not stored before.
 #[tokio::test]
 async fn the_first_use_of_a_limit_is_paid_for_though_the_bundler_does_not_see_it() {
     let permissions = Permissions::new()

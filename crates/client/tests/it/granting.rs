@@ -1,4 +1,5 @@
-//! What an owner grants is what is meant: limits that are changed, times that can be, and what a plugin can reckon with.
+//! What an owner grants is what is meant: limits that are changed, times that can be, and what a plugin can
+//! reckon with.
 
 use crate::{
     IS_V08,
@@ -26,7 +27,8 @@ fn pay(client: &SessionKeyClient, amount: u64) -> Operation {
     client.execute([Call::transfer(RECIPIENT, U256::from(amount))])
 }
 
-/// A key with 100 a week, all of which is used; and what is left after so many seconds and a change to 150 a week.
+/// A key with 100 a week, all of which is used; and what is left after so many seconds and a change to
+/// 150 a week.
 async fn left_after(change: &str, seconds: u64) -> (U256, u64) {
     let permissions = Permissions::new()
         .contract(RECIPIENT)

@@ -85,7 +85,8 @@ fn through(fixture: &Fixture, transport: impl IntoBoxTransport) -> SmartAccount 
     )
 }
 
-/// A history with everything that can happen to keys. Returns the permissions of the keys that are there afterwards.
+/// A history with everything that can happen to keys. Returns the permissions of the keys that
+/// are there afterwards.
 async fn eventful(fixture: &Fixture) -> Vec<(Address, B256, Permissions)> {
     let token = fixture.stack.token;
     let weekly = weekly(token);
@@ -479,7 +480,8 @@ async fn a_log_that_is_left_out_is_seen_by_the_views_or_a_second_node() {
     assert!(inspection.is_complete());
 }
 
-/// A transport on which every request and every batch takes 100 milliseconds, of a node that takes so many requests in a batch.
+/// A transport on which every request and every batch takes 100 milliseconds, of a node that takes so many
+/// requests in a batch.
 #[derive(Clone)]
 struct Slow {
     inner: BoxTransport,
@@ -555,7 +557,8 @@ async fn round_trips(fixture: &Fixture, most: usize, logs: LogLimits) -> (u128, 
     )
 }
 
-// The block; keys, rules, code and logs; views; the block again. Limits of public nodes: 10,000 blocks, batches of 100.
+// The block; keys, rules, code and logs; views; the block again. Limits of public nodes: 10,000 blocks,
+// batches of 100.
 #[tokio::test(start_paused = true)]
 async fn a_constant_number_of_round_trips_as_long_as_views_fit_a_few_requests() {
     let public = || LogLimits {

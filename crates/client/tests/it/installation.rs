@@ -202,7 +202,8 @@ impl Stage {
         });
     }
 
-    /// Puts something else where Modular Account v2 keeps the module of an entity: the flags stay, and the module goes.
+    /// Puts something else where Modular Account v2 keeps the module of an entity: the flags stay, and the
+    /// module goes.
     fn hide_module(&self, entity_id: u32, flags: u8) {
         let base = b256!("596912a710dec01bac203cb0ed2c7e56a2ce6b2a68276967fff6dd57561bdd02");
         let slot = keccak256((U256::from(entity_id) << 8, base).abi_encode());
@@ -606,7 +607,8 @@ async fn a_reorganization_meanwhile_leaves_the_validations_unknown() {
     assert!(found.missing_blocks[0].reason.contains("reorganized"));
 }
 
-/// Events say who was installed; on accounts that look at the entity id alone, another module may have taken the place.
+/// Events say who was installed; on accounts that look at the entity id alone, another module may
+/// have taken the place.
 #[tokio::test]
 async fn the_module_of_an_entity_is_what_the_account_stores() {
     let stage = Stage::modular();
@@ -735,7 +737,8 @@ async fn functions_of_other_modules_without_validation_are_named() {
     }
 }
 
-/// A contract that answers the same to everything: a text, which is also an address, and no data of executions.
+/// A contract that answers the same to everything: a text, which is also an address, and no
+/// data of executions.
 #[tokio::test]
 async fn an_account_of_another_standard_is_none() {
     let stage = Stage::modular();

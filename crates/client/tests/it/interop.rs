@@ -422,7 +422,8 @@ impl Live {
         assert_eq!(self.token_balance(RECIPIENT).await - before, U256::ONE);
     }
 
-    /// Validation opens a new interval of the gas limit, execution fails, and anyone settles what is left pending.
+    /// Validation opens a new interval of the gas limit, execution fails, and anyone settles what
+    /// is left pending.
     async fn pending_reset(&self) {
         let token = self.stack.token;
         let agent = self
@@ -505,7 +506,8 @@ fn bundler() -> DynProvider {
     ProviderBuilder::new().connect_http(url).erased()
 }
 
-/// The file in which this client and the TypeScript client (`interop/typescript/run.mjs`) tell each other of keys.
+/// The file in which this client and the TypeScript client (`interop/typescript/run.mjs`) tell each
+/// other of keys.
 fn shared_file() -> String {
     std::env::var("SESSION_KEY_INTEROP_FILE")
         .expect("SESSION_KEY_INTEROP_FILE is not set; run script/interop.sh")

@@ -22,8 +22,8 @@ fn key_file(folder: &Path) -> KeystoreFile {
     KeystoreFile::new(folder.join("agent.json"), "")
 }
 
-/// Root may do everything: then the test runs as somebody else, in a process of its own. Which kind of process it was is
-/// checked there, by reading the folder.
+/// Root may do everything: then the test runs as somebody else, in a process of its own. Which kind of
+/// process it was is checked there, by reading the folder.
 #[test]
 fn regenerating_in_a_folder_that_cannot_be_read_keeps_the_old_key() {
     let folder = tempfile::tempdir().unwrap();

@@ -48,5 +48,6 @@ mod tracing_spans;
 mod transport;
 mod wire;
 
-/// Of which generation the accounts of the [`fixture`] are: v0.7 here. The test binary `v08` runs many of these tests on v0.8 accounts.
+/// Of which generation the accounts of the [`fixture`] are: v0.7 here. The test binary `v08` runs many of
+/// these tests on v0.8 accounts.
 pub(crate) const IS_V08: bool = false;

@@ -1,4 +1,5 @@
-//! Questions to nodes: to the simulated chain behind the limits of real nodes, and to one that answers what the test says.
+//! Questions to nodes: to the simulated chain behind the limits of real nodes, and to one that answers what
+//! the test says.
 
 use crate::{
     fixture::{Fixture, RECIPIENT},
@@ -142,7 +143,8 @@ fn range(params: &Value) -> u64 {
     number(&params[0]["toBlock"]) - number(&params[0]["fromBlock"]) + 1
 }
 
-/// A chain behind the limits of a free node: 10 blocks and 1,000 results of logs at once, no fee history, no finality.
+/// A chain behind the limits of a free node: 10 blocks and 1,000 results of logs at once, no fee
+/// history, no finality.
 fn limited(testkit: &Testkit) -> Scripted {
     Scripted {
         chain: testkit.transport().into_box_transport(),
@@ -171,8 +173,8 @@ fn operation_event() -> B256 {
     keccak256("UserOperationEvent(bytes32,address,address,uint256,bool,uint256,uint256)")
 }
 
-/// Stands for an EntryPoint: emits as many events as the call says, of this account, with hashes and nonces that count down from a
-/// number.
+/// Stands for an EntryPoint: emits as many events as the call says, of this account, with hashes and nonces
+/// that count down from a number.
 fn emitter(testkit: &Testkit) -> Address {
     let address = Address::repeat_byte(0xee);
     let topic = operation_event();
@@ -664,7 +666,8 @@ async fn logs_that_were_not_asked_for_are_left_out() {
             "{other}"
         );
     }
-    // Two of one hash, as after a reorganization that the node has not understood: the caller has to see both.
+    // Two of one hash, as after a reorganization that the node has not understood: the caller has
+    // to see both.
     let twice = operations(json!([with("/blockHash", json!(B256::repeat_byte(9))), log()]))
         .await
         .unwrap();
@@ -746,7 +749,8 @@ async fn an_error_that_is_not_about_size_is_returned_at_once() {
         assert!(error.to_string().contains(message), "{error}");
         assert_eq!(scripted.asked("eth_getLogs").len(), 1);
     }
-    // Too large to be read is about size, and so is what the node says in words of its own, down to the last block.
+    // Too large to be read is about size, and so is what the node says in words of its own, down to
+    // the last block.
     let huge = format!("\"{}\"", "x".repeat(MAX_ANSWER));
     let scripted = Scripted::new(move |_, params| {
         Some(if range(params) > 3 {
@@ -978,8 +982,8 @@ async fn tags_and_hashes_are_named_as_nodes_expect() {
     );
 }
 
-/// A node that has forgotten old transactions shows nothing of one that was included. That is no proof that it never will be: only the
-/// transaction that used its nonce is.
+/// A node that has forgotten old transactions shows nothing of one that was included. That is no proof that
+/// it never will be: only the transaction that used its nonce is.
 #[tokio::test(start_paused = true)]
 async fn a_transaction_is_void_only_if_the_one_that_used_its_nonce_is_seen() {
     let testkit = Testkit::default();
@@ -1015,7 +1019,8 @@ async fn a_transaction_is_void_only_if_the_one_that_used_its_nonce_is_seen() {
     );
 }
 
-/// A reorganization can undo the block of the transaction that used the nonce: until it is final, the others can still be included.
+/// A reorganization can undo the block of the transaction that used the nonce: until it is final, the others
+/// can still be included.
 #[tokio::test(start_paused = true)]
 async fn a_transaction_is_void_only_once_the_block_that_used_its_nonce_is_final() {
     let testkit = Testkit::default();
@@ -1058,7 +1063,8 @@ async fn a_transaction_is_void_only_once_the_block_that_used_its_nonce_is_final(
     assert_eq!(end, TransactionEnd::Void);
 }
 
-/// A wait ends after three minutes, and 64 blocks take longer on many chains: how long finality stands still is known from wait to wait.
+/// A wait ends after three minutes, and 64 blocks take longer on many chains: how long finality stands still
+/// is known from wait to wait.
 #[tokio::test(start_paused = true)]
 async fn a_finalized_block_that_stands_still_from_wait_to_wait_is_ignored() {
     let testkit = Testkit::default();

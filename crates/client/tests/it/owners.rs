@@ -151,7 +151,8 @@ async fn owners_sign_texts_and_typed_data() {
     assert!(!accepted(mail.eip712_signing_hash(&other), &signature).await);
 }
 
-// As ERC-6492 has verifiers do it: take the signature apart, create the account with what is in it, and ask the account.
+// As ERC-6492 has verifiers do it: take the signature apart, create the account with what is in it, and ask
+// the account.
 #[tokio::test]
 async fn owners_sign_for_an_account_that_does_not_exist_yet() {
     let fixture = Fixture::new().await;

@@ -1,4 +1,5 @@
-//! Processes: each with a desk on a journal, a node that it asks, and a way onto the chain. Their clocks are the runtime's.
+//! Processes: each with a desk on a journal, a node that it asks, and a way onto the chain. Their clocks are
+//! the runtime's.
 
 use crate::{
     fixture::{Fixture, account, key},

@@ -37,8 +37,8 @@ async fn of_two_operations_with_one_nonce_one_happens() {
     assert_eq!(fixture.balance(RECIPIENT), U256::from(1));
 }
 
-/// A key that may send the recipient what it likes, at work through transactions that wait until the test mines them; and an
-/// intent of it whose operation is stuck.
+/// A key that may send the recipient what it likes, at work through transactions that wait until the test
+/// mines them; and an intent of it whose operation is stuck.
 async fn stuck() -> (Fixture, SessionKeyClient, IntentId) {
     let permissions = Permissions::new()
         .contract(RECIPIENT)

@@ -15,8 +15,8 @@ use tokio::time::Instant;
 /// What every answer takes. Nothing else takes any time.
 const LATENCY: Duration = Duration::from_millis(100);
 
-/// How many round trips follow each other until an operation is handed over, for the first and for later ones, and what was
-/// asked for the last.
+/// How many round trips follow each other until an operation is handed over, for the first and for later
+/// ones, and what was asked for the last.
 async fn round_trips(way: Way) -> (Vec<u128>, Vec<String>) {
     let permissions = Permissions::new()
         .contract(crate::fixture::RECIPIENT)
@@ -51,7 +51,8 @@ async fn at_most_four_round_trips_to_submission() {
     assert!(trips.iter().all(|trips| *trips <= 4), "{trips:?} {methods:?}");
 }
 
-// More than through a bundler: the bundle is tried before it is sent, and the transaction around it needs a nonce and fees.
+// More than through a bundler: the bundle is tried before it is sent, and the transaction around it needs a
+// nonce and fees.
 #[tokio::test(start_paused = true)]
 async fn at_most_seven_round_trips_to_the_entry_point() {
     let (trips, methods) = round_trips(Way::EntryPoint).await;

@@ -1,4 +1,5 @@
-//! Bundlers differ: in the forms of their answers, in their words, in what they take and when. Outcomes do not.
+//! Bundlers differ: in the forms of their answers, in their words, in what they take and when.
+//! Outcomes do not.
 
 use crate::{
     fixture::{FINALIZED_DISTANCE, Fixture, RECIPIENT, ample_gas, key, one, operations_of, transfer},
@@ -360,8 +361,8 @@ async fn a_sender_with_too_many_operations_in_a_pool_is_told_so() {
     }
 }
 
-// The first operation of an account, sent again after its answer was lost: each bundler says in its own words that the account, or the
-// nonce, is there already.
+// The first operation of an account, sent again after its answer was lost: each bundler says in its own words
+// that the account, or the nonce, is there already.
 #[tokio::test(start_paused = true)]
 async fn an_account_is_created_once_whatever_is_said_of_the_repetition() {
     for words in WORDS {
@@ -496,7 +497,8 @@ async fn what_a_bundler_says_and_what_it_does_can_differ() {
     assert_eq!(fixture.balance(RECIPIENT), U256::ONE);
 }
 
-// Some take the chain's next nonce only, and see blocks late; some hold one operation of a sender in a bundle, some many.
+// Some take the chain's next nonce only, and see blocks late; some hold one operation of a sender in a
+// bundle, some many.
 #[tokio::test(start_paused = true)]
 async fn keys_and_tasks_share_a_bundler_of_any_capacity() {
     let permissions = Permissions::new()
@@ -538,7 +540,8 @@ async fn keys_and_tasks_share_a_bundler_of_any_capacity() {
     }
 }
 
-// As on rollups: what is published costs beside gas, and `preVerificationGas` has to pay for it at the operation's own fees.
+// As on rollups: what is published costs beside gas, and `preVerificationGas` has to pay for it at the
+// operation's own fees.
 #[tokio::test(start_paused = true)]
 async fn what_publishing_costs_is_paid_for_at_the_fees_that_are_signed() {
     for data_fee in [1_000_000_u128, 100_000_000_000, 1_000_000_000_000] {

@@ -1,5 +1,5 @@
-//! How deep an operation lies, and reorganizations: what was true of a block that is gone is told as gone, and made true again
-//! where that is possible.
+//! How deep an operation lies, and reorganizations: what was true of a block that is gone is told as gone,
+//! and made true again where that is possible.
 
 use crate::{
     fixture::{FINALIZED_DISTANCE, Fixture, RECIPIENT, is_undecided, operations_of},
@@ -414,8 +414,8 @@ async fn a_caller_that_waits_for_depth_is_told_that_it_became_void() {
     assert_eq!(fixture.balance(RECIPIENT), U256::from(7));
 }
 
-/// Lets an operation become void on a node with these tags, and says at which depth, and after how many blocks on top of the one
-/// in which its nonce was seen used.
+/// Lets an operation become void on a node with these tags, and says at which depth, and after how many
+/// blocks on top of the one in which its nonce was seen used.
 async fn voided(tags: FinalityTags) -> (VoidDepth, u64) {
     let (fixture, _) = Fixture::with_spender().await;
     let node = fixture.testkit.node(NodeOptions {
@@ -472,7 +472,8 @@ async fn the_depth_for_void_is_the_nodes_final_block_or_a_number_of_blocks() {
     );
 }
 
-// An intent whose nonce a foreign process uses is void at the depth, and then signed anew, with the next nonce.
+// An intent whose nonce a foreign process uses is void at the depth, and then signed anew, with
+// the next nonce.
 #[tokio::test(start_paused = true)]
 async fn an_intent_whose_nonce_a_stranger_used_is_signed_anew_when_it_is_void() {
     for way in Way::BOTH {

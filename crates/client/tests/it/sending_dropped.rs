@@ -1,4 +1,5 @@
-//! Futures that are dropped, and time limits that end, at any point: the journal stays right, and everything happens once.
+//! Futures that are dropped, and time limits that end, at any point: the journal stays right, and everything
+//! happens once.
 
 use crate::{
     fixture::{Fixture, RECIPIENT, operations_of},
@@ -84,8 +85,8 @@ impl Told {
     }
 }
 
-/// An account with a key. These tests send thousands of operations whose validations are all alike, so the bundler does not
-/// trace them.
+/// An account with a key. These tests send thousands of operations whose validations are all alike, so the
+/// bundler does not trace them.
 async fn spender() -> (Fixture, SessionKeyClient) {
     let (fixture, key) = Fixture::with_spender().await;
     fixture.bundler.change(|options| options.rules = None);

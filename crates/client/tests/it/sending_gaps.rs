@@ -1,5 +1,5 @@
-//! Gaps in a lane: an operation whose nonce is above the lane's next one, and nobody is known who has that one. The gap is named, and
-//! there are ways to fill it.
+//! Gaps in a lane: an operation whose nonce is above the lane's next one, and nobody is known who has that
+//! one. The gap is named, and there are ways to fill it.
 
 use crate::{
     fixture::{FINALIZED_DISTANCE, Fixture, RECIPIENT, key, key_lane},
@@ -56,8 +56,8 @@ fn undo(fixture: &Fixture, blocks: u64) {
     (0..=blocks).for_each(|_| chain.mine());
 }
 
-/// The lane's first nonce was used by an operation in a journal that is lost, the second by one that a process was told of. Both are
-/// undone.
+/// The lane's first nonce was used by an operation in a journal that is lost, the second by one that a
+/// process was told of. Both are undone.
 async fn above_a_gap() -> (Fixture, Process, IntentId) {
     let (fixture, _) = Fixture::with_spender().await;
     let lost = Process::new(&fixture, Way::EntryPoint);

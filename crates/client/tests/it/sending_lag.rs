@@ -1,4 +1,5 @@
-//! Nodes and bundlers that are behind, or disagree: what is asked for once happens once, and what is asked for twice, twice.
+//! Nodes and bundlers that are behind, or disagree: what is asked for once happens once, and what is asked
+//! for twice, twice.
 
 use crate::{
     fixture::{Fixture, RECIPIENT, assert_not_allowed, key, one, operations_of},
@@ -92,7 +93,8 @@ async fn the_next_process_pays_the_same_call_again_though_its_node_is_behind() {
     }
 }
 
-// The same with a node that stays where it is: the payment is made all the same, and known once the node has caught up.
+// The same with a node that stays where it is: the payment is made all the same, and known once the
+// node has caught up.
 #[tokio::test(start_paused = true)]
 async fn a_nonce_that_the_journal_knows_used_is_not_signed_again_though_the_node_stays_behind() {
     for restarts in [false, true] {
@@ -151,7 +153,8 @@ async fn nodes_behind_one_address_may_be_of_different_blocks() {
                 results.push(process.agent.execute(one()).timeout(seconds(300)).await);
             }
             assert_paid_as_told(&fixture, &results).await;
-            // A block that was told by one node and is not known to the next one can be the end of it: before it is signed.
+            // A block that was told by one node and is not known to the next one can be the end of it: before
+            // it is signed.
             for error in results.iter().filter_map(|result| result.as_ref().err()) {
                 assert_eq!(
                     (error.code(), error.happened()),
@@ -285,7 +288,8 @@ async fn logs_that_are_never_indexed_are_not_taken_for_a_failure() {
     assert_eq!(record.outcome().happened(), Happened::Yes);
 }
 
-// What this process has just granted, changed and taken away is what it goes by, though its node shows it late.
+// What this process has just granted, changed and taken away is what it goes by, though its node
+// shows it late.
 #[tokio::test(start_paused = true)]
 async fn what_was_just_granted_is_used_though_the_node_is_behind() {
     for way in Way::BOTH {

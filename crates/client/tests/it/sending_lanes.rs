@@ -1,5 +1,5 @@
-//! Lanes: operations with one nonce key wait for each other, share what is left of the key's limits, and none is refused because
-//! of another one's nonce.
+//! Lanes: operations with one nonce key wait for each other, share what is left of the key's limits, and none
+//! is refused because of another one's nonce.
 
 use crate::{
     fixture::{
@@ -427,8 +427,8 @@ async fn an_older_operation_that_is_included_while_it_is_waited_for_leaves_the_n
     }
 }
 
-// Both are on their way in transactions of one sender: the older one comes first, and then the newer one waits until its own
-// operation cannot be included any more.
+// Both are on their way in transactions of one sender: the older one comes first, and then the newer one
+// waits until its own operation cannot be included any more.
 #[tokio::test(start_paused = true)]
 async fn a_newer_operation_whose_nonce_the_older_one_used_is_signed_anew_once_it_is_void() {
     let (fixture, _) = Fixture::with_spender().await;
@@ -858,8 +858,8 @@ async fn a_given_nonce_names_its_lane() {
     }
 }
 
-// An operation of several intents has the calls of all of them. A replacement for one of them alone would leave the others to be done
-// once more.
+// An operation of several intents has the calls of all of them. A replacement for one of them alone would
+// leave the others to be done once more.
 #[tokio::test(start_paused = true)]
 async fn what_several_intents_share_is_replaced_for_none_of_them_whatever_its_lane() {
     let (fixture, _) = Fixture::with_spender().await;

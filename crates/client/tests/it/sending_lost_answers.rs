@@ -1,5 +1,5 @@
-//! Answers that are lost, or that say less than what happened: nothing is taken for not sent that may have been, and nothing
-//! happens twice.
+//! Answers that are lost, or that say less than what happened: nothing is taken for not sent that may have
+//! been, and nothing happens twice.
 
 use crate::{
     fixture::{FINALIZED_DISTANCE, Fixture, RECIPIENT, hand_over, is_undecided, key, one, operations_of},
@@ -590,7 +590,8 @@ async fn a_receipt_is_read_for_its_transaction_only() {
     }
 }
 
-// Errors that are told of an operation which was taken before: they may come from its own inclusion, or its being on the way.
+// Errors that are told of an operation which was taken before: they may come from its own inclusion, or its
+// being on the way.
 #[tokio::test(start_paused = true)]
 async fn what_is_said_of_an_operation_sent_again_does_not_make_it_refused() {
     for (code, message) in [
@@ -638,7 +639,8 @@ async fn what_is_said_of_an_operation_sent_again_does_not_make_it_refused() {
     }
 }
 
-// The journal of a process that is gone has the operation: the next one finds it, and sends it again if nobody has it.
+// The journal of a process that is gone has the operation: the next one finds it, and sends it again if
+// nobody has it.
 #[tokio::test(start_paused = true)]
 async fn a_process_that_ends_in_between_leaves_it_to_the_next() {
     for way in Way::BOTH {

@@ -1,4 +1,5 @@
-//! Names: what is asked for under one name happens once, in this process and in every later one on the same journal.
+//! Names: what is asked for under one name happens once, in this process and in every later one on
+//! the same journal.
 
 use crate::{
     fixture::{
@@ -215,7 +216,8 @@ async fn an_open_name_that_cannot_pass_is_signed_anew() {
     }
 }
 
-// Its first answer was lost, and what the bundler says now can come from neither a pool nor a block that has it.
+// Its first answer was lost, and what the bundler says now can come from neither a pool nor a block
+// that has it.
 #[tokio::test(start_paused = true)]
 async fn an_open_name_that_was_not_answered_and_cannot_pass_is_signed_anew() {
     for (code, message) in [

@@ -1,4 +1,5 @@
-//! Nodes that lack methods, limit answers, or answer too much: what is not needed cannot break it, and time limits hold.
+//! Nodes that lack methods, limit answers, or answer too much: what is not needed cannot break it, and time
+//! limits hold.
 
 use crate::{
     fixture::{Fixture, RECIPIENT, ample_gas, is_undecided, key, one},
@@ -125,8 +126,8 @@ fn nonsense() -> Vec<Fault> {
     faults.map(Fault::Answer).chain([Fault::Lose]).collect()
 }
 
-// To each question, for a while. The chain is as it is: what is told of it is true, nothing is paid twice, and once the answers make sense
-// again, it is done.
+// To each question, for a while. The chain is as it is: what is told of it is true, nothing is paid twice,
+// and once the answers make sense again, it is done.
 #[tokio::test(start_paused = true)]
 async fn nonsense_in_answer_to_any_question_neither_doubles_nor_hides_anything() {
     for way in Way::BOTH {
@@ -169,7 +170,8 @@ async fn nonsense_in_answer_to_any_question_neither_doubles_nor_hides_anything()
     }
 }
 
-// Answers of many megabytes: they are not read, and do not outlast the time limit. The clock is the machine's.
+// Answers of many megabytes: they are not read, and do not outlast the time limit. The clock
+// is the machine's.
 #[tokio::test(flavor = "multi_thread")]
 async fn large_answers_do_not_outlast_the_time_limit() {
     let of_nodes = [
@@ -323,7 +325,8 @@ async fn what_contracts_say_is_cleaned_and_cut() {
             );
             let told = error.revert().unwrap().to_bytes();
             if way == Way::Bundler {
-                // A bundler tries it on the EntryPoint, which keeps the first 2,048 bytes of what a call reverts with.
+                // A bundler tries it on the EntryPoint, which keeps the first 2,048 bytes of what a call
+                // reverts with.
                 assert_eq!(told, data[..data.len().min(2_048)]);
             } else {
                 assert_eq!(told, data);

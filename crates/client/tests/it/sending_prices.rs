@@ -1,5 +1,5 @@
-//! Nobody outside sets the price: not the bundler, not the node, not the paymaster's service. And what is estimated is what is
-//! signed.
+//! Nobody outside sets the price: not the bundler, not the node, not the paymaster's service. And what is
+//! estimated is what is signed.
 
 use crate::{
     IS_V08,

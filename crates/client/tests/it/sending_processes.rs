@@ -82,7 +82,8 @@ async fn processes_on_one_journal_take_turns_in_a_lane() {
     }
 }
 
-// Nothing else needs to be done with it: a request that hangs, or an answer that nobody awaits, gives the lane to nobody.
+// Nothing else needs to be done with it: a request that hangs, or an answer that nobody awaits, gives the
+// lane to nobody.
 #[tokio::test(start_paused = true)]
 async fn a_process_keeps_a_lane_as_long_as_it_works_in_it() {
     let (fixture, _) = Fixture::with_spender().await;
@@ -456,7 +457,8 @@ async fn whoever_comes_second_is_told_so() {
     }
 }
 
-// Nothing random is left in an operation whose fees and gas limits are all given: what is known already is not taken for one's own.
+// Nothing random is left in an operation whose fees and gas limits are all given: what is known already is
+// not taken for one's own.
 #[tokio::test(start_paused = true)]
 async fn an_operation_that_exists_already_is_not_adopted() {
     let (fixture, _) = Fixture::with_spender().await;
@@ -733,7 +735,8 @@ async fn resuming_sends_again_only_what_nobody_gave_up() {
     assert_eq!(process.out.calls("eth_sendUserOperation"), sent);
     assert_eq!(fixture.balance(RECIPIENT), U256::ZERO);
 
-    // The lane's next turn writes that down. Another process leaves it alone then, though its time is not over.
+    // The lane's next turn writes that down. Another process leaves it alone then, though its time
+    // is not over.
     process.out.fault("eth_sendUserOperation", Fault::Lose);
     let next = pay(&process, 7).timeout(seconds(20)).await.unwrap_err();
     let (later, sent) = resumed(&fixture, &journal, next.intent.unwrap()).await;
@@ -970,7 +973,8 @@ async fn what_cannot_be_written_is_not_sent() {
     }
 }
 
-// Whichever write fails, and whether or not it was written all the same: what was told is true, and is paid once.
+// Whichever write fails, and whether or not it was written all the same: what was told is true, and
+// is paid once.
 #[tokio::test(start_paused = true)]
 async fn a_store_that_fails_anywhere_doubles_nothing() {
     for way in Way::BOTH {
@@ -1000,7 +1004,8 @@ async fn a_store_that_fails_anywhere_doubles_nothing() {
     }
 }
 
-// The journal of another chain, another EntryPoint or another hash: kept operations are not used for what they were not signed for.
+// The journal of another chain, another EntryPoint or another hash: kept operations are not used for what
+// they were not signed for.
 #[tokio::test(start_paused = true)]
 async fn a_kept_operation_is_used_for_what_it_was_signed_for_only() {
     type Change = fn(&mut IntentRecord);
@@ -1118,7 +1123,8 @@ async fn a_handover_is_written_down_as_it_went() {
     }
 }
 
-// An address can lead to a node of another chain from one moment to the next. There, the account may have used any nonce.
+// An address can lead to a node of another chain from one moment to the next. There, the account may have
+// used any nonce.
 #[tokio::test(start_paused = true)]
 async fn a_node_of_another_chain_decides_nothing() {
     let (fixture, _) = Fixture::with_spender().await;

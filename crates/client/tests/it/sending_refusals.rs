@@ -1,4 +1,5 @@
-//! Refusals: an error is what was said, with its numbers; and what the chain would refuse is told before anything is sent.
+//! Refusals: an error is what was said, with its numbers; and what the chain would refuse is told before
+//! anything is sent.
 
 use crate::{
     fixture::{Fixture, RECIPIENT, account_at, ample_gas, assert_not_allowed, key, one, transfer, unbounded},
@@ -385,7 +386,8 @@ async fn what_was_not_connected_to_was_never_sent() {
     let url = format!("http://{}/v2/s3cr3t", nobody());
     let client = agent(transport::connect(&url).unwrap()).with_bounds(unbounded());
 
-    // Fees that are high enough to hold random bits, and gas limits that are given: nothing has to be asked before it is sent.
+    // Fees that are high enough to hold random bits, and gas limits that are given: nothing has to be asked
+    // before it is sent.
     fixture.testkit.chain().set_next_base_fee(3_500_000_000_000);
     fixture.mine();
     let error = client.execute(one()).gas_limits(ample_gas()).await.unwrap_err();
@@ -664,8 +666,8 @@ async fn what_another_plugin_may_let_pass_is_sent_unless_the_caller_is_strict() 
     assert_eq!((error.code(), error.happened()), ("refused", Happened::No));
     assert_eq!(process.out.calls(ESTIMATE), 1);
 
-    // Nor is it known whether that plugin can reckon with the token's interval. This one can, and what is included says that nobody
-    // was sure.
+    // Nor is it known whether that plugin can reckon with the token's interval. This one can, and what is
+    // included says that nobody was sure.
     let pays_tokens = || process.agent.execute([Call::new(token, transfer(RECIPIENT, 5))]);
     let check = pays_tokens().check().await.unwrap();
     assert!(check.passes() && matches!(check.verdict, Verdict::MayPass { .. }));

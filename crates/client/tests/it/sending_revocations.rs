@@ -1,4 +1,5 @@
-//! What an owner signs to take away is in nobody's way and has nothing in its own, and what would give it back is ended.
+//! What an owner signs to take away is in nobody's way and has nothing in its own, and what would give it
+//! back is ended.
 
 use crate::{
     fixture::{Fixture, RECIPIENT, ample_gas, key, key_lane, one, operations_of},

@@ -1,6 +1,6 @@
-//! What stands between the client and the simulated chain in some tests: a wire that fails, delays, watches, and changes what is
-//! asked and answered. It stands in for networks and proxies only: behind it are the testkit's nodes and bundler, which misbehave by
-//! their own options.
+//! What stands between the client and the simulated chain in some tests: a wire that fails, delays, watches,
+//! and changes what is asked and answered. It stands in for networks and proxies only: behind it are the
+//! testkit's nodes and bundler, which misbehave by their own options.
 
 use crate::fixture::{Fixture, account_at, key};
 use serde_json::Value;
@@ -147,8 +147,8 @@ impl Fault {
 
 type Rule = Box<dyn FnMut(&Asked) -> Option<Fault> + Send>;
 
-/// A transport that does with each request what the first rule says that applies to it, and otherwise passes it on. It notes all
-/// that is asked. Clones are the same wire.
+/// A transport that does with each request what the first rule says that applies to it, and otherwise passes
+/// it on. It notes all that is asked. Clones are the same wire.
 #[derive(Clone)]
 pub(crate) struct Wire {
     inner: BoxTransport,
@@ -327,7 +327,8 @@ impl Service<RequestPacket> for Wire {
 /// Which node answers a request, by its method and number.
 type Pick = Arc<dyn Fn(&str, usize) -> usize + Send + Sync>;
 
-/// Several nodes behind one address: a function of the method and of how many requests came before says which one answers.
+/// Several nodes behind one address: a function of the method and of how many requests came before says which
+/// one answers.
 #[derive(Clone)]
 pub(crate) struct Balanced {
     nodes: Vec<BoxTransport>,

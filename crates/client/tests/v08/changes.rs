@@ -198,7 +198,8 @@ async fn an_account_that_delegates_to_nothing_rules_over_its_keys_by_plain_calls
     let added = calldata::add_session_key(&new_key(2));
     from_account(&world, account.address(), module, added);
     delegate(&world, world.stack.delegate);
-    // The old key is gone for good. The new one is as good as any: the account still has the module installed.
+    // The old key is gone for good. The new one is as good as any: the account still has
+    // the module installed.
     assert_not_allowed(&agent.execute(pay(1)).await.unwrap_err());
     world.agent_of(&account, 2).execute(pay(60)).await.unwrap();
 }

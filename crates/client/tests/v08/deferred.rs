@@ -54,7 +54,8 @@ async fn one_operation_installs_grants_and_pays_on_every_form_of_account() {
     for (number, account) in [(1, semi_modular), (2, modular), (3, delegated)] {
         let before = paid(&world);
         let grant = granted(&world, &account, number).await;
-        // Nothing is on chain yet, and the agent needs nothing but the grant: not even to know how the account is made.
+        // Nothing is on chain yet, and the agent needs nothing but the grant: not even to know how the
+        // account is made.
         let known = SmartAccount::new_v08(
             world.testkit.provider(),
             31_337,
@@ -264,7 +265,8 @@ async fn what_is_tampered_with_is_refused() {
             error => panic!("{what}: {error:?}"),
         }
     }
-    // The action says something else than the signature carries, and then the signature something else than the owner signed.
+    // The action says something else than the signature carries, and then the signature something else than
+    // the owner signed.
     let mut other = grant.clone();
     other.action.deadline += 1;
     assert!(matches!(

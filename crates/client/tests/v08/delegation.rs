@@ -109,8 +109,8 @@ pub(crate) fn carry_out(world: &World, authorization: &SignedAuthorization) {
     world.testkit.chain().send(request).unwrap().ok().unwrap();
 }
 
-/// A way on which what is sent is lost, and nobody says so. The testkit's bundler can lose operations as well, but answers with their
-/// hashes; here nothing answers, on whatever way.
+/// A way on which what is sent is lost, and nobody says so. The testkit's bundler can lose operations as
+/// well, but answers with their hashes; here nothing answers, on whatever way.
 #[derive(Debug)]
 struct Lost(Arc<dyn Submitter>);
 

@@ -176,8 +176,8 @@ async fn our_contracts_are_clean_with_every_permission_kind_and_owner_kind() {
     contract_owner().await;
 }
 
-/// The code of a contract whose `isValidSignature` accepts the ECDSA signature of one key, and which has no storage:
-/// `ecrecover` of the hash, and of v, r and s in the signature.
+/// The code of a contract whose `isValidSignature` accepts the ECDSA signature of one key, and which has no
+/// storage: `ecrecover` of the hash, and of v, r and s in the signature.
 fn owner_code(key: Address) -> Vec<u8> {
     [
         &hex!("6004355f5260a4355f1a602052606435604052608435606052")[..],
@@ -188,7 +188,8 @@ fn owner_code(key: Address) -> Vec<u8> {
     .concat()
 }
 
-/// A contract as an owner: of a v0.7 account, beside the ECDSA owner, and as the fallback signer of a v0.8 account.
+/// A contract as an owner: of a v0.7 account, beside the ECDSA owner, and as the fallback signer of
+/// a v0.8 account.
 async fn contract_owner() {
     let devnet = strict();
     let key = dev_accounts()[6];

@@ -1,4 +1,5 @@
-//! A modest number of cases of every property on accounts of both generations, always the same; `PROPTEST_CASES` asks for more, `PROPTEST_RNG_SEED` for others.
+//! A modest number of cases of every property on accounts of both generations, always the same;
+//! `PROPTEST_CASES` asks for more, `PROPTEST_RNG_SEED` for others.
 
 mod reproduction;
 
@@ -16,8 +17,8 @@ use session_key_fuzz::{
     verdict::Verdicts,
 };
 
-/// Runs a property, and insists that it saw this many different outcomes whose names begin so (unless `PROPTEST_CASES` asks for
-/// fewer cases than that takes).
+/// Runs a property, and insists that it saw this many different outcomes whose names begin so (unless
+/// `PROPTEST_CASES` asks for fewer cases than that takes).
 fn run<P: Property>(
     generation: Generation,
     cases: u32,

@@ -39,8 +39,8 @@ impl KeyState {
         self.clone().run(&signed.operation, Some(signed.hash), time)
     }
 
-    /// Whether the key may make these calls in one operation, in a block with timestamp `time` (unix seconds). Rules about
-    /// the operation around them (gas, nonce, paymaster, signature) are left out.
+    /// Whether the key may make these calls in one operation, in a block with timestamp `time` (unix
+    /// seconds). Rules about the operation around them (gas, nonce, paymaster, signature) are left out.
     #[must_use]
     pub fn check_calls(&self, calls: &[Call], time: u64) -> Verdict {
         let mut after = self.clone();
@@ -438,9 +438,9 @@ impl KeyState {
         }
     }
 
-    /// The part of an operation's signature that the plugin or module gets. An ERC-6900 v0.8 account hands on what follows the
-    /// marker of the last segment, which always is the end of the signature; without a deferred action before it, it is all.
-    /// `None`: the signature has no such part.
+    /// The part of an operation's signature that the plugin or module gets. An ERC-6900 v0.8 account hands on
+    /// what follows the marker of the last segment, which always is the end of the signature; without a
+    /// deferred action before it, it is all. `None`: the signature has no such part.
     fn own_part<'a>(&self, signature: &'a [u8]) -> Option<&'a [u8]> {
         if self.rule_set.module().is_none() {
             return Some(signature);

@@ -6,7 +6,8 @@ use alloy_primitives::{Address, U256};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// The most that an operation may use of a key's limits. Every sum saturates at [`U256::MAX`], which fits no limit.
+/// The most that an operation may use of a key's limits. Every sum saturates at [`U256::MAX`], which
+/// fits no limit.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Spend {

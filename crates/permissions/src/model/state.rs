@@ -95,7 +95,8 @@ impl KeyState {
         }
     }
 
-    /// Applies updates in a block with timestamp `time`, as `updateKeyPermissions` does: all of them, or none.
+    /// Applies updates in a block with timestamp `time`, as `updateKeyPermissions` does: all of
+    /// them, or none.
     ///
     /// The used amount stays, unless the limit is removed; an interval starts now; a new gas limit clears the
     /// pending reset. Accepts what the plugin accepts, implausible times included.
@@ -112,8 +113,8 @@ impl KeyState {
 
     /// Applies the updates that a key is added with, in a block with timestamp `time`: all of them, or none.
     ///
-    /// Like [`apply`](Self::apply), except that on a module no interval begins before the key's first use: keys
-    /// can be added in validation, which has no clock.
+    /// Like [`apply`](Self::apply), except that on a module no interval begins before the key's first use:
+    /// keys can be added in validation, which has no clock.
     pub fn apply_at_addition(
         &mut self,
         updates: &PermissionUpdates,

@@ -80,8 +80,8 @@ fn waiting_does_not_help_beyond_the_end_of_the_key() {
     }
 }
 
-/// Validation data has 48 bits for the end; no end is written as zero, and read as the largest time, unless all of the
-/// data is zero.
+/// Validation data has 48 bits for the end; no end is written as zero, and read as the largest time, unless
+/// all of the data is zero.
 #[test]
 fn an_operation_with_a_start_ends_at_the_end_of_time() {
     let bounded = |valid_after| {
@@ -437,7 +437,8 @@ fn a_native_interval_without_an_end_makes_every_use_fail_on_some_plugins() {
 #[test]
 fn the_work_is_linear_in_the_number_of_calls() {
     let address = |index: usize| Address::left_padding_from(&(index + 1_000_000).to_be_bytes());
-    // Calls of distinct contracts: unknown ones, ones that are not listed, tokens whose limits they exceed, and one token.
+    // Calls of distinct contracts: unknown ones, ones that are not listed, tokens whose limits they exceed,
+    // and one token.
     type Setting = fn(&mut KeyState, Address);
     let limited: Setting = |state, token| {
         let contract = state.contracts.entry(token).or_default();

@@ -141,15 +141,15 @@ impl Spending {
     }
 }
 
-/// A rule that an operation breaks. In JSON, the field `code` names it; codes never change their meaning. Members are in
-/// camel case, amounts are decimal strings with their unit in the name, times and lengths are numbers, and addresses
-/// have their EIP-55 checksum.
+/// A rule that an operation breaks. In JSON, the field `code` names it; codes never change their meaning.
+/// Members are in camel case, amounts are decimal strings with their unit in the name, times and lengths are
+/// numbers, and addresses have their EIP-55 checksum.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "code", rename_all = "snake_case", rename_all_fields = "camelCase")]
 #[non_exhaustive]
 pub enum Rule {
-    /// The operation is for another EntryPoint than the account's: v0.6 for the plugin, v0.7 for the module. Its cost is then
-    /// not comparable.
+    /// The operation is for another EntryPoint than the account's: v0.6 for the plugin, v0.7 for the module.
+    /// Its cost is then not comparable.
     EntryPointVersion {
         /// The account's version.
         expected: EntryPointVersion,
@@ -204,7 +204,8 @@ pub enum Rule {
         #[serde(with = "checksummed")]
         expected: Address,
     },
-    /// The account does not have the key: never registered, removed, rotated away, or the plugin was uninstalled.
+    /// The account does not have the key: never registered, removed, rotated away, or the plugin was
+    /// uninstalled.
     KeyNotRegistered {
         /// The key.
         #[serde(with = "checksummed")]
@@ -675,8 +676,8 @@ impl Serialize for Violation {
     }
 }
 
-/// What is left of the limits after an operation. Wei, or base units of the token; unlimited parts are absent, and null
-/// in JSON.
+/// What is left of the limits after an operation. Wei, or base units of the token; unlimited parts are
+/// absent, and null in JSON.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
@@ -839,8 +840,27 @@ impl Violation {
     }
 }
 
+impl Verdict {
+    /// After the phase in which it is refused, or may be.
+    fn fmt_violations(&self, f: &mut fmt::Formatter<'_>, phase: Phase) -> fmt::Result {
+        for (index, violation) in self.violations().iter().enumerate() {
+            f.write_str(if index == 0 { ": " } else { "; " })?;
+            write!(f, "{violation}")?;
+            // After a refusal in validation, execution does not happen; its violations are what would follow.
+            if violation.phase != phase {
+                write!(f, " (in {})", violation.phase)?;
+            }
+        }
+        if let Some(time) = self.passes_from() {
+            write!(f, "; it would pass from {} on", UnixTime(time))?;
+        }
+        Ok(())
+    }
+}
+
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let phase = self.phase().unwrap_or(Phase::Validation);
         match self {
             Self::Accepted {
                 valid_after,
@@ -865,30 +885,16 @@ impl fmt::Display for Verdict {
                 }
                 Ok(())
             }
-            Self::Refused { violations } | Self::MayPass { violations } => {
-                let phase = self.phase().unwrap_or(Phase::Validation);
-                match self {
-                    Self::MayPass { .. } => {
-                        write!(
-                            f,
-                            "may be refused in {phase}, or pass: this depends on the plugin"
-                        )?;
-                    }
-                    _ => write!(f, "refused in {phase}")?,
-                }
-                for (index, violation) in violations.iter().enumerate() {
-                    f.write_str(if index == 0 { ": " } else { "; " })?;
-                    write!(f, "{violation}")?;
-                    // After a refusal in validation, execution does not happen; its violations are what would
-                    // follow.
-                    if violation.phase != phase {
-                        write!(f, " (in {})", violation.phase)?;
-                    }
-                }
-                if let Some(time) = self.passes_from() {
-                    write!(f, "; it would pass from {} on", UnixTime(time))?;
-                }
-                Ok(())
+            Self::Refused { .. } => {
+                write!(f, "refused in {phase}")?;
+                self.fmt_violations(f, phase)
+            }
+            Self::MayPass { .. } => {
+                write!(
+                    f,
+                    "may be refused in {phase}, or pass: this depends on the plugin"
+                )?;
+                self.fmt_violations(f, phase)
             }
         }
     }

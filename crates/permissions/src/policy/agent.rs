@@ -162,12 +162,13 @@ impl Policy {
         self.agent.is_some()
     }
 
-    /// The rules that the agent keeps itself, completed with the chain's facts. A file without an `agent` table has none:
-    /// everything that the chain allows is allowed.
+    /// The rules that the agent keeps itself, completed with the chain's facts. A file without an `agent`
+    /// table has none: everything that the chain allows is allowed.
     ///
     /// # Errors
     ///
-    /// [`PolicyError`], if a token's decimals are not known, a unit is not the chain's coin, or two lines say the same.
+    /// [`PolicyError`], if a token's decimals are not known, a unit is not the chain's coin, or two
+    /// lines say the same.
     pub fn agent_rules(&self, facts: &Facts) -> Result<AgentRules, PolicyError> {
         let Some(agent) = &self.agent else {
             return Ok(AgentRules::default());

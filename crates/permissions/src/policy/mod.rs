@@ -80,7 +80,8 @@ pub fn parse_function(text: &str) -> Result<Selector, String> {
     scalar::function(text).map_err(|wrong| wrong.message)
 }
 
-/// Parses a time as policies write it, such as `2027-03-01T00:00:00Z`, to unix seconds. The error says what was expected.
+/// Parses a time as policies write it, such as `2027-03-01T00:00:00Z`, to unix seconds. The error says what
+/// was expected.
 pub fn parse_time(text: &str) -> Result<u64, String> {
     scalar::time(text).map_err(|wrong| wrong.message)
 }

@@ -4,16 +4,16 @@ use super::{EntryPointVersion, UserOperation};
 use alloy_primitives::{Address, B256, KECCAK256_EMPTY, U256, b256, hex, keccak256};
 use alloy_sol_types::{Eip712Domain, SolValue};
 
-/// `keccak256("PackedUserOperation(address sender,uint256 nonce,bytes initCode,bytes callData,bytes32 accountGasLimits,uint256
-/// preVerificationGas,bytes32 gasFees,bytes paymasterAndData)")`.
+/// `keccak256("PackedUserOperation(address sender,uint256 nonce,bytes initCode,bytes callData,bytes32 accountGasLimits,uint256 preVerificationGas,bytes32 gasFees,bytes paymasterAndData)")`.
 const PACKED_USER_OPERATION_TYPE_HASH: B256 =
     b256!("29a0bca4af4be3421398da00295e58e6d7de38cb492214754cb6a47507dd6f8e");
 
-/// How `initCode` begins in an operation whose account is delegated to by EIP-7702 (v0.8 and later), padded with zeros to 20
-/// bytes.
+/// How `initCode` begins in an operation whose account is delegated to by EIP-7702 (v0.8 and later), padded
+/// with zeros to 20 bytes.
 pub const EIP7702_INIT_CODE_MARKER: Address = Address::new(hex!("7702000000000000000000000000000000000000"));
 
-/// What follows a paymaster's signature in `paymasterAndData` (v0.9), after two bytes with the signature's length.
+/// What follows a paymaster's signature in `paymasterAndData` (v0.9), after two bytes with
+/// the signature's length.
 const PAYMASTER_SIGNATURE_MAGIC: [u8; 8] = hex!("22e325a297439656");
 
 /// Paymaster and its two gas limits, before a packed operation's data for the paymaster.
@@ -30,15 +30,15 @@ fn hashed(data: &[u8]) -> B256 {
 impl UserOperation {
     /// The hash that is signed and that identifies the operation: `EntryPoint.getUserOpHash` of its version.
     ///
-    /// For an `initCode` that stands for an EIP-7702 authorization (v0.8 and later), the hash depends on the account's code:
-    /// see [`hash_of_delegation`](Self::hash_of_delegation).
+    /// For an `initCode` that stands for an EIP-7702 authorization (v0.8 and later), the hash depends on the
+    /// account's code: see [`hash_of_delegation`](Self::hash_of_delegation).
     #[must_use]
     pub fn hash(&self, entry_point: Address, chain_id: u64) -> B256 {
         self.hash_with(hashed(&self.init_code), entry_point, chain_id)
     }
 
-    /// The [`hash`](Self::hash) of an operation whose account delegates to this contract (EIP-7702). The same where `initCode`
-    /// does not stand for an authorization.
+    /// The [`hash`](Self::hash) of an operation whose account delegates to this contract (EIP-7702). The same
+    /// where `initCode` does not stand for an authorization.
     #[must_use]
     pub fn hash_of_delegation(&self, delegate: Address, entry_point: Address, chain_id: u64) -> B256 {
         let init_code = if self.is_eip7702() {
@@ -50,8 +50,8 @@ impl UserOperation {
         self.hash_with(init_code, entry_point, chain_id)
     }
 
-    /// Whether `initCode` stands for an EIP-7702 authorization: in v0.8 and later, when it begins with `0x7702`, padded with zeros
-    /// to 20 bytes. The padding may be left out where nothing follows.
+    /// Whether `initCode` stands for an EIP-7702 authorization: in v0.8 and later, when it begins with
+    /// `0x7702`, padded with zeros to 20 bytes. The padding may be left out where nothing follows.
     #[must_use]
     pub fn is_eip7702(&self) -> bool {
         let start = &self.init_code[..self.init_code.len().min(20)];
@@ -101,7 +101,8 @@ impl UserOperation {
         keccak256([&[0x19, 0x01], domain.separator().as_slice(), fields.as_slice()].concat())
     }
 
-    /// The hash of `paymasterAndData`. v0.9 leaves the paymaster's signature out, with its length, and keeps the magic bytes.
+    /// The hash of `paymasterAndData`. v0.9 leaves the paymaster's signature out, with its length, and keeps
+    /// the magic bytes.
     fn paymaster_hash(&self) -> B256 {
         let data = &self.paymaster_and_data;
         let suffix = PAYMASTER_SIGNATURE_MAGIC.len() + 2;

@@ -1,5 +1,5 @@
-//! JSON of operations for keeping: that of bundlers, which does not tell v0.7 from later versions, and the version of packed
-//! operations. For `#[serde(with = "…")]`.
+//! JSON of operations for keeping: that of bundlers, which does not tell v0.7 from later versions, and the
+//! version of packed operations. For `#[serde(with = "…")]`.
 
 use super::{EntryPointVersion, UserOperation};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};

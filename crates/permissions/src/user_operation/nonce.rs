@@ -2,9 +2,9 @@
 
 use alloy_primitives::{Address, U256, aliases::U192};
 
-/// The nonce lane of a session key on an ERC-6900 v0.7 account: its address. The plugin requires it for a key with
-/// a gas limit. This project's clients use it by default, so operations of different keys do not wait for each
-/// other.
+/// The nonce lane of a session key on an ERC-6900 v0.7 account: its address. The plugin requires it for a key
+/// with a gas limit. This project's clients use it by default, so operations of different keys do not wait
+/// for each other.
 #[must_use]
 pub fn session_key_nonce_key(session_key: Address) -> U192 {
     U192::from_be_slice(session_key.as_slice())
@@ -16,8 +16,8 @@ pub fn nonce(nonce_key: U192, sequence: u64) -> U256 {
     U256::from(nonce_key) << 64 | U256::from(sequence)
 }
 
-/// A nonce key of Modular Account v2, which selects the validation of an operation: the user's lane (19 bytes), the validation's
-/// entity id (4 bytes), options (1 byte).
+/// A nonce key of Modular Account v2, which selects the validation of an operation: the user's lane (19
+/// bytes), the validation's entity id (4 bytes), options (1 byte).
 ///
 /// ```
 /// use session_key_permissions::ValidationNonceKey;

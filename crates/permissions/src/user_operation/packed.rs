@@ -1,5 +1,5 @@
-//! Packed operations (EntryPoint v0.7 and later): two numbers to a word, and the paymaster's gas limits inside
-//! `paymasterAndData`.
+//! Packed operations (EntryPoint v0.7 and later): two numbers to a word, and the paymaster's gas limits
+//! inside `paymasterAndData`.
 
 use super::{EntryPointVersion, UserOperation, hash::PAYMASTER_DATA_OFFSET};
 use alloy_primitives::{Address, B256, Bytes, U256};
@@ -65,7 +65,8 @@ fn number(bytes: &[u8]) -> u128 {
         .fold(0, |number, byte| number << 8 | u128::from(*byte))
 }
 
-/// Two numbers in one word. Above 2^128 - 1, they are taken for that: the EntryPoint refuses them long before.
+/// Two numbers in one word. Above 2^128 - 1, they are taken for that: the EntryPoint refuses
+/// them long before.
 fn word(high: U256, low: U256) -> B256 {
     let (high, low): (u128, u128) = (high.saturating_to(), low.saturating_to());
     let word: U256 = U256::from(high) << 128 | U256::from(low);

@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 use session_key_bindings::{ENTRY_POINT, ENTRY_POINT_V07};
 use std::fmt;
 
-/// A version of the ERC-4337 EntryPoint. It decides the form of a user operation and how its hash is computed.
+/// A version of the ERC-4337 EntryPoint. It decides the form of a user operation and how its
+/// hash is computed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum EntryPointVersion {
@@ -19,8 +20,8 @@ pub enum EntryPointVersion {
     /// v0.8: the hash is that of EIP-712 typed data, and `initCode` can stand for an EIP-7702 authorization.
     #[serde(rename = "0.8")]
     V08,
-    /// v0.9, as of npm `@account-abstraction/contracts` 0.9.0-rc.1, a release candidate: a paymaster's signature at the end of
-    /// `paymasterAndData` is not part of the hash.
+    /// v0.9, as of npm `@account-abstraction/contracts` 0.9.0-rc.1, a release candidate: a paymaster's
+    /// signature at the end of `paymasterAndData` is not part of the hash.
     #[serde(rename = "0.9")]
     V09,
 }
@@ -48,7 +49,8 @@ impl EntryPointVersion {
             .find(|version| version.entry_point() == entry_point)
     }
 
-    /// Whether operations are packed: two numbers to a word, and the paymaster's gas limits inside `paymasterAndData`.
+    /// Whether operations are packed: two numbers to a word, and the paymaster's gas limits inside
+    /// `paymasterAndData`.
     #[must_use]
     pub const fn is_packed(self) -> bool {
         !matches!(self, Self::V06)

@@ -3,7 +3,8 @@
 //!
 //! Names come from the caller ([`Lookup`]): this crate knows no chain. They may be untrusted, such as a
 //! token's own symbol, so control characters and bidirectional marks are removed, and long names are cut.
-//! Contracts are shown with their addresses, and so are amounts of tokens whose symbols could be taken for another's.
+//! Contracts are shown with their addresses, and so are amounts of tokens whose symbols could be
+//! taken for another's.
 //!
 //! ```
 //! use alloy_primitives::{Address, U256};

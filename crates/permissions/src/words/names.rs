@@ -31,8 +31,8 @@ pub trait Lookup {
     /// A token.
     fn token(&self, token: Address) -> Option<Token>;
 
-    /// Whether another token has the same symbol, however it is written, so that the symbol alone does not say
-    /// which of them is meant. Amounts then name the token's address, too.
+    /// Whether another token has the same symbol, however it is written, so that the symbol alone does not
+    /// say which of them is meant. Amounts then name the token's address, too.
     fn is_ambiguous(&self, token: Address) -> bool {
         let _ = token;
         false
@@ -231,9 +231,9 @@ fn is_plain(symbol: &str) -> bool {
         .all(|character| character.is_ascii_alphanumeric() || "._-+$".contains(character))
 }
 
-/// An amount of a token, as [`Words`](super::Words) name it: `1.5 USDC`. The token's address stands beside its
-/// symbol where that may be taken for another's, and in the place of one that reads like a native coin. A token that is not known
-/// is counted in base units.
+/// An amount of a token, as [`Words`](super::Words) name it: `1.5 USDC`. The token's address stands beside
+/// its symbol where that may be taken for another's, and in the place of one that reads like a native coin. A
+/// token that is not known is counted in base units.
 #[must_use]
 pub fn token_amount(names: &dyn Lookup, token: Address, amount: U256) -> String {
     Shown(names).amount(token, amount)

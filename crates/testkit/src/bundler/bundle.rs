@@ -46,7 +46,8 @@ pub(super) fn send_best(state: &mut State, chain: &mut Chain) -> Result<Option<B
     Ok(None)
 }
 
-/// Sends bundles until nothing can be bundled any more: an operation may wait for another one's place or nonce.
+/// Sends bundles until nothing can be bundled any more: an operation may wait for another one's
+/// place or nonce.
 pub(super) fn send_all(state: &mut State, chain: &mut Chain) {
     // Each bundle has at least one of them.
     for _ in 0..waiting(state).len() {
@@ -151,8 +152,9 @@ impl Draft {
         })
     }
 
-    /// Adds an operation whose validation uses the storage of these contracts, unless it is entangled with another one: what one
-    /// validation reads in another one's account may change with that one's operation. Source: STO-041.
+    /// Adds an operation whose validation uses the storage of these contracts, unless it is entangled with
+    /// another one: what one validation reads in another one's account may change with that one's operation.
+    /// Source: STO-041.
     fn add(&mut self, entry: &Entry, throttled: Vec<Entity>, contracts: BTreeSet<Address>) {
         let sender = entry.operation.sender();
         let is_read = self.used.contains(&sender);

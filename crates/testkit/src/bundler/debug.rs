@@ -132,8 +132,8 @@ pub(super) fn dispatch(state: &mut State, chain: &mut Chain, method: &str, param
     }
 }
 
-/// Sends a bundle for each EntryPoint with waiting operations, and mines. The answer is the hash of the last bundle's transaction,
-/// or a word where nothing could be bundled; no block is mined then.
+/// Sends a bundle for each EntryPoint with waiting operations, and mines. The answer is the hash of the last
+/// bundle's transaction, or a word where nothing could be bundled; no block is mined then.
 fn send_bundle_now(state: &mut State, chain: &mut Chain) -> Answer {
     let mut last: Option<B256> = None;
     for version in state.options.entry_points.clone() {

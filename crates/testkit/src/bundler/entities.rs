@@ -1,5 +1,5 @@
-//! The rules of a mempool: those that one validation cannot answer, because they concern what else waits, and what became of
-//! operations before. Source: ERC-7562, local rules and reputation rules.
+//! The rules of a mempool: those that one validation cannot answer, because they concern what else waits, and
+//! what became of operations before. Source: ERC-7562, local rules and reputation rules.
 
 use super::{
     BundlerOptions, State,
@@ -77,7 +77,8 @@ pub(super) fn helpers(operation: &VersionedOperation) -> impl Iterator<Item = (R
         .filter_map(move |role| Some((role, (version, parties.address_of(role)?))))
 }
 
-/// Those whose reputation an operation concerns: its factory, its paymaster, and its sender if that is staked.
+/// Those whose reputation an operation concerns: its factory, its paymaster, and its sender if
+/// that is staked.
 pub(super) fn of_reputation(
     seen: &Vantage<'_>,
     options: &BundlerOptions,
@@ -116,7 +117,8 @@ pub(super) fn check_entities(
     }
     let account = (Role::Account, sender);
     if let Some(rules) = &options.reputation {
-        // Whose operations are counted is one thing; who has a bad standing is refused, a sender without stake as well.
+        // Whose operations are counted is one thing; who has a bad standing is refused, a sender without
+        // stake as well.
         for (role, entity) in helpers(operation).chain([account]) {
             let status = state.reputations.get(entity).status(rules);
             let waiting = waiting().filter(|other| concerns(other, entity)).count() as u64;
@@ -201,8 +203,9 @@ pub(super) fn check_deposit(
 }
 
 impl State {
-    /// An operation that had been taken failed its second validation. A paymaster is not to suffer for what the factory or the
-    /// account did, nor for its own failure where the account has a stake. Source: EREP-015 and EREP-030.
+    /// An operation that had been taken failed its second validation. A paymaster is not to suffer for what
+    /// the factory or the account did, nor for its own failure where the account has a stake. Source:
+    /// EREP-015 and EREP-030.
     pub(super) fn failed_alone(
         &mut self,
         seen: &Vantage<'_>,
@@ -225,8 +228,8 @@ impl State {
         }
     }
 
-    /// An operation that passed its second validation made the bundle fail: who is accountable for it is banned. Source: GREP-040,
-    /// EREP-020 and EREP-030.
+    /// An operation that passed its second validation made the bundle fail: who is accountable for it is
+    /// banned. Source: GREP-040, EREP-020 and EREP-030.
     pub(super) fn failed_in_bundle(
         &mut self,
         seen: &Vantage<'_>,
@@ -250,8 +253,8 @@ impl State {
         }
     }
 
-    /// Takes operations out of the mempool whose entities are banned, or throttled for too many blocks. Source: GREP-010 and
-    /// GREP-020.
+    /// Takes operations out of the mempool whose entities are banned, or throttled for too many blocks.
+    /// Source: GREP-010 and GREP-020.
     pub(super) fn drop_disreputable(&mut self, head: u64) {
         let Some(rules) = self.options.reputation else {
             return;

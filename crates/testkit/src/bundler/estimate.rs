@@ -22,7 +22,8 @@ const GAS_OF_PREFUND: u64 = 30_000;
 
 /// How many times an operation's cost a deposit must hold, so that the account is taken not to pay.
 const DEPOSIT_MARGIN: U256 = U256::from_limbs([2, 0, 0, 0]);
-/// Gas units for charging a paymaster's deposit, in the same case: the slot stays as it is then. The write itself is measured.
+/// Gas units for charging a paymaster's deposit, in the same case: the slot stays as it is then. The write
+/// itself is measured.
 const GAS_OF_DEPOSIT: u64 = 5_000;
 
 /// Precision of the gas limits, in gas units, and as a part of the limit.
@@ -184,8 +185,8 @@ impl Stage<'_> {
         deposit_in(&self.seen, entity, self.changes.clone()).amount
     }
 
-    /// A trial with these limits. Its fee is one wei: whoever books costs books something, and no budget is exceeded. Whoever pays
-    /// is lent it, and has afterwards what there was before.
+    /// A trial with these limits. Its fee is one wei: whoever books costs books something, and no budget is
+    /// exceeded. Whoever pays is lent it, and has afterwards what there was before.
     fn rehearse(&self, limits: Limits, payment: Payment) -> Result<Rehearsed, Refusal> {
         let fee = U256::from(u8::from(payment != Payment::Free));
         let operation = self
@@ -337,7 +338,8 @@ impl Stage<'_> {
     }
 }
 
-/// Finds the least gas that passes, up to the precision above it. `most` must pass; `guess` is where to begin.
+/// Finds the least gas that passes, up to the precision above it. `most` must pass; `guess` is
+/// where to begin.
 fn least(guess: u64, most: u64, passes: impl Fn(u64) -> bool) -> u64 {
     if passes(0) {
         return 0;

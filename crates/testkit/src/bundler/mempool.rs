@@ -184,8 +184,9 @@ impl Mempool {
         }
     }
 
-    /// Takes note of what happened on the chain: what came into a block waits no longer; what was in a block that is undone, or
-    /// in a transaction that is lost or waits for one that is, waits again; what can no longer come into a block is gone.
+    /// Takes note of what happened on the chain: what came into a block waits no longer; what was in a block
+    /// that is undone, or in a transaction that is lost or waits for one that is, waits again; what can no
+    /// longer come into a block is gone.
     pub(super) fn observe(&mut self, chain: &Chain, options: &BundlerOptions) -> Vec<Observed> {
         let mut observed = Vec::new();
         let seen = chain.vantage_behind(options.lag, true);

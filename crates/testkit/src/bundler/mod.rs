@@ -40,7 +40,8 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-/// A bundler (ERC-4337, EntryPoints v0.6 and v0.7) on the chain of a [`Testkit`]. Clones are handles on the same bundler.
+/// A bundler (ERC-4337, EntryPoints v0.6 and v0.7) on the chain of a [`Testkit`]. Clones are handles on the
+/// same bundler.
 ///
 /// It checks operations as live bundlers do: it simulates validation, and checks nonce, fees and gas. It has
 /// its own mempool, and its own account sends the bundles when told to ([`bundle_now`](Self::bundle_now), or
@@ -79,8 +80,9 @@ pub struct BundlerOptions {
     pub entry_points: BTreeSet<EntryPointVersion>,
     /// The format of its answers.
     pub style: BundlerStyle,
-    /// Whether it bundles right after each accepted operation, until nothing is left that can be bundled; and, behind
-    /// [`Bundler::transport_with_node`], after requests to the node that mined. Otherwise it waits for [`Bundler::bundle_now`].
+    /// Whether it bundles right after each accepted operation, until nothing is left that can be bundled;
+    /// and, behind [`Bundler::transport_with_node`], after requests to the node that mined. Otherwise it
+    /// waits for [`Bundler::bundle_now`].
     pub auto: bool,
     /// What happens to submitted operations. Invalid ones are refused in any case.
     pub submission: Submission,
@@ -108,8 +110,9 @@ pub struct BundlerOptions {
     pub data_fee: u128,
     /// How many more seconds an operation must stay valid.
     pub min_seconds_valid: u64,
-    /// The rules of ERC-7562 that it enforces when it validates; by default all that [`erc7562`] knows, for staked entities from
-    /// one ether and a day on. `None`: it lets validations do anything, which no bundler of a public mempool does.
+    /// The rules of ERC-7562 that it enforces when it validates; by default all that [`erc7562`] knows, for
+    /// staked entities from one ether and a day on. `None`: it lets validations do anything, which no bundler
+    /// of a public mempool does.
     pub rules: Option<erc7562::Policy>,
     /// How it judges entities from what became of their operations. `None`: it remembers nothing.
     pub reputation: Option<ReputationRules>,
@@ -117,9 +120,9 @@ pub struct BundlerOptions {
     pub debug_methods: bool,
     /// The margin added to estimates, in percent.
     pub gas_margin_percent: u64,
-    /// Whether estimates count that gas costs something: the account's payment, and what it or its paymaster books. Nobody needs funds
-    /// for it. Otherwise they are made at a fee of zero, as some bundlers do, with a flat addition for the payment; such estimates can
-    /// be too low.
+    /// Whether estimates count that gas costs something: the account's payment, and what it or its paymaster
+    /// books. Nobody needs funds for it. Otherwise they are made at a fee of zero, as some bundlers do, with
+    /// a flat addition for the payment; such estimates can be too low.
     pub estimates_with_fees: bool,
     /// The maximum number of operations in a bundle.
     pub max_bundle: usize,

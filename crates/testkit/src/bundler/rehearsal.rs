@@ -43,7 +43,8 @@ use functions::{VALIDATE_PAYMASTER, VALIDATE_USER_OP};
 /// Gas limit of a rehearsal, above that of any operation.
 const GAS: u64 = 100_000_000;
 
-/// Depth of what the EntryPoint calls for a validation, and of what it calls for the execution, from its call to itself.
+/// Depth of what the EntryPoint calls for a validation, and of what it calls for the execution, from
+/// its call to itself.
 const OF_VALIDATION: usize = 1;
 const OF_EXECUTION: usize = 2;
 
@@ -78,8 +79,8 @@ pub(super) struct Used {
 }
 
 impl Rehearsed {
-    /// Whether it went as well as this one: with no less success, and no more failures on the way. A call that fails for want of
-    /// gas and is caught, is a failure.
+    /// Whether it went as well as this one: with no less success, and no more failures on the way. A call
+    /// that fails for want of gas and is caught, is a failure.
     pub(super) const fn is_as_good_as(&self, other: &Self) -> bool {
         (self.reverted.is_none() || other.reverted.is_some())
             && (!self.post_op_failed || other.post_op_failed)
@@ -96,8 +97,8 @@ pub(super) enum Extent {
     Whole,
 }
 
-/// Runs a bundle of this operation from the executor, on the state with overrides. Signatures that fail, times that are not now,
-/// and aggregators are overlooked.
+/// Runs a bundle of this operation from the executor, on the state with overrides. Signatures that fail,
+/// times that are not now, and aggregators are overlooked.
 pub(super) fn rehearse(
     seen: &Vantage<'_>,
     executor: Address,
@@ -202,7 +203,8 @@ impl Observer {
     }
 }
 
-/// Makes an answer say that the signature is valid, always. Returns the validation data, the word with this index, as it was.
+/// Makes an answer say that the signature is valid, always. Returns the validation data, the word with this
+/// index, as it was.
 fn overlook(result: &mut InterpreterResult, word: usize) -> Option<U256> {
     let range = 32 * word..32 * (word + 1);
     let data = U256::from_be_slice(result.output.get(range.clone())?);

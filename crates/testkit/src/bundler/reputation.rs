@@ -1,4 +1,5 @@
-//! The reputation of entities: how often the bundler saw them, and how often they came into a block. Source: ERC-7562.
+//! The reputation of entities: how often the bundler saw them, and how often they came into a
+//! block. Source: ERC-7562.
 
 use super::operation::EntryPointVersion;
 use alloy::primitives::Address;
@@ -7,14 +8,15 @@ use std::collections::BTreeMap;
 /// `opsSeen` of an entity that made a bundle fail. Source: `BAN_OPS_SEEN_PENALTY`.
 const BAN_OPS_SEEN_PENALTY: u64 = 10_000;
 
-/// From this many inclusions on, an unstaked entity is allowed no more. Source: `MAX_OPS_ALLOWED_UNSTAKED_ENTITY`.
+/// From this many inclusions on, an unstaked entity is allowed no more. Source:
+/// `MAX_OPS_ALLOWED_UNSTAKED_ENTITY`.
 const MAX_OPS_ALLOWED_UNSTAKED_ENTITY: u64 = 10_000;
 
 /// Both counts lose a 24th every hour.
 const HOUR: u64 = 3_600;
 
-/// The limits by which a [`Bundler`](crate::Bundler) judges entities from what became of their operations. The defaults are the
-/// ERC's.
+/// The limits by which a [`Bundler`](crate::Bundler) judges entities from what became of their operations.
+/// The defaults are the ERC's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReputationRules {
     /// Of so many operations seen, one has to be included. Source: `MIN_INCLUSION_RATE_DENOMINATOR`.
@@ -143,7 +145,8 @@ impl Reputations {
         self.change(entities, |of| of.ops_seen = of.ops_seen.saturating_add(1));
     }
 
-    /// An operation that was seen is not to count: another one took its place, or others are to blame for its failure.
+    /// An operation that was seen is not to count: another one took its place, or others are to blame
+    /// for its failure.
     pub(super) fn unseen(&mut self, entities: &[Entity]) {
         self.change(entities, |of| of.ops_seen = of.ops_seen.saturating_sub(1));
     }

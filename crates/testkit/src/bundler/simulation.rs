@@ -54,7 +54,8 @@ impl Answer {
     }
 }
 
-/// Simulates the operation's validation, as part of a bundle of the executor. The caller judges signature and times.
+/// Simulates the operation's validation, as part of a bundle of the executor. The caller judges
+/// signature and times.
 pub(super) fn simulate(
     seen: &Vantage<'_>,
     executor: Address,

@@ -536,7 +536,8 @@ impl Case {
         })
     }
 
-    /// Sends the operation with these limits, on a chain of its own; with its signature, or that of its estimate.
+    /// Sends the operation with these limits, on a chain of its own; with its signature, or that
+    /// of its estimate.
     async fn send(&self, limits: Limits, is_signed: bool) -> Outcome {
         let world = World::of(self);
         let operation = self.wire(&self.chain(), limits, is_signed);
@@ -628,7 +629,8 @@ async fn check(case: Case) {
             "{limits:?}: {call} is enough: {outcome:?}, {best:?}"
         );
     }
-    // A valid signature can cost less than the one that was there for the estimate. Where that one is refused, gas suffices.
+    // A valid signature can cost less than the one that was there for the estimate. Where that one is
+    // refused, gas suffices.
     if limits.verification > 1_000 && !case.may_not_pay() {
         let verification = less(limits.verification);
         let lower = Limits {

@@ -1,4 +1,5 @@
-//! The bundler's mempool: the rules that concern several operations, reputations, and the methods with which tests rule over it.
+//! The bundler's mempool: the rules that concern several operations, reputations, and the methods with which
+//! tests rule over it.
 
 use crate::requests::{answer_of, failure_of};
 use alloy::{
@@ -40,7 +41,8 @@ const CLOCK_ACCOUNT_CODE: [u8; 10] = hex!("42505f545f5260205ff3");
 /// Deploys the plain account: mstore(0, code); return(24, 8).
 const ACCOUNT_INIT_CODE: [u8; 16] = hex!("675f545f5260205ff35f5260086018f3");
 
-/// An account whose validation is what another contract answers: staticcall(gas, contract, 0, 0, 0, 32); return(0, 32).
+/// An account whose validation is what another contract answers: staticcall(gas, contract, 0, 0, 0, 32);
+/// return(0, 32).
 fn asking(contract: Address) -> Vec<u8> {
     [
         &hex!("60205f5f5f73")[..],

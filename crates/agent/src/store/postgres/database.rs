@@ -32,7 +32,8 @@ const OPEN_WITHIN: Duration = Duration::from_secs(10);
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 /// How long to wait for the answer to one statement. The server gives up earlier.
 const ANSWER_WITHIN: Duration = Duration::from_secs(15);
-/// Settings of every session: a commit is confirmed once it is on the disk, and nothing waits long or is left open.
+/// Settings of every session: a commit is confirmed once it is on the disk, and nothing waits long or
+/// is left open.
 const SESSION: &str = "-c synchronous_commit=on -c lock_timeout=5s -c statement_timeout=10s \
      -c idle_in_transaction_session_timeout=10s -c client_min_messages=warning -c default_transaction_read_only=off";
 /// The earliest version of the server: it makes UUIDs.
@@ -269,7 +270,8 @@ impl Database {
         Ok(session)
     }
 
-    /// Brings the schema to the version of this release. Processes that do so at the same time wait for each other.
+    /// Brings the schema to the version of this release. Processes that do so at the same time wait
+    /// for each other.
     async fn migrate(&self, session: &Session) -> Result<(), Failure<PostgresError>> {
         let schema = &self.schema;
         let begin = format!(
@@ -330,8 +332,8 @@ impl Database {
         self.run(true, work).await
     }
 
-    /// Runs a transaction. If the future is dropped before it begins, it does not run; later, it runs to its end, and
-    /// the process's next one waits for it.
+    /// Runs a transaction. If the future is dropped before it begins, it does not run; later, it runs to its
+    /// end, and the process's next one waits for it.
     async fn run<T: Send + 'static, E: From<PostgresError> + Send + 'static>(
         &self,
         writes: bool,

@@ -188,7 +188,8 @@ fn read_intent(row: &Row) -> Result<IntentRecord, Failed> {
     }
 }
 
-/// Reads a lane's last epoch, and its lease unless it was released. Locks both until the end of the transaction.
+/// Reads a lane's last epoch, and its lease unless it was released. Locks both until the end of the
+/// transaction.
 async fn read_lease(
     session: &Session,
     lane: &Lane,

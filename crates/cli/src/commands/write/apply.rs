@@ -1,7 +1,9 @@
 //! Planning changes to a key, and applying them.
 
 use super::{
-    Writing, done, failed,
+    Writing,
+    desk::Desk,
+    done, failed,
     grant::Lints,
     ledger::Request,
     policy::{read_back, resolve, show_assumed, warnings_of},
@@ -229,6 +231,30 @@ enum Work {
     Change(SmartAccount, Vec<OwnerAction>, Resolved),
 }
 
+/// Returns what an earlier run of the same command did, if the key still matches the policy.
+async fn done_before(
+    desk: &mut Desk<'_>,
+    arguments: &ApplyArguments,
+    file: &PolicyFile,
+) -> Result<Option<Answer>> {
+    let Some(taken) = desk.taken()? else {
+        return Ok(None);
+    };
+    let planned = planned(&desk.chain, file, arguments.key, arguments.limits, false);
+    match desk.within(planned).await {
+        Ok(Planned { plan, .. }) if plan.is_empty() => Ok(Some(taken.answered())),
+        Ok(_) => {
+            print_note("an earlier run did this, but the key has changed since: changing it again");
+            desk.forget_taken().await;
+            Ok(None)
+        }
+        Err(error) => {
+            let what = "an earlier run made the change";
+            bail!(arguments.writing.not_reported(&taken.done, what, &error).await);
+        }
+    }
+}
+
 pub(crate) async fn apply(arguments: &ApplyArguments) -> Outcome {
     let writing = &arguments.writing;
     let ready = async {
@@ -239,21 +265,8 @@ pub(crate) async fn apply(arguments: &ApplyArguments) -> Outcome {
             "limits": arguments.limits.map(|limits| format!("{limits:?}")),
         });
         let mut desk = writing.desk(Request::new("apply", request)).await?;
-        if let Some(taken) = desk.taken()? {
-            let planned = planned(&desk.chain, &file, arguments.key, arguments.limits, false);
-            match desk.within(planned).await {
-                Ok(Planned { plan, .. }) if plan.is_empty() => {
-                    return Ok((desk, taken.answered(), Work::Nothing));
-                }
-                Ok(_) => {
-                    print_note("an earlier run did this, but the key has changed since: changing it again");
-                    desk.forget_taken().await;
-                }
-                Err(error) => {
-                    let what = "an earlier run made the change";
-                    bail!(writing.not_reported(&taken.done, what, &error).await);
-                }
-            }
+        if let Some(answer) = done_before(&mut desk, arguments, &file).await? {
+            return Ok((desk, answer, Work::Nothing));
         }
         desk.require_way()?;
         let account = desk.within(desk.chain.account()).await?;

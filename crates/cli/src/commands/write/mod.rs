@@ -272,8 +272,8 @@ impl Writing {
         }
     }
 
-    /// Asks for confirmation, unless `--yes` was given: then it only shows what will be signed. On a terminal, the shown part of the answer is not
-    /// printed again.
+    /// Asks for confirmation, unless `--yes` was given: then it only shows what will be signed. On a
+    /// terminal, the shown part of the answer is not printed again.
     async fn consent(&self, answer: &mut Answer, of_file: &[String]) -> Result<()> {
         if self.yes {
             self.announce(answer);

@@ -10,8 +10,9 @@
 //! # }
 //! ```
 //!
-//! They run on a runtime of tokio, which should have several threads: some of them let tasks race. A store that several processes
-//! share has to be tested from several processes as well, and killed while it writes; that is not done here.
+//! They run on a runtime of tokio, which should have several threads: some of them let tasks race. A store
+//! that several processes share has to be tested from several processes as well, and killed while it writes;
+//! that is not done here.
 
 mod chains;
 mod leases;

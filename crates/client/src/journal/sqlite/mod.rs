@@ -27,14 +27,15 @@ use tokio::sync::oneshot;
 ///
 /// - What a method has confirmed with `Ok` is on the disk (write-ahead log, `synchronous = FULL`): it
 ///   survives the process being killed at any moment, and a loss of power if the disk honours flushes.
-/// - A method happens whole or not at all, in one transaction, also if its future is dropped. One that has not begun by then
-///   does not happen.
+/// - A method happens whole or not at all, in one transaction, also if its future is dropped. One that has
+///   not begun by then does not happen.
 /// - Nothing is guessed. [`open`](Self::open) creates a file only if there is none. It refuses a file that is
-///   empty, damaged, another application's or a later release's, and leaves it unchanged. A record that cannot
-///   be read is [`Unreadable`](JournalError::Unreadable), named in the message, and so is every query whose
-///   answer would include it; [`remove`](Journal::remove) removes it nevertheless.
-/// - Each chain id in it stands for one chain, by the hash of a block. Where a node follows another chain with the same id, such
-///   as a development chain that started anew, clients refuse to use it ([`OtherChain`](JournalError::OtherChain)).
+///   empty, damaged, another application's or a later release's, and leaves it unchanged. A record that
+///   cannot be read is [`Unreadable`](JournalError::Unreadable), named in the message, and so is every query
+///   whose answer would include it; [`remove`](Journal::remove) removes it nevertheless.
+/// - Each chain id in it stands for one chain, by the hash of a block. Where a node follows another chain
+///   with the same id, such as a development chain that started anew, clients refuse to use it
+///   ([`OtherChain`](JournalError::OtherChain)).
 /// - A file that is removed, renamed or replaced while it is open is no longer written to (on Unix).
 /// - SQLite is called on a separate thread, which ends when the journal is dropped. The methods run on any
 ///   executor.
@@ -64,8 +65,8 @@ use tokio::sync::oneshot;
 /// ```
 ///
 /// The views show times in UTC and hashes in hex, and can be read at any time. They are based on the tables
-/// `intents`, `operations`, `leases`, `transactions` and `chains`. Do not change rows: some columns are derived from
-/// others, and a record in which they disagree is unreadable.
+/// `intents`, `operations`, `leases`, `transactions` and `chains`. Do not change rows: some columns are
+/// derived from others, and a record in which they disagree is unreadable.
 ///
 /// # Backups
 ///

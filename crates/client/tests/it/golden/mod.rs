@@ -27,8 +27,8 @@ fn read<T: for<'de> Deserialize<'de>>(file: &str) -> T {
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// A number of any size, as JSON number or as decimal or hexadecimal string. Its text is kept: JSON numbers over 2^53 would
-/// not survive as floating point.
+/// A number of any size, as JSON number or as decimal or hexadecimal string. Its text is kept: JSON numbers
+/// over 2^53 would not survive as floating point.
 #[derive(Debug, Clone)]
 struct Quantity(String);
 
@@ -67,7 +67,8 @@ impl Quantity {
         }
     }
 
-    /// Seconds. What does not even fit the client's `u64` is the client's own error for what does not fit `uint48`.
+    /// Seconds. What does not even fit the client's `u64` is the client's own error for what does
+    /// not fit `uint48`.
     fn seconds(&self, field: TimeField) -> Result<u64, ArgumentError> {
         let seconds = self.uint256()?;
         seconds

@@ -150,8 +150,8 @@ fn apply(set: Permissions, step: &Step) -> Result<Permissions, ArgumentError> {
     })
 }
 
-/// Runs the steps on our builder. An argument that has no value in Rust is an error for good if its method appends, and
-/// until the next call of the same method if it replaces: the last setter wins.
+/// Runs the steps on our builder. An argument that has no value in Rust is an error for good if its method
+/// appends, and until the next call of the same method if it replaces: the last setter wins.
 fn build(steps: &[Step]) -> Result<Vec<Bytes>, ArgumentError> {
     let mut set = Permissions::new();
     let mut errors = BTreeMap::new();

@@ -64,7 +64,8 @@ async fn a_plain_journal_does_what_journals_do() {
     conformance::run(|| async { Arc::new(PlainJournal::new(None)) as Arc<dyn Journal> }).await;
 }
 
-/// Each fault has to fail a check, and each check has to find a fault. On one thread, tasks always meet at the same places.
+/// Each fault has to fail a check, and each check has to find a fault. On one thread, tasks always meet at
+/// the same places.
 #[tokio::test]
 async fn every_fault_of_a_journal_is_noticed() {
     let mut unnoticed = Vec::new();

@@ -142,8 +142,9 @@ fn filled(path: &Path) -> Vec<IntentRecord> {
     records
 }
 
-/// Drops a journal and waits for its thread to close the file, which removes the log. Of two that close a file at the same instant,
-/// each can take the other for still open and leave the log: then whoever opens it next removes it.
+/// Drops a journal and waits for its thread to close the file, which removes the log. Of two that close a
+/// file at the same instant, each can take the other for still open and leave the log: then whoever opens it
+/// next removes it.
 fn close(journal: SqliteJournal, path: &Path) {
     drop(journal);
     let log = beside(path, "-wal");
@@ -609,7 +610,8 @@ fn a_file_that_was_cut_is_refused() {
     open(&path).unwrap();
 }
 
-/// A changed byte may change what a record says, or nothing. It never makes a record disappear, and nothing panics.
+/// A changed byte may change what a record says, or nothing. It never makes a record disappear,
+/// and nothing panics.
 #[test]
 fn a_file_with_changed_bytes_loses_nothing_in_silence() {
     let (_folder, path) = folder();

@@ -239,8 +239,8 @@ async fn what_was_included_broke_no_rule_of_validation() {
     assert_eq!(failure, Some(failed));
 }
 
-/// What happened earlier in the block counts: other transactions of the key, and the owner's, by operation or not. What happened
-/// later does not.
+/// What happened earlier in the block counts: other transactions of the key, and the owner's, by operation or
+/// not. What happened later does not.
 #[tokio::test]
 async fn what_happened_earlier_in_the_block_is_run_again() {
     use alloy::providers::Provider as _;
@@ -506,7 +506,8 @@ fn states_and_verdicts_have_a_json_form() {
     assert_eq!(serde_json::from_value::<Verdict>(json).unwrap(), verdict);
 }
 
-/// By hash alone: of the operation, of the transaction, of an owner's operation, and of one that a contract has sent.
+/// By hash alone: of the operation, of the transaction, of an owner's operation, and of one that
+/// a contract has sent.
 #[tokio::test]
 async fn a_hash_is_enough_to_explain_an_operation() {
     let updates = list(AccessControlType::AllowAllAccess)

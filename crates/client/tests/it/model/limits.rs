@@ -127,7 +127,8 @@ async fn gas_is_booked_and_reset_as_on_chain() {
     assert_eq!(verdict.entry_point_code(), Some(AaCode::ExpiredOrNotDue));
     assert_eq!(verdict.passes_from(), Some(end));
 
-    // The next interval opens with an operation that fails in execution: its gas is booked, and the reset stays pending.
+    // The next interval opens with an operation that fails in execution: its gas is booked, and the reset
+    // stays pending.
     let verdict = world.compare(world.operation(&[transfer(n(101))]), end).await;
     assert_eq!(verdict.phase(), Some(Phase::Execution));
     assert_eq!(used(&world), COST);
@@ -194,8 +195,8 @@ async fn bundles_are_judged_as_on_chain() {
             .is_accepted()
     );
 
-    // The first opens the next interval of the gas limit in validation; the second is validated with the reset pending. Both
-    // fit the native limit when validated, the second no longer when executed.
+    // The first opens the next interval of the gas limit in validation; the second is validated with the
+    // reset pending. Both fit the native limit when validated, the second no longer when executed.
     let time = START + 2 * DAY;
     let first = world.sign(paying, &world.key);
     let mut second = world.sign(free, &world.key);

@@ -1,4 +1,5 @@
-//! The model of a session key against the chain: the same operation, the same answer, the same state afterwards.
+//! The model of a session key against the chain: the same operation, the same answer, the
+//! same state afterwards.
 
 mod calls;
 mod explain;

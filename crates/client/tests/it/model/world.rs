@@ -180,7 +180,8 @@ impl World {
         outcomes
     }
 
-    /// The operation on the chain and in the model, at this time: both must agree, afterwards too. Returns the verdict.
+    /// The operation on the chain and in the model, at this time: both must agree, afterwards too. Returns
+    /// the verdict.
     pub(super) async fn compare(&mut self, operation: UserOperation, time: u64) -> Verdict {
         let key = self.key.clone();
         let signed = self.sign(operation, &key);
