@@ -10,10 +10,14 @@ use session_key_client::{
         rpc::types::TransactionRequest,
     },
     key_request::KeyRequest,
-    permissions::policy::{Facts, Policy, PolicyFormat},
+    permissions::policy::{Facts, LockedGrant, Policy, PolicyFormat},
 };
 use session_key_devnet::{Kind, testkit::dev_accounts};
 use session_key_review::{Application, Approval, Review};
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicBool, Ordering},
+};
 
 impl World {
     /// Asks for the transaction that a page shows.
@@ -139,6 +143,90 @@ async fn a_request_is_approved() {
     world.carried_out("/offers/0").await;
     assert!(world.with.account.is_session_key(signer.address()).await.unwrap());
     assert_eq!(world.page("/offers/0").await.status, 409, "it is a key already");
+}
+
+// The change that was looked at last is not always the one that is included.
+#[tokio::test]
+async fn an_approval_keeps_the_facts_of_the_grant_that_is_included() {
+    let with = with_key(Kind::V07).await;
+    let token = with.devnet.stack().token;
+    let policy = |days: u64, tokens: u64| {
+        format!(
+            "valid_for = \"{days} days\"\n[[allow]]\ncontract = \"{token}\"\nfunctions = [\"transfer(address,uint256)\"]\n\
+             [tokens.TUSD]\naddress = \"{token}\"\n[limits]\ngas = \"0.1 ETH per 1 day\"\ntokens = [\"{tokens} TUSD per 1 day\"]\n"
+        )
+    };
+    let signer = SessionKeySigner::random();
+    let now = with.devnet.testkit().chain().timestamp();
+    let request = KeyRequest::new(
+        &signer,
+        with.account.chain_id(),
+        with.account.address(),
+        policy(30, 5),
+        PolicyFormat::Toml,
+        KeyRequest::expiry(now),
+    );
+    let narrower = Policy::parse(&policy(10, 2), PolicyFormat::Toml).unwrap();
+    let approval = Approval {
+        request: request.await.unwrap(),
+        narrower: Some(("narrower.toml".to_owned(), narrower)),
+        facts: Facts::new().decimals(token, 6),
+    };
+    let kept = Arc::new(Mutex::new(Vec::<(usize, LockedGrant)>::new()));
+    let is_full = Arc::new(AtomicBool::new(true));
+    let keep = {
+        let (kept, is_full) = (kept.clone(), is_full.clone());
+        move |index: usize, grant: &LockedGrant| {
+            if is_full.load(Ordering::SeqCst) {
+                return Err("the disk is full".into());
+            }
+            kept.lock().unwrap().push((index, grant.clone()));
+            Ok(())
+        }
+    };
+    let review = Review::new(with.account.clone())
+        .offer(approval)
+        .keep_grants(keep);
+    let world = World::with(with, review).await;
+    let owner = world.with.owner_account.address;
+    let page = world.page("/offers/0").await;
+    let refused = world.asked(&page, owner).await;
+    assert_eq!(refused.status, 409, "{}", refused.body);
+    for part in ["the disk is full", "not given to the wallet"] {
+        assert!(refused.body.contains(part), "{part}: {}", refused.body);
+    }
+    is_full.store(false, Ordering::SeqCst);
+    let first = world.asked(&page, owner).await.json();
+    {
+        let mut chain = world.with.devnet.testkit().chain();
+        chain.increase_time(600);
+        chain.mine();
+    }
+    let later = world.page("/offers/0").await;
+    assert_eq!(world.asked(&later, owner).await.status, 200);
+    // The wallet sends the first one.
+    let hash = world.sent(&first).await;
+    let own = format!("/transactions/{}", first["id"].as_str().unwrap());
+    assert_eq!(world.post(&own, &json!({ "hash": hash })).await.status, 200);
+    let done = world.page(&own).await;
+    assert_eq!(attribute(&done.body, "data-code"), "done");
+    let kept = kept.lock().unwrap().clone();
+    let times: Vec<u64> = kept.iter().map(|(_, grant)| grant.granted_at).collect();
+    let [at, later, included] = times[..] else {
+        panic!("{kept:?}");
+    };
+    assert!(later >= at + 600 && included == at, "{times:?}");
+    let mut expected = LockedGrant::new(
+        world.with.account.chain_id(),
+        world.with.account.address(),
+        signer.address(),
+        at,
+    );
+    expected.valid_until = at + 10 * 86_400;
+    expected.decimals.insert(token, 6);
+    assert_eq!(kept.last(), Some(&(0, expected)));
+    let range = world.with.account.time_range(signer.address()).await.unwrap();
+    assert_eq!(range.valid_until, at + 10 * 86_400);
 }
 
 #[tokio::test]
