@@ -5,14 +5,14 @@ use serde_json::{Value, json};
 use session_key_client::{
     SessionKeySigner,
     alloy::{
-        primitives::{Address, B256},
+        primitives::{Address, B256, Bytes},
         providers::Provider as _,
         rpc::types::TransactionRequest,
     },
     key_request::KeyRequest,
     permissions::policy::{Facts, LockedGrant, Policy, PolicyFormat},
 };
-use session_key_devnet::{Kind, testkit::dev_accounts};
+use session_key_devnet::{Kind, WithKey, testkit::dev_accounts};
 use session_key_review::{Application, Approval, Review};
 use std::sync::{
     Arc, Mutex,
@@ -37,12 +37,7 @@ impl World {
         let request = TransactionRequest::default()
             .from(text("from").parse().unwrap())
             .to(text("to").parse().unwrap())
-            .input(
-                text("data")
-                    .parse::<session_key_client::alloy::primitives::Bytes>()
-                    .unwrap()
-                    .into(),
-            );
+            .input(text("data").parse::<Bytes>().unwrap().into());
         *provider.send_transaction(request).await.unwrap().tx_hash()
     }
 
@@ -229,6 +224,164 @@ async fn an_approval_keeps_the_facts_of_the_grant_that_is_included() {
     assert_eq!(range.valid_until, at + 10 * 86_400);
 }
 
+/// A policy for transfers of the test token, with these lines before it.
+fn spends(with: &WithKey, lines: &str, tokens: u64) -> String {
+    let token = with.devnet.stack().token;
+    format!(
+        "{lines}\n[[allow]]\ncontract = \"{token}\"\nfunctions = [\"transfer(address,uint256)\"]\n\
+         [tokens.TUSD]\naddress = \"{token}\"\ndecimals = 6\n[limits]\ngas = \"0.1 ETH per 1 day\"\ntokens = [\"{tokens} TUSD per 1 day\"]\n"
+    )
+}
+
+fn narrower(text: &str) -> Option<(String, Policy)> {
+    let policy = Policy::parse(text, PolicyFormat::Toml).unwrap();
+    Some(("narrower.toml".to_owned(), policy))
+}
+
+// The command checks a request when it starts; the page serves it for hours.
+#[tokio::test]
+async fn a_request_is_refused_if_it_is_not_for_this_account_or_changed_or_over() {
+    let with = with_key(Kind::V07).await;
+    let signer = SessionKeySigner::random();
+    let now = with.devnet.testkit().chain().timestamp();
+    let (chain_id, account) = (with.account.chain_id(), with.account.address());
+    let need = spends(&with, "", 5);
+    let past = spends(&with, "valid_until = \"1999-01-01T00:00:00Z\"", 5);
+    let made = async |chain_id, account, need: &str, expires_at| {
+        let format = PolicyFormat::Toml;
+        let request = KeyRequest::new(&signer, chain_id, account, need, format, expires_at);
+        request.await.unwrap()
+    };
+    let good = made(chain_id, account, &need, now + 100).await;
+    let changed = good.to_json().replace("5 TUSD", "9 TUSD");
+    let changed = KeyRequest::from_json(&changed).unwrap();
+    let stranger = Address::repeat_byte(7);
+    let offered = [
+        (good.clone(), None, ""),
+        (
+            made(chain_id, stranger, &need, now + 100).await,
+            None,
+            "is for account",
+        ),
+        (
+            made(chain_id + 1, account, &need, now + 100).await,
+            None,
+            "is for chain",
+        ),
+        (changed, None, "was changed after it was signed"),
+        (
+            made(chain_id, account, &past, now + 100).await,
+            None,
+            "has passed",
+        ),
+        (
+            good.clone(),
+            narrower(&spends(&with, "", 6)),
+            "narrower.toml allows more than the request asks for",
+        ),
+        (good, narrower(&spends(&with, "", 4)), ""),
+    ];
+    let mut review = Review::new(with.account.clone());
+    for (request, narrower, _) in &offered {
+        review = review.offer(Approval {
+            request: request.clone(),
+            narrower: narrower.clone(),
+            facts: Facts::new(),
+        });
+    }
+    let world = World::with(with, review).await;
+    let owner = world.with.owner_account.address;
+    for (index, (_, _, refusal)) in offered.iter().enumerate() {
+        let page = world.page(&format!("/offers/{index}")).await;
+        let status = if refusal.is_empty() { 200 } else { 409 };
+        assert_eq!(page.status, status, "{index}: {}", page.body);
+        assert!(page.body.contains(refusal), "{refusal}: {}", page.body);
+    }
+    let good = world.page("/offers/0").await;
+    {
+        let mut chain = world.with.devnet.testkit().chain();
+        chain.increase_time(101);
+        chain.mine();
+    }
+    for expired in [world.page("/offers/0").await, world.asked(&good, owner).await] {
+        assert_eq!(expired.status, 409, "{}", expired.body);
+        assert!(
+            expired.body.contains("the request was valid until 20"),
+            "{}",
+            expired.body
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_change_is_given_to_the_wallet_within_an_hour_after_it_was_shown() {
+    let with = with_key(Kind::V07).await;
+    let application = Application {
+        key: with.session_key.address,
+        name: "narrow.toml".to_owned(),
+        policy: Policy::parse(&spends(&with, "", 40), PolicyFormat::Toml).unwrap(),
+        facts: Facts::new(),
+        limits: None,
+    };
+    let review = Review::new(with.account.clone()).offer(application);
+    let world = World::with(with, review).await;
+    let owner = world.with.owner_account.address;
+    let page = world.page("/offers/0").await;
+    let wish: Value = serde_json::from_str(&attribute(&page.body, "data-wish")).unwrap();
+    let at = wish["at"].as_u64().unwrap();
+    let asked = async |at: u64| {
+        let mut wish = wish.clone();
+        wish["at"] = at.into();
+        let shown = attribute(&page.body, "data-shown");
+        world
+            .post(
+                "/transactions",
+                &json!({ "wish": wish, "owner": owner, "shown": shown }),
+            )
+            .await
+    };
+    let pass = |seconds| {
+        let mut chain = world.with.devnet.testkit().chain();
+        let next = chain.timestamp() + seconds;
+        chain.mine_at(next).unwrap();
+    };
+    assert_eq!(asked(at + 1).await.status, 409, "it was not shown yet");
+    pass(3_600);
+    assert_eq!(asked(at).await.status, 200);
+    pass(1);
+    let refused = asked(at).await;
+    assert_eq!(refused.status, 409);
+    assert!(refused.body.contains("too long ago"), "{}", refused.body);
+}
+
+#[tokio::test]
+async fn what_would_fail_is_not_given_to_the_wallet() {
+    let world = World::new().await;
+    let key = world.with.session_key.address;
+    let page = world.page(&format!("/revoke?key={key}")).await;
+    let owner = world.with.owner_account.address;
+    let removes = world.asked(&page, owner).await.json();
+    let data: Bytes = removes["data"].as_str().unwrap().parse().unwrap();
+    {
+        // Another function in its place.
+        let plugin = world.with.account.deployment().session_key_plugin;
+        let mut chain = world.with.devnet.testkit().chain();
+        let mut code = chain.code(plugin).to_vec();
+        let at = code.windows(4).position(|found| found == &data[..4]).unwrap();
+        code[at] ^= 1;
+        chain.set_code(plugin, code).unwrap();
+    }
+    let refused = world.asked(&page, owner).await;
+    assert_eq!(refused.status, 409, "{}", refused.body);
+    assert!(
+        refused
+            .body
+            .contains("It would fail, so it was not given to the wallet"),
+        "{}",
+        refused.body
+    );
+}
+
 #[tokio::test]
 async fn only_what_was_shown_is_given_to_the_wallet_and_only_an_owners() {
     let world = World::new().await;
@@ -247,6 +400,18 @@ async fn only_what_was_shown_is_given_to_the_wallet_and_only_an_owners() {
     let refused = world.post("/transactions", &body).await;
     assert_eq!(refused.status, 409);
     assert!(refused.body.contains("load the page again"), "{}", refused.body);
+    // A page lists no more keys than one transaction takes, and none that the account does not have.
+    for (count, refusal) in [
+        (101, "at most 100 keys"),
+        (100, "is not a session key of this account"),
+    ] {
+        let keys: Vec<Address> = (1..=count).map(Address::with_last_byte).collect();
+        let wish = json!({ "act": "revoke", "keys": keys });
+        let body = json!({ "wish": wish, "owner": world.with.owner_account.address, "shown": B256::ZERO });
+        let refused = world.post("/transactions", &body).await;
+        assert_eq!(refused.status, 409);
+        assert!(refused.body.contains(refusal), "{}", refused.body);
+    }
     // The transaction is to the account, from the owner, and does what a library user's would.
     let made = world.asked(&page, world.with.owner_account.address).await.json();
     let expected = world
@@ -275,6 +440,9 @@ async fn a_transaction_that_was_dropped_or_replaced_is_told_from_one_that_happen
     let unknown = B256::repeat_byte(0xee);
     world.post(&own, &json!({ "hash": unknown })).await;
     assert_eq!(code().await, "notSeen");
+    // What the wallet said first stays: what it has sent may still happen.
+    let declined = world.post(&own, &json!({ "declined": null })).await;
+    assert_eq!((declined.status, code().await), (200, json!("notSeen")));
     // The wallet has replaced it by one with the same effect.
     world.sent(&made).await;
     assert_eq!(code().await, "done");
