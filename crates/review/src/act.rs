@@ -269,7 +269,7 @@ impl Review {
             let wider = covers(&wanted.permissions, &permissions).map_err(|error| words_of(&error))?;
             if let Some(more) = wider.missing().first() {
                 let example = more.describe_example(&names);
-                return Err(format!("{name} allows more than the request asks for, {example}"));
+                return Err(format!("{name} allows more than the request asks for: {example}"));
             }
             let less = covers(&permissions, &wanted.permissions).map_err(|error| words_of(&error))?;
             withheld = less
