@@ -346,6 +346,29 @@ fn a_reset_that_is_not_pending_sends_nothing() {
     );
 }
 
+// Its lane may hold an operation from before it was removed; or the address is mistyped.
+#[test]
+fn unblocking_a_key_that_the_account_does_not_have_says_so() {
+    let (stage, key) = granted();
+    let account = stage.testkit_account();
+    let on = [
+        "--dry-run",
+        "--direct",
+        "--rpc-url",
+        stage.url(),
+        "--account",
+        &account,
+    ];
+    let nobody = SHOP.to_string();
+    for (key, expected) in [(&key, false), (&nobody, true)] {
+        let output = stage.run(&[&["unblock", key][..], &on, &DEPLOYMENT[..]].concat());
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+        let shown = text(&output.stdout).replace("\n    ", " ");
+        let said = shown.contains(&format!("{key} is not a session key of {account} now."));
+        assert_eq!(said, expected, "{shown}");
+    }
+}
+
 #[test]
 fn chain_id_zero_is_no_chain() {
     for arguments in [

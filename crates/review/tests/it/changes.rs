@@ -354,6 +354,39 @@ async fn a_change_is_given_to_the_wallet_within_an_hour_after_it_was_shown() {
     assert!(refused.body.contains("too long ago"), "{}", refused.body);
 }
 
+// A plan for permissions that are not fully known would leave some of them in place unseen.
+#[tokio::test]
+async fn a_key_that_is_not_fully_known_is_not_changed() {
+    let with = with_key(Kind::V07).await;
+    let key = with.session_key.address;
+    let application = Application {
+        key,
+        name: "narrow.toml".to_owned(),
+        policy: Policy::parse(&spends(&with, "", 40), PolicyFormat::Toml).unwrap(),
+        facts: Facts::new(),
+        limits: None,
+    };
+    let head = {
+        let mut chain = with.devnet.testkit().chain();
+        chain.mine();
+        chain.block_number()
+    };
+    let review = Review::new(with.account.clone())
+        .from_block(head)
+        .offer(application);
+    let world = World::with(with, review).await;
+    let start = world.page("/").await.body;
+    assert!(
+        start.contains("Not everything about this key is known"),
+        "{start}"
+    );
+    let page = world.page("/offers/0").await;
+    assert_eq!(page.status, 409, "{}", page.body);
+    assert!(page.body.contains("are not fully known"), "{}", page.body);
+    // Taking it away needs no more than its address.
+    assert_eq!(world.page(&format!("/revoke?key={key}")).await.status, 200);
+}
+
 #[tokio::test]
 async fn what_would_fail_is_not_given_to_the_wallet() {
     let world = World::new().await;
