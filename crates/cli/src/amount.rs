@@ -43,14 +43,19 @@ fn parse_units(text: &str, units: &[(&str, usize)], coin: &str) -> Result<U256, 
 
 /// Formats an amount in ether, truncated to six decimals, or to three significant digits below a millionth.
 pub(crate) fn show_ether(wei: U256) -> String {
+    show_coin(wei, "ETH")
+}
+
+/// Like [`show_ether`], with the symbol of the chain's coin.
+pub(crate) fn show_coin(wei: U256, symbol: &str) -> String {
     let text = format_ether(wei);
     let (whole, decimals) = text.split_once('.').unwrap_or((&text, ""));
     let zeros = decimals.len() - decimals.trim_start_matches('0').len();
     let shown = if whole == "0" { 6.max(zeros + 3) } else { 6 };
     let decimals = decimals.get(..shown).unwrap_or(decimals).trim_end_matches('0');
     match decimals {
-        "" => format!("{whole} ETH"),
-        decimals => format!("{whole}.{decimals} ETH"),
+        "" => format!("{whole} {symbol}"),
+        decimals => format!("{whole}.{decimals} {symbol}"),
     }
 }
 

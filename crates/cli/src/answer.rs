@@ -89,7 +89,7 @@ impl Answer {
 
     /// Adds a line with this indent.
     pub(crate) fn line(&mut self, tone: Tone, indent: usize, text: impl Into<String>) -> &mut Self {
-        let text = text.into();
+        let text = printable(text.into());
         self.lines.push(Line::Wrapped { tone, indent, text });
         self
     }
@@ -107,7 +107,7 @@ impl Answer {
 
     /// Adds a line that is not wrapped.
     pub(crate) fn raw(&mut self, text: impl Into<String>) -> &mut Self {
-        self.lines.push(Line::Raw(text.into()));
+        self.lines.push(Line::Raw(printable(text.into())));
         self
     }
 
@@ -262,6 +262,21 @@ pub(crate) fn hashes(answer: &mut Answer, user_op_hash: Option<B256>, transactio
         .data("simulation", Value::Null);
 }
 
+/// Removes what moves a terminal's cursor or changes the writing direction: a file's name may hold it.
+fn printable(text: String) -> String {
+    let is_printed = |character: char| {
+        let turns = matches!(
+            character,
+            '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+        );
+        !turns && (!character.is_control() || matches!(character, '\n' | '\t'))
+    };
+    if text.chars().all(is_printed) {
+        return text;
+    }
+    text.chars().filter(|character| is_printed(*character)).collect()
+}
+
 /// Wraps a text; continuation lines are indented two characters more than the first.
 fn wrapped(text: &str, indent: usize) -> Vec<String> {
     wrap(text, indent, indent + 2)
@@ -305,6 +320,15 @@ mod tests {
         let kept = serde_json::to_value(&answer).unwrap();
         let kept: Answer = serde_json::from_value(kept).unwrap();
         assert!(kept.styled().contains("asked about"));
+    }
+
+    #[test]
+    fn lines_hold_nothing_that_moves_the_cursor_or_turns_the_text() {
+        let mut answer = Answer::new();
+        answer.plain("a\u{1b}[31m\u{202e}b\u{9b}c\r");
+        answer.raw("d\u{2067}\te\nf\u{7f}");
+        let shown = answer.text();
+        assert_eq!(shown.trim_start(), "a[31mbc\nd\te\nf");
     }
 
     #[test]

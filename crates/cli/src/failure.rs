@@ -254,7 +254,11 @@ impl Failure {
                 || cause.is::<NotReported>()
         };
         let is_answer = |cause: &(dyn std::error::Error + 'static)| {
-            cause.is::<NotASessionKey>() || cause.is::<LintErrors>()
+            cause.is::<NotASessionKey>()
+                || cause.is::<LintErrors>()
+                || cause
+                    .downcast_ref::<OperationError>()
+                    .is_some_and(|error| error.code() == "key_not_found")
         };
         if !error.chain().any(|cause| has_begun(cause) || is_answer(cause))
             && error.downcast_ref::<AfterEarlierRun>().is_none()

@@ -24,6 +24,7 @@
 use crate::permissions::{
     figures::checksummed,
     policy::{Policy, PolicyError, PolicyFormat},
+    words::UnixTime,
 };
 use alloy::{
     primitives::{Address, B256, Bytes, Signature, keccak256},
@@ -115,7 +116,7 @@ pub enum KeyRequestError {
     },
 
     /// It has expired.
-    #[error("the request was valid until {expires_at} (unix seconds), and it is {now}")]
+    #[error("the request was valid until {}, and it is {}", UnixTime(*.expires_at), UnixTime(*.now))]
     Expired {
         /// The last second in which it was valid.
         expires_at: u64,

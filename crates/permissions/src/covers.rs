@@ -57,7 +57,7 @@ pub enum NothingNeeded {
     NoCall,
 
     /// Its time range is empty, or begins later than the plugin can represent.
-    #[error("the need is never valid: it ends at {valid_until} and begins at {valid_after} (unix seconds)")]
+    #[error("the need is never valid: it ends at {} and begins at {}", UnixTime(*.valid_until), UnixTime(*.valid_after))]
     NoTime {
         /// The first second.
         valid_after: u64,
@@ -113,15 +113,16 @@ impl Missing {
             }
             _ => String::new(),
         };
+        let separator = if self.example.time == 0 { ":" } else { "," };
         format!(
-            "{}{call} For example, {}",
+            "{}{call} For example{separator} {}",
             self.code.sentence(),
             self.describe_example(names)
         )
     }
 
     /// The operation that the policy refuses and the need accepts, with the reason:
-    /// `at 2027-01-15T08:00:00Z: …`.
+    /// `at 2027-01-15T08:00:00Z: …`, or only the reason if the time is zero, which means nothing to a reader.
     #[must_use]
     pub fn describe_example(&self, names: &dyn Lookup) -> String {
         let verdict = self
@@ -135,7 +136,10 @@ impl Missing {
             .or(verdict.violations().first())
             .map(|violation| violation.describe(names));
         let reason = reason.unwrap_or_default();
-        format!("at {}: {reason}", UnixTime(self.example.time))
+        match self.example.time {
+            0 => reason,
+            time => format!("at {}: {reason}", UnixTime(time)),
+        }
     }
 }
 
@@ -833,7 +837,7 @@ mod tests {
         let coverage = covers(&policy, &need).unwrap();
         assert_eq!(
             coverage.missing()[0].describe(&()),
-            "The policy's limit is lower than the need's. For example, at 1970-01-01T00:00:00Z: The calls send \
+            "The policy's limit is lower than the need's. For example: The calls send \
              0.000000000000000005 ETH, but the limit is 0.000000000000000004 ETH."
         );
     }

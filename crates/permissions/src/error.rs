@@ -1,5 +1,6 @@
 //! Errors of permissions.
 
+use crate::words::UnixTime;
 use alloy_primitives::{Address, Selector, U256};
 use std::fmt;
 
@@ -56,7 +57,7 @@ pub enum PermissionError {
 
     /// A time range in which the key can never be used.
     /// [`encode_unchecked`](crate::PermissionUpdate::encode_unchecked) encodes it anyway.
-    #[error("the end time {valid_until} is before the start time {valid_after}")]
+    #[error("the end time {} is before the start time {}", UnixTime(*.valid_until), UnixTime(*.valid_after))]
     EndBeforeStart {
         /// First second in which the key may be used.
         valid_after: u64,
@@ -65,7 +66,7 @@ pub enum PermissionError {
     },
 
     /// A new key that has already expired.
-    #[error("the end time {valid_until} has passed: it is {now}")]
+    #[error("the end time {} has passed: it is {}", UnixTime(*.valid_until), UnixTime(*.now))]
     Over {
         /// Last second in which the key may be used.
         valid_until: u64,

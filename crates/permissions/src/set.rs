@@ -264,6 +264,11 @@ mod tests {
         let until = |valid_until| Permissions::new().valid_until(valid_until);
         assert_eq!(Permissions::new().check_not_over(now), Ok(()));
         assert_eq!(until(0).check_not_over(now), Ok(()));
+        let over = until(now - 1).check_not_over(now).unwrap_err();
+        assert_eq!(
+            over.to_string(),
+            "the end time 2027-01-15T07:59:59Z has passed: it is 2027-01-15T08:00:00Z"
+        );
         // The last second counts.
         assert_eq!(until(now).check_not_over(now), Ok(()));
         assert_eq!(

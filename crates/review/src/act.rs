@@ -22,7 +22,7 @@ use session_key_client::{
         covers::covers,
         lint::{Lint, Warning},
         plan::{LimitMode, Plan, Setting, is_as},
-        policy::{Facts, Policy, Resolved},
+        policy::{Facts, LockedGrant, Policy, Resolved},
         words::Names,
     },
     tokens,
@@ -126,6 +126,8 @@ pub(crate) struct Prepared {
     /// Empty: there is nothing to do.
     pub(crate) actions: Vec<OwnerAction>,
     pub(crate) goal: Goal,
+    /// The facts of an approval, with the index of its offer.
+    pub(crate) grant: Option<(usize, LockedGrant)>,
 }
 
 impl Prepared {
@@ -165,7 +167,7 @@ impl Review {
                     Some(Offer::Apply(application)) => {
                         self.apply(application, wish, limits, at, account).await
                     }
-                    Some(Offer::Approve(approval)) => self.approve(approval, wish, at, account).await,
+                    Some(Offer::Approve(approval)) => self.approve(approval, index, wish, at, account).await,
                     None => Err("There is no such proposal.".to_owned()),
                 }
             }
@@ -230,12 +232,14 @@ impl Review {
             wish,
             actions,
             goal: Goal::Has(*key, Box::new(resolved.permissions)),
+            grant: None,
         })
     }
 
     async fn approve(
         &self,
         approval: &Approval,
+        index: usize,
         wish: Wish,
         at: u64,
         account: &Snapshot,
@@ -265,7 +269,7 @@ impl Review {
             let wider = covers(&wanted.permissions, &permissions).map_err(|error| words_of(&error))?;
             if let Some(more) = wider.missing().first() {
                 let example = more.describe_example(&names);
-                return Err(format!("{name} allows more than the request asks for, {example}"));
+                return Err(format!("{name} allows more than the request asks for: {example}"));
             }
             let less = covers(&permissions, &wanted.permissions).map_err(|error| words_of(&error))?;
             withheld = less
@@ -306,6 +310,10 @@ impl Review {
                 dependencies: None,
             }
         };
+        let mut grant = LockedGrant::new(self.account.chain_id(), self.account.address(), key, at);
+        grant.tag = resolved.tag;
+        grant.valid_until = permissions.time_range.map_or(0, |range| range.valid_until);
+        grant.decimals.clone_from(&resolved.assumed_decimals);
         let claimed = need
             .token_names()
             .map(|(token, name)| (token, session_key_client::request::clean_text(name, 40)));
@@ -327,6 +335,7 @@ impl Review {
             wish,
             actions: vec![action],
             goal: Goal::Has(key, Box::new(permissions)),
+            grant: Some((index, grant)),
         })
     }
 
@@ -393,5 +402,6 @@ fn revoke(keys: Vec<Address>, account: &Snapshot) -> Result<Prepared, String> {
         wish: Wish::Revoke { keys: keys.clone() },
         actions: keys.iter().copied().map(OwnerAction::RemoveSessionKey).collect(),
         goal: Goal::Gone(keys),
+        grant: None,
     })
 }

@@ -12,8 +12,21 @@ pub use guard::{MOST_SESSIONS, SESSION_LIFETIME};
 pub use offer::{Application, Approval, Offer};
 pub use server::{MAX_BODY, MOST_CONNECTIONS, Server};
 
-use session_key_client::SmartAccount;
-use std::{io, time::Duration};
+use session_key_client::{SmartAccount, permissions::policy::LockedGrant};
+use std::{error::Error, fmt, io, sync::Arc, time::Duration};
+
+/// Keeps the facts of a grant: the index of its offer, and the facts.
+type Keep = dyn Fn(usize, &LockedGrant) -> Result<(), Box<dyn Error + Send + Sync>> + Send + Sync;
+
+/// What keeps the facts of grants.
+#[derive(Clone)]
+struct Keeper(Arc<Keep>);
+
+impl fmt::Debug for Keeper {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Keeper")
+    }
+}
 
 /// A page about one account.
 #[derive(Debug)]
@@ -23,6 +36,7 @@ pub struct Review {
     has_keys: bool,
     from_block: u64,
     offers: Vec<Offer>,
+    keeper: Option<Keeper>,
     lifetime: Duration,
     patience: Duration,
 }
@@ -35,6 +49,7 @@ impl Review {
             has_keys: true,
             from_block: 0,
             offers: Vec::new(),
+            keeper: None,
             lifetime: SESSION_LIFETIME,
             patience: server::PATIENCE,
         }
@@ -57,6 +72,17 @@ impl Review {
     /// Adds something to decide on.
     pub fn offer(mut self, offer: impl Into<Offer>) -> Self {
         self.offers.push(offer.into());
+        self
+    }
+
+    /// Keeps the facts of each approval, such as in a lock file beside its policy, by the index of the offer. It is called before the
+    /// transaction is given to the wallet, which does not happen if it fails, and again once the change is on the chain: what was
+    /// approved last is not always what is included.
+    pub fn keep_grants<F>(mut self, keep: F) -> Self
+    where
+        F: Fn(usize, &LockedGrant) -> Result<(), Box<dyn Error + Send + Sync>> + Send + Sync + 'static,
+    {
+        self.keeper = Some(Keeper(Arc::new(keep)));
         self
     }
 

@@ -13,6 +13,7 @@ use session_key_client::{
         hex,
         primitives::{Address, B256, Bytes},
     },
+    permissions::policy::LockedGrant,
     request::RequestError,
     transaction::{Fate, SeenTransaction, TransactionSender, WalletTransaction},
 };
@@ -43,6 +44,8 @@ pub(crate) struct Tracked {
     pub(crate) goal: Goal,
     pub(crate) wish: Wish,
     pub(crate) said: Said,
+    /// The facts of an approval, with the index of its offer.
+    grant: Option<(usize, LockedGrant)>,
     /// Whether its end was shown.
     is_over: bool,
     owner: Address,
@@ -189,6 +192,9 @@ impl Review {
             }
             Err(error) => return Err(words_of(&error)),
         }
+        self.keep(prepared.grant.as_ref()).map_err(|words| {
+            format!("The facts of the grant cannot be kept, so it was not given to the wallet: {words}")
+        })?;
         let first_nonce = node.transaction_count(owner, false).await;
         let mut id = [0; 16];
         OsRng.fill_bytes(&mut id);
@@ -198,6 +204,7 @@ impl Review {
             goal: prepared.goal,
             wish: prepared.wish,
             said: Said::Nothing,
+            grant: prepared.grant,
             is_over: false,
             owner,
             to: self.account.address(),
@@ -220,13 +227,32 @@ impl Review {
     /// Looks up how a transaction stands.
     pub(crate) async fn standing(&self, tracked: &Tracked, tracks: &Tracks) -> Standing {
         match self.look(tracked, tracks).await {
-            Ok(standing) => standing,
+            Ok(mut standing) => {
+                if standing.is_done
+                    && !tracked.is_over
+                    && let Err(words) = self.keep(tracked.grant.as_ref())
+                {
+                    standing.words = format!(
+                        "{} The facts of the grant could not be kept: {words}",
+                        standing.words
+                    );
+                }
+                standing
+            }
             Err(words) => Standing::new(
                 "unread",
                 "The node does not answer",
                 format!("So it is not known what became of the transaction; it may have happened. {words}"),
             ),
         }
+    }
+
+    /// Keeps the facts of an approval; an error in words.
+    fn keep(&self, grant: Option<&(usize, LockedGrant)>) -> Result<(), String> {
+        let (Some(keeper), Some((index, grant))) = (&self.keeper, grant) else {
+            return Ok(());
+        };
+        (keeper.0)(*index, grant).map_err(|error| words_of(error.as_ref()))
     }
 
     async fn is_reached(&self, goal: &Goal) -> Result<bool, String> {

@@ -8,13 +8,17 @@ use crate::{
 };
 use clap::Args;
 use eyre::{Result, WrapErr as _, bail, ensure};
+use session_key_bindings::IAccountV08;
 use session_key_client::{
     Deployment, Node, SmartAccount,
     account::{ConnectError, ConnectOptions, Generation},
     alloy::{
         eips::BlockId,
+        network::TransactionBuilder as _,
         primitives::{Address, U256},
         providers::DynProvider,
+        rpc::types::TransactionRequest,
+        sol_types::SolCall as _,
     },
     delegation::delegate_of,
     deployment::native_symbol,
@@ -22,11 +26,11 @@ use session_key_client::{
     nft::nfts,
     node::Head,
     permissions::{
-        Call, KeyState,
+        Call, EXECUTE_WITH_SESSION_KEY, KeyState,
         words::{Names, Token},
     },
     tokens::{self, TokenError},
-    v08::{AccountFactory, FactoryAccount, known},
+    v08::{AccountFactory, FactoryAccount, ModuleEntity, known},
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -146,7 +150,37 @@ impl Chain {
         if let Some(entity_id) = self.settings.entity_id {
             options = options.entity_id(entity_id);
         }
-        Ok(SmartAccount::connect_with(&options, self.provider(), self.address()?).await?)
+        let account = SmartAccount::connect_with(&options, self.provider(), self.address()?).await?;
+        if let (Some(entity_id), Generation::V08(_)) = (self.settings.entity_id, account.generation()) {
+            self.check_entity(&account, entity_id).await?;
+        }
+        Ok(account)
+    }
+
+    /// Refuses an entity id under which the account does not have the module, if it has the module: what would be said of the keys
+    /// would not hold for any operation.
+    async fn check_entity(&self, account: &SmartAccount, entity_id: u32) -> Result<()> {
+        if !account.is_session_key_plugin_installed().await? {
+            return Ok(());
+        }
+        let module = account.deployment().session_key_plugin;
+        let question = IAccountV08::getValidationDataCall {
+            validationFunction: ModuleEntity::new(module, entity_id).into(),
+        };
+        let request = TransactionRequest::default()
+            .with_to(account.address())
+            .with_input(question.abi_encode());
+        let answer = self.node.call(&request, BlockId::latest()).await?;
+        let found = IAccountV08::getValidationDataCall::abi_decode_returns(&answer)
+            .wrap_err("the account's validation cannot be read")?;
+        ensure!(
+            found.selectors.contains(&EXECUTE_WITH_SESSION_KEY),
+            WrongInput(format!(
+                "{} has the session key module, but not under entity id {entity_id}: omit --entity-id, and it is looked up",
+                account.address()
+            ))
+        );
+        Ok(())
     }
 
     /// Returns the account, and whether the contract that stores its session keys exists. A v0.8 account can

@@ -269,7 +269,7 @@ async fn approve(arguments: &ApproveArguments) -> Outcome {
                             .names(&Facts::new().native_symbol(native_symbol(request.chain_id()))),
                     );
                     return Err(WrongInput(format!(
-                        "{} allows more than the request asks for, {words}",
+                        "{} allows more than the request asks for: {words}",
                         file.name
                     ))
                     .into());

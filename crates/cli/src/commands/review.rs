@@ -138,8 +138,17 @@ async fn begin(arguments: &ReviewArguments) -> Result<(Server, Address, u64)> {
     for application in &arguments.apply {
         review = review.offer(proposed(&chain, address, application, arguments.limits).await?);
     }
+    let narrower = arguments.policy.as_deref().map(PolicyFile::read).transpose()?;
     for path in &arguments.requests {
-        review = review.offer(asked(&chain, address, path, arguments.policy.as_deref()).await?);
+        review = review.offer(asked(&chain, address, path, narrower.as_ref()).await?);
+    }
+    if let Some(file) = narrower {
+        // It is for the only request, whose text is in no policy file.
+        review = review.keep_grants(move |_, grant| {
+            let mut lock = file.lock()?;
+            lock.put(grant.clone());
+            Ok(file.write_lock(&lock)?)
+        });
     }
     let server = review
         .serve(arguments.port)
@@ -169,15 +178,19 @@ async fn proposed(
     })
 }
 
-async fn asked(chain: &Chain, account: Address, path: &Path, narrower: Option<&Path>) -> Result<Approval> {
+async fn asked(
+    chain: &Chain,
+    account: Address,
+    path: &Path,
+    narrower: Option<&PolicyFile>,
+) -> Result<Approval> {
     let request = read_request(path)?;
     let need = request.verify(chain.chain_id, account, offline::now())?;
     let name = PathBuf::from("-");
     let file = PolicyFile::of_text(&name, request.policy_text().to_owned(), request.format())?;
     let mut facts = facts_of(&file, chain, None, None, false).await?;
     let narrower = match narrower {
-        Some(path) => {
-            let file = PolicyFile::read(path)?;
+        Some(file) => {
             // Tokens that only one of the two limits have their decimals, too.
             for token in file.policy.limited_tokens() {
                 facts = decimals(chain, facts, token, file.policy.decimals(token)).await?;
@@ -185,7 +198,7 @@ async fn asked(chain: &Chain, account: Address, path: &Path, narrower: Option<&P
             for token in need.limited_tokens() {
                 facts = decimals(chain, facts, token, need.decimals(token)).await?;
             }
-            Some((file.name, file.policy))
+            Some((file.name.clone(), file.policy.clone()))
         }
         None => None,
     };

@@ -179,6 +179,20 @@ fn the_other_commands_work_on_both_accounts() {
         let call = format!("{token}:{}", transfer(100_000_001));
         let checked = devnet.run(generation, &["check", &key, "--call", &call]);
         assert_eq!(checked.status.code(), Some(1));
+        // A v0.7 account has no entities.
+        let call = format!("{token}:{}", transfer(1));
+        for (entity_id, exit) in [("2147483648", 0), ("77", if generation == 0 { 0 } else { 2 })] {
+            let checked = devnet.run(
+                generation,
+                &["check", &key, "--call", &call, "--entity-id", entity_id],
+            );
+            assert_eq!(
+                checked.status.code(),
+                Some(exit),
+                "{entity_id}: {}",
+                text(&checked.stderr)
+            );
+        }
         devnet.answer(generation, &["revoke", &key, "--yes"]);
         assert_eq!(devnet.answer(generation, &["inspect"])["keys"], json!([]));
     }

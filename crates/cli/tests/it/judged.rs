@@ -6,7 +6,12 @@ use super::{
     text,
 };
 use serde_json::{Value, json};
-use session_key_client::alloy::primitives::{U256, keccak256};
+use session_key_client::{
+    Call,
+    alloy::primitives::{U256, keccak256},
+    operation::Gas,
+};
+use std::io::{BufRead as _, BufReader};
 
 /// Grants a key this policy on a new stage.
 fn granted(policy: &str) -> (Stage, String) {
@@ -307,11 +312,15 @@ fn an_unregistered_key_answers_no() {
     assert_eq!(stage.json(1, &["inspect", &nobody])["keys"], json!([]));
     let code = |document: &Value| document["error"]["code"].clone();
     let account = stage.testkit_account();
-    for command in [
-        &["budget", &nobody][..],
-        &["plan", &nobody, &policy],
-        &["apply", &nobody, &policy, "--yes", "--direct"],
-        &["rotate", &nobody, "--yes", "--direct"],
+    let (unknown, not_found) = ("not_a_session_key", "key_not_found");
+    for (command, expected) in [
+        (&["budget", &nobody][..], unknown),
+        (&["plan", &nobody, &policy], unknown),
+        (&["apply", &nobody, &policy, "--yes", "--direct"], unknown),
+        (&["rotate", &nobody, "--yes", "--direct"], unknown),
+        (&["reset", &nobody, "--yes"], unknown),
+        (&["revoke", &nobody, "--yes", "--direct"], not_found),
+        (&["revoke", &nobody, "--dry-run"], not_found),
     ] {
         let sources = ["--rpc-url", stage.url(), "--account", &account, "--json"];
         let output = stage.run(&[command, &sources].concat());
@@ -321,7 +330,7 @@ fn an_unregistered_key_answers_no() {
             "{command:?}: {}",
             text(&output.stderr)
         );
-        assert_eq!(code(&json_of(&output)), "not_a_session_key", "{command:?}");
+        assert_eq!(code(&json_of(&output)), expected, "{command:?}");
     }
     let refused = write(&stage, 2, &["rotate", &key, &key]);
     assert_eq!(code(&refused), "bad_arguments");
@@ -351,6 +360,80 @@ fn watch_follows_a_key_through_rotation() {
     assert_eq!(ahead.status.code(), Some(2));
     assert_eq!(text(&ahead.stdout).lines().count(), 1, "one object per line");
     assert_eq!(json_of(&ahead)["error"]["code"], "bad_arguments");
+}
+
+// Validation opens the next interval of the gas limit; execution, which would settle it, fails.
+#[test]
+fn a_pending_reset_is_watched_and_settled() {
+    let (stage, key) = granted(&shop().replace("0.5 ETH per 7 days", "0.01 ETH per 1 hour"));
+    let account = stage.testkit_account();
+    let node = ["--rpc-url", stage.url(), "--account", &account];
+    let gas = |budgets: &Value| {
+        let budgets = budgets.as_array().expect("a list");
+        let gas = budgets
+            .iter()
+            .find(|budget| budget["of"] == "gas")
+            .expect("a gas limit");
+        (gas["pendingReset"].clone(), gas["status"].clone())
+    };
+    let budget = || gas(&stage.json(0, &["budget", &key])["budgets"]);
+    let runtime = super::server::runtime();
+    let agent = runtime.block_on(stage.agent(key.parse().expect("an address")));
+    // Each may cost more than half of an interval's limit.
+    let pays = |call_gas_limit: u64| {
+        let gas = Gas {
+            call_gas_limit: U256::from(call_gas_limit),
+            verification_gas_limit: U256::from(500_000),
+            pre_verification_gas: U256::from(100_000),
+        };
+        let fee = U256::from(9_000_000_000_u64);
+        let calls = [Call::transfer(SHOP, U256::ZERO)];
+        runtime.block_on(async { agent.execute(calls).gas_limits(gas).fees(fee, fee).await })
+    };
+    pays(500_000).expect("it is paid");
+    {
+        let mut chain = stage.testkit.chain();
+        chain.increase_time(3_600);
+        chain.mine();
+    }
+    assert_eq!(budget(), (json!(false), json!("available")));
+
+    let watch = ["watch", &key, "--interval", "1", "--rounds", "60", "--json"];
+    let mut watching = stage.spawn(&[&watch[..], &node].concat());
+    let mut note = String::new();
+    let mut errors = BufReader::new(watching.stderr.take().expect("a pipe"));
+    errors.read_line(&mut note).expect("a line");
+    assert!(note.contains("watching 1 session key"), "{note}");
+    let mut out = BufReader::new(watching.stdout.take().expect("a pipe")).lines();
+    let mut next = || -> Value {
+        let line = out.next().expect("an event").expect("a line");
+        let event = serde_json::from_str(&line).expect("JSON on each line");
+        super::output::check_document("watch", &event);
+        event
+    };
+    let failed = pays(1_000).expect_err("it runs out of gas");
+    assert_eq!(failed.code(), "reverted");
+    assert_eq!(next()["event"], "refused");
+    let event = next();
+    assert_eq!(event["event"], "budget", "{event}");
+    assert_eq!(gas(&event["budgets"]), (json!(true), json!("resetPending")));
+    assert_eq!(budget(), (json!(true), json!("resetPending")));
+
+    let reset = |way: &str| stage.json(0, &["reset", &key, way]);
+    let dry = reset("--dry-run");
+    assert_eq!(
+        (&dry["wasPending"], &dry["simulation"]["verdict"]),
+        (&json!(true), &json!("wouldSucceed"))
+    );
+    let done = reset("--yes");
+    assert_eq!(done["wasPending"], true);
+    assert!(done["transactionHash"].is_string(), "{done}");
+    let event = next();
+    assert_eq!(event["event"], "budget", "{event}");
+    assert_eq!(gas(&event["budgets"]).0, false);
+    assert_eq!(budget().0, false);
+    watching.kill().expect("it runs");
+    watching.wait().expect("it ends");
 }
 
 #[test]

@@ -1078,7 +1078,23 @@ fn a_dry_run_says_whether_it_would_succeed() {
             dry(0, &[&["revoke", key.as_str()][..], way].concat()),
             "wouldSucceed"
         );
+        // Only the contract refuses the zero address.
+        let zero = Address::ZERO.to_string();
+        for reverts in [
+            &["rotate", key.as_str(), &zero][..],
+            &["grant", &policy, "--key", &zero],
+        ] {
+            assert_eq!(dry(1, &[reverts, way].concat()), "wouldRevert", "{reverts:?}");
+        }
     }
+    let zero = Address::ZERO.to_string();
+    let account = stage.testkit_account();
+    let on = ["--dry-run", "--rpc-url", stage.url(), "--account", &account];
+    let output = stage.run(&[&["rotate", key.as_str(), &zero][..], &on].concat());
+    assert_eq!(output.status.code(), Some(1));
+    let shown = text(&output.stdout).replace("\n    ", " ");
+    let said = "Simulated at the latest block, it would revert: session key 0x0000000000000000000000000000000000000000 is zero";
+    assert!(shown.contains(said), "{shown}");
 }
 
 #[test]

@@ -81,6 +81,24 @@ fn got(url: &str, cookie: &str) -> (String, String) {
     (head.to_owned(), body.to_owned())
 }
 
+/// Posts JSON, as the page does; returns head and body.
+fn posted(url: &str, cookie: &str, body: &str) -> (String, String) {
+    let rest = url.strip_prefix("http://").expect("HTTP");
+    let (host, path) = rest.split_once('/').expect("a path");
+    let mut stream = TcpStream::connect(host).expect("it listens");
+    write!(
+        stream,
+        "POST /{path} HTTP/1.1\r\nhost: {host}\r\norigin: http://{host}\r\nconnection: close\r\ncookie: {cookie}\r\n\
+         content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .expect("it reads");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("it answers");
+    let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
+    (head.to_owned(), body.to_owned())
+}
+
 /// Opens an address; returns the start page's URL and the cookie.
 fn opened(address: &str) -> (String, String) {
     let (head, _) = got(address, "");
@@ -181,6 +199,63 @@ fn proposals_are_checked_before_anything_is_served() {
         page.contains("narrow.toml") && page.contains("Allows more"),
         "{page}"
     );
+}
+
+// Without the lock file, the policy's `valid_for` and decimals mean nothing to `plan` and `apply`.
+#[test]
+fn approving_a_narrower_policy_writes_its_lock_file_before_the_wallet_is_asked() {
+    let devnet = Devnet::start(&[]);
+    let name = |member: &str| devnet.line[member].as_str().expect(member).to_owned();
+    let (account, owner) = (name("account"), name("owner"));
+    let token = devnet.line["contracts"]["testToken"].as_str().expect("a token");
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| folder.path().join(name).to_str().expect("UTF-8").to_owned();
+    let policy = |days: u64| {
+        format!(
+            "tag = \"shop\"\nvalid_for = \"{days} days\"\n[tokens.TUSD]\naddress = \"{token}\"\n[[allow]]\ncontract = \"TUSD\"\n\
+             functions = [\"transfer(address,uint256)\"]\n[limits]\ngas = \"0.01 ETH per 1 day\"\ntokens = [\"1 TUSD per 1 day\"]\n"
+        )
+    };
+    fs::write(path("need.toml"), policy(30)).expect("a file");
+    fs::write(path("narrower.toml"), policy(10)).expect("a file");
+    let (need, request, keys) = (path("need.toml"), path("request.json"), path("keys"));
+    let ask = ["request", "new", &need, "--out", &request, "--account", &account];
+    let made = command(
+        &[&ask[..], &["--chain-id", "31337", "--keystore", &keys, "--json"]].concat(),
+        None,
+    )
+    .env("SESSION_KEY_PASSWORD", "a password of more than twenty letters")
+    .output()
+    .expect("the binary runs");
+    assert_eq!(made.status.code(), Some(0), "{}", text(&made.stderr));
+    let key = super::json_of(&made)["sessionKey"].clone();
+    let narrower = path("narrower.toml");
+    let mut review = Review::start(&devnet, &["--json", "--request", &request, "--policy", &narrower]);
+    let (start, cookie) = opened(review.document()["url"].as_str().expect("an address"));
+    let (_, page) = got(&format!("{start}offers/0"), &cookie);
+    let attribute = |name: &str| {
+        let value = page.split(&format!("{name}=\"")).nth(1).expect(name);
+        value.split('"').next().expect(name).replace("&quot;", "\"")
+    };
+    let wish: Value = serde_json::from_str(&attribute("data-wish")).expect("JSON");
+    let body = serde_json::json!({ "wish": wish, "owner": owner, "shown": attribute("data-shown") });
+    let lock = path("narrower.toml.lock");
+    fs::create_dir(&lock).expect("a folder in its place");
+    let (head, refused) = posted(&format!("{start}transactions"), &cookie, &body.to_string());
+    assert!(head.starts_with("HTTP/1.1 409"), "{head}");
+    assert!(refused.contains("was not given to the wallet"), "{refused}");
+    fs::remove_dir(&lock).expect("it is empty");
+    let (head, _) = posted(&format!("{start}transactions"), &cookie, &body.to_string());
+    assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+    let lock = fs::read_to_string(&lock).expect("a lock file");
+    for part in [
+        format!("key = {key}"),
+        format!("account = \"{account}\""),
+        format!("{token} = 6"),
+        "valid_until = \"".to_owned(),
+    ] {
+        assert!(lock.contains(&part), "{part}: {lock}");
+    }
 }
 
 #[test]

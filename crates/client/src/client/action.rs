@@ -9,7 +9,7 @@ use crate::{
     key_list::{KeyList, KeyNotFound},
     node::Node,
     operation::{Cause, Desk, OperationError, Source},
-    permissions::{Call, PermissionUpdate, PermissionUpdates, RuleSet, nonce},
+    permissions::{Call, PermissionUpdate, PermissionUpdates, RuleSet, nonce, words::UnixTime},
     v08::{self, DeferredAction, DeferredGrant, Selection},
 };
 use alloy::{
@@ -521,7 +521,11 @@ pub(super) async fn deferred(
     let now = account.timestamp().await?;
     if deadline <= now {
         return Err(Cause::Permission {
-            message: format!("the deadline of the grant is {deadline} (unix seconds), and it is {now}"),
+            message: format!(
+                "the deadline of the grant is {}, and it is {}",
+                UnixTime(deadline),
+                UnixTime(now)
+            ),
         });
     }
     let is_deployed = account.is_deployed().await?;
@@ -634,8 +638,10 @@ async fn check_grants(account: &SmartAccount, actions: &[OwnerAction]) -> Result
             {
                 return Err(Cause::Permission {
                     message: format!(
-                        "the permissions of {} ended at {} (unix seconds), and it is {now}",
-                        new.key, range.valid_until
+                        "the permissions of {} ended at {}, and it is {}",
+                        new.key,
+                        UnixTime(range.valid_until),
+                        UnixTime(now)
                     ),
                 });
             }

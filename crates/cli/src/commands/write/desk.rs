@@ -5,7 +5,7 @@ use super::{
     ledger::{BegunNotes, Kept, Ledger, NoteScope, OperationNote, by_nonce, open_journal},
 };
 use crate::{
-    amount::show_ether,
+    amount::show_coin,
     answer::{Answer, Tone, hashes},
     commands::{ASKING, chain::Chain, clean, keys::Keystore, waited},
     failure::{AfterEarlierRun, Interrupted, OfEarlierRun, WrongInput, asked_to_end},
@@ -544,11 +544,11 @@ impl Desk<'_> {
         ensure!(
             !funds.is_zero() && funds >= least,
             WrongInput(format!(
-                "account {address} cannot pay for an operation: it has {} {symbol} and a deposit of {} {symbol}, and at this base fee an \
-                 operation costs more than {} {symbol}. Send it {symbol}, or use --direct, for which the owner pays",
-                show_ether(balance),
-                show_ether(deposit),
-                show_ether(least)
+                "account {address} cannot pay for an operation: it has {} and a deposit of {}, and at this base fee an operation \
+                 costs more than {}. Send it {symbol}, or use --direct, for which the owner pays",
+                show_coin(balance, symbol),
+                show_coin(deposit, symbol),
+                show_coin(least, symbol)
             ))
         );
         Ok(())

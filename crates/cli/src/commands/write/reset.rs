@@ -4,7 +4,7 @@ use super::{Writing, desk::show_call, done, failed, ledger::Request};
 use crate::{
     answer::{Answer, hashes},
     commands::Outcome,
-    failure::Ended,
+    failure::{Ended, NotASessionKey},
 };
 use clap::Args;
 use eyre::ensure;
@@ -52,9 +52,10 @@ pub(crate) async fn reset(arguments: &ResetArguments) -> Outcome {
         let account = desk.within(desk.chain.account()).await?;
         ensure!(
             account.is_session_key(arguments.key).await?,
-            "{} is not a session key of {}",
-            arguments.key,
-            account.address()
+            NotASessionKey {
+                key: arguments.key,
+                account: account.address(),
+            }
         );
         let limit = account.gas_spend_limit(arguments.key).await?;
         answer.heading(format!("Settle the gas limit of {}", arguments.key));

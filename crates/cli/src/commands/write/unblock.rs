@@ -132,6 +132,15 @@ pub(crate) async fn unblock(arguments: &UnblockArguments) -> Outcome {
         answer
             .data("account", account.address().to_string())
             .data("sessionKey", key.to_string());
+        let is_registered = desk.within(async { Ok(account.is_session_key(key).await?) });
+        if !is_registered.await? {
+            // Legitimate after a removal, and a waste of gas after a typing error.
+            answer.line(
+                Tone::Doubt,
+                2,
+                format!("{key} is not a session key of {} now.", account.address()),
+            );
+        }
         let details = desk.within(show_lane(&mut answer, &desk, &account, arguments));
         details.await?;
         if !writing.dry_run && !writing.direct {
