@@ -17,7 +17,7 @@ use std::sync::Arc;
 /// The only form that there is.
 const FORM: &str = "session-key-testkit chain 1";
 
-/// The highest number and time of a block, beyond which the chain could not count on.
+/// The highest number of a block, beyond which the chain could not count on.
 const MOST: u64 = u64::MAX / 2;
 
 /// Why a file is no saved [`Chain`](crate::Chain).
@@ -134,13 +134,13 @@ impl SavedChain {
         }
         let is_out_of_bounds = |header: &Header| {
             header.number > MOST
-                || header.timestamp > MOST
+                || header.gas_used > header.gas_limit
                 || header
                     .base_fee_per_gas
                     .is_none_or(|base_fee| base_fee > MAX_BASE_FEE)
         };
         if blocks.iter().any(|block| is_out_of_bounds(&block.header)) {
-            return Err(LoadError::Damaged("a number, time or base fee is out of bounds"));
+            return Err(LoadError::Damaged("a number, gas or base fee is out of bounds"));
         }
         for pair in blocks.windows(2) {
             let [parent, child] = pair else { continue };
@@ -220,5 +220,57 @@ impl SavedTransaction {
             created: self.created,
             logs: self.logs.clone(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Chain, ChainError};
+    use serde_json::{Value, json};
+
+    fn saved() -> Value {
+        let mut chain = Chain::default();
+        chain.mine();
+        serde_json::from_str(&chain.save().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_chain_at_the_end_of_time_is_saved_and_goes_on() {
+        let mut chain = Chain::default();
+        chain.mine_at(u64::MAX).unwrap();
+        chain.mine();
+        let mut loaded = Chain::load(&chain.save().unwrap()).unwrap();
+        assert_eq!(loaded.timestamp(), u64::MAX);
+        loaded.mine();
+        assert_eq!(loaded.block_number(), 3);
+        assert!(matches!(
+            loaded.set_next_timestamp(u64::MAX),
+            Err(ChainError::TimestampNotIncreasing { .. })
+        ));
+    }
+
+    #[test]
+    fn a_block_that_uses_more_gas_than_it_has_is_damage() {
+        for (gas_used, is_damaged) in [
+            ("0x1c9c380", false),
+            ("0x1c9c381", true),
+            ("0xffffffffffffffff", true),
+        ] {
+            let mut saved = saved();
+            saved["blocks"][1]["header"]["gasUsed"] = json!(gas_used);
+            saved["blocks"][1]["header"]["baseFeePerGas"] = json!("0x7fffffffffffffff");
+            match Chain::load(&saved.to_string()) {
+                Ok(mut chain) => {
+                    assert!(!is_damaged);
+                    // The next base fee depends on it.
+                    chain.mine();
+                }
+                Err(error) => {
+                    assert!(is_damaged);
+                    assert!(error.to_string().contains("out of bounds"), "{error}");
+                }
+            }
+        }
     }
 }

@@ -17,11 +17,11 @@ use session_key_bindings::{
     Call, ENTRY_POINT, IEntryPoint, IModularAccount, IModularAccountFactory, ISessionKeyPlugin, UserOperation,
 };
 use session_key_testkit::{
-    AbsentForm, Bundler, BundlerOptions, BundlerWords, Chain, Duplicates, ErrorAnswer, Fate, NodeOptions,
-    NumberForm, ReasonForm, RevertDataForm, Submission, SuccessForm, TestToken, Testkit, VerificationGasName,
-    dev_accounts,
+    AbsentForm, Bundler, BundlerOptions, BundlerWords, Chain, ChainConfig, Duplicates, ErrorAnswer, Fate,
+    NodeOptions, NumberForm, ReasonForm, RevertDataForm, Submission, SuccessForm, TestToken, Testkit,
+    VerificationGasName, dev_accounts,
 };
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 const RECIPIENT: Address = address!("0x0000000000000000000000000000000000000b0b");
 
@@ -384,6 +384,7 @@ async fn operations_are_read_strictly() {
             ("nonce", json!("7")),
             ("nonce", json!("0x")),
             ("nonce", json!("0xg")),
+            ("nonce", json!("0x0_0")),
             ("nonce", json!(format!("0x1{:064}", 0))),
             ("initCode", json!("")),
             ("callData", json!("0x1")),
@@ -1027,6 +1028,49 @@ async fn operations_are_refused_passed_on_or_lost() {
         Value::Null
     );
     assert!(world.bundled().is_empty());
+}
+
+/// Blocks of some chains fit more gas than a simulation has.
+#[tokio::test]
+async fn large_blocks_change_no_estimate_and_no_bundle() {
+    let session = Session::new();
+    let config = ChainConfig {
+        genesis_timestamp: session.chain.timestamp() + 1,
+        gas_limit: 1 << 50,
+        ..Default::default()
+    };
+    let large = Testkit::from(Chain::fork(config, Arc::new(session.chain.dump())));
+    let usual = Testkit::from(session.chain.clone());
+    let operation = session.sign(session.unsigned_transfer(RECIPIENT, 5));
+    let mut answers = Vec::new();
+    for testkit in [&large, &usual] {
+        let client = testkit.bundler(BundlerOptions::default()).client();
+        answers.push(
+            answer_of(
+                &client,
+                "eth_estimateUserOperationGas",
+                json!([wire(&operation), ENTRY_POINT]),
+            )
+            .await,
+        );
+    }
+    assert_eq!(answers[0], answers[1]);
+
+    let bundler = large.bundler(BundlerOptions::default());
+    let with_call_gas = |gas: u64| {
+        let mut operation = session.unsigned_transfer(RECIPIENT, 5);
+        operation.callGasLimit = U256::from(gas);
+        json!([wire(&session.sign(operation)), ENTRY_POINT])
+    };
+    let too_much = with_call_gas(50_000_001);
+    let refusal = failure_of(&bundler.client(), "eth_sendUserOperation", too_much).await;
+    assert!(refusal.1.contains("callGasLimit"), "{refusal:?}");
+    let most = with_call_gas(50_000_000);
+    let hash = answer_of(&bundler.client(), "eth_sendUserOperation", most).await;
+    let bundle = bundler.bundle_now().unwrap().expect("it has room");
+    assert_eq!(json!(bundle.operations), json!([hash]));
+    let receipt = answer_of(&bundler.client(), "eth_getUserOperationReceipt", json!([hash])).await;
+    assert_eq!(receipt["success"], true);
 }
 
 #[tokio::test]
