@@ -273,13 +273,15 @@ fn gas_limit(operation: &VersionedOperation) -> u64 {
     let numbers = operation.numbers();
     let limits = match operation.version() {
         // The EntryPoint requires the validation gas again before the call; with a paymaster, that also
-        // counts for the paymaster's validation.
+        // counts for the paymaster's validation. Both must be available behind its call to itself, which keeps
+        // a 64th of the gas.
         EntryPointVersion::V06 => {
             let validation = if operation.paymaster().is_none() { 2 } else { 3 };
-            numbers
+            let limits = numbers
                 .verification_gas
                 .saturating_mul(U256::from(validation))
-                .saturating_add(numbers.call_gas)
+                .saturating_add(numbers.call_gas);
+            limits.saturating_mul(U256::from(64)) / U256::from(63)
         }
         // Each limit must be available behind two calls, each of which keeps a 64th of the gas: the
         // EntryPoint's call to itself, and its call to the account.

@@ -7,7 +7,7 @@ use crate::{
 };
 use alloy::{
     consensus::Transaction as _,
-    primitives::{Address, B256, Bytes, U256, address},
+    primitives::{Address, B256, Bytes, U256, address, hex},
     providers::Provider,
     rpc::types::TransactionRequest,
     sol_types::{SolCall, SolError, SolEvent},
@@ -790,6 +790,48 @@ async fn bundles_take_the_best_first_with_a_maximum_per_sender() {
     assert_eq!(world.bundled(), [held]);
     assert!(!world.bundler.hold(held));
     assert!(!world.bundler.drop_operation(held));
+}
+
+/// What passed once is run again after any change, and judged again as time passes.
+#[tokio::test]
+async fn an_operation_is_validated_again_after_any_change() {
+    let reverting = hex!("5f5ffd");
+    for change in ["none", "time", "code", "another past", "rules"] {
+        let world = World::new(BundlerOptions {
+            rules: (change != "rules").then(Default::default),
+            ..Default::default()
+        });
+        let now = world.testkit.chain().next_timestamp();
+        let account = world.yes_man(0x2a, between(0, now + 10));
+        if change == "rules" {
+            // TIMESTAMP POP, and an answer of zero.
+            world
+                .testkit
+                .chain()
+                .set_code(account, hex!("42505f5f5260205ff3"))
+                .unwrap();
+        }
+        let snapshot = world.testkit.chain().snapshot();
+        world.testkit.chain().set_balance(RECIPIENT, U256::ONE);
+        let hash = world.send(&world.of(account, 0)).await;
+        match change {
+            "time" => world.testkit.chain().set_next_timestamp(now + 11).unwrap(),
+            "code" => world.testkit.chain().set_code(account, reverting).unwrap(),
+            "another past" => {
+                let mut chain = world.testkit.chain();
+                chain.revert(snapshot).unwrap();
+                // As many changes as there were.
+                chain.set_code(account, reverting).unwrap();
+            }
+            "rules" => world
+                .bundler
+                .change(|options| options.rules = Some(Default::default())),
+            _ => (),
+        }
+        let expected = if change == "none" { vec![hash] } else { Vec::new() };
+        assert_eq!(world.bundled(), expected, "{change}");
+        assert!(world.waiting().is_empty(), "{change}");
+    }
 }
 
 #[tokio::test]
