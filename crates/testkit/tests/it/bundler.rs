@@ -795,7 +795,8 @@ async fn bundles_take_the_best_first_with_a_maximum_per_sender() {
 /// What passed once is run again after any change, and judged again as time passes.
 #[tokio::test]
 async fn an_operation_is_validated_again_after_any_change() {
-    let reverting = hex!("5f5ffd");
+    // TIMESTAMP POP, and an answer of zero: valid, and against the rules.
+    let breaks_a_rule = hex!("42505f5f5260205ff3");
     for change in ["none", "time", "code", "another past", "rules"] {
         let world = World::new(BundlerOptions {
             rules: (change != "rules").then(Default::default),
@@ -804,24 +805,19 @@ async fn an_operation_is_validated_again_after_any_change() {
         let now = world.testkit.chain().next_timestamp();
         let account = world.yes_man(0x2a, between(0, now + 10));
         if change == "rules" {
-            // TIMESTAMP POP, and an answer of zero.
-            world
-                .testkit
-                .chain()
-                .set_code(account, hex!("42505f5f5260205ff3"))
-                .unwrap();
+            world.testkit.chain().set_code(account, breaks_a_rule).unwrap();
         }
         let snapshot = world.testkit.chain().snapshot();
         world.testkit.chain().set_balance(RECIPIENT, U256::ONE);
         let hash = world.send(&world.of(account, 0)).await;
         match change {
             "time" => world.testkit.chain().set_next_timestamp(now + 11).unwrap(),
-            "code" => world.testkit.chain().set_code(account, reverting).unwrap(),
+            "code" => world.testkit.chain().set_code(account, breaks_a_rule).unwrap(),
             "another past" => {
                 let mut chain = world.testkit.chain();
                 chain.revert(snapshot).unwrap();
                 // As many changes as there were.
-                chain.set_code(account, reverting).unwrap();
+                chain.set_code(account, breaks_a_rule).unwrap();
             }
             "rules" => world
                 .bundler
