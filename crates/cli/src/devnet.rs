@@ -74,8 +74,9 @@ pub(crate) struct DevnetArguments {
     #[arg(long, value_name = "ID", value_parser = clap::value_parser!(u64).range(1..))]
     chain_id: Option<u64>,
 
-    /// The policy of the session keys
+    /// The policy of the session keys that it grants
     /// [default: 100 tokens and 0.1 ETH a day, for `transfer` of the test token].
+    /// Those of a chain from --state stay as they are.
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
 
@@ -181,12 +182,60 @@ struct Page {
     server: session_key_review::Server,
 }
 
+/// An account with its session key.
+struct Listed {
+    generation: &'static str,
+    with: WithKey,
+    /// Whether the account has the key.
+    is_granted: bool,
+    /// Whether it has it from this start, with the policy.
+    is_granted_now: bool,
+}
+
+impl Listed {
+    /// Finds or makes the account. On a chain that goes on, an account's keys stay as their owner left them.
+    async fn new(
+        devnet: &Devnet,
+        (generation, kind): (&'static str, Kind),
+        permissions: &Permissions,
+        origin: Origin,
+    ) -> Result<Self> {
+        let before = match origin {
+            Origin::New => None,
+            Origin::Saved | Origin::Fork => devnet.existing_key(kind).await?,
+        };
+        let was_granted = match &before {
+            Some(with) => with.is_granted().await?,
+            None => false,
+        };
+        let (with, is_granted_now) = match before {
+            Some(with) if was_granted || origin == Origin::Saved => (with, false),
+            _ => (devnet.key(kind, permissions).await?, true),
+        };
+        Ok(Self {
+            generation,
+            with,
+            is_granted: was_granted || is_granted_now,
+            is_granted_now,
+        })
+    }
+}
+
+/// Where a network's chain comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Origin {
+    New,
+    /// From the file of `--state`.
+    Saved,
+    Fork,
+}
+
 /// A network that serves.
 struct Started {
     devnet: Devnet,
     server: Server,
     pages: Vec<Page>,
-    accounts: Vec<(&'static str, WithKey)>,
+    accounts: Vec<Listed>,
     /// Held while it may save its state.
     lock: Option<LockedFile>,
 }
@@ -202,7 +251,7 @@ async fn start(arguments: &DevnetArguments) -> Result<Started> {
         let locked = LockedFile::new(path, Duration::ZERO, || {}).await;
         lock = Some(locked.wrap_err_with(|| format!("{} is used by another network", path.display()))?);
     }
-    let devnet = network(arguments)?;
+    let (devnet, origin) = network(arguments)?;
     let token = devnet.stack().token;
     let permissions = match &arguments.policy {
         Some(path) => {
@@ -216,8 +265,8 @@ async fn start(arguments: &DevnetArguments) -> Result<Started> {
         None => default_permissions(token),
     };
     let mut accounts = Vec::new();
-    for (generation, kind) in [("v0.7", Kind::V07), ("v0.8", Kind::V08)] {
-        accounts.push((generation, devnet.key(kind, &permissions).await?));
+    for listed in [("v0.7", Kind::V07), ("v0.8", Kind::V08)] {
+        accounts.push(Listed::new(&devnet, listed, &permissions, origin).await?);
     }
     devnet.bundler().change(|options| {
         options.auto = arguments.bundling == Bundling::Auto;
@@ -236,7 +285,7 @@ async fn start(arguments: &DevnetArguments) -> Result<Started> {
         .wrap_err_with(|| format!("port {} of 127.0.0.1 cannot be listened on", arguments.port))?;
     let mut pages = Vec::new();
     if arguments.review {
-        for (_, with) in &accounts {
+        for Listed { with, .. } in &accounts {
             let mut server = Review::new(with.account.clone()).serve(0).await?;
             pages.push(Page {
                 account: with.account.address(),
@@ -254,7 +303,7 @@ async fn start(arguments: &DevnetArguments) -> Result<Started> {
     })
 }
 
-fn network(arguments: &DevnetArguments) -> Result<Devnet> {
+fn network(arguments: &DevnetArguments) -> Result<(Devnet, Origin)> {
     // For the operations that make the accounts; the user's wishes come after them.
     let bundler = BundlerOptions {
         auto: true,
@@ -270,13 +319,13 @@ fn network(arguments: &DevnetArguments) -> Result<Devnet> {
             path.display(),
             chain.chain_id()
         );
-        return Ok(Devnet::on(chain, bundler)?);
+        return Ok((Devnet::on(chain, bundler)?, Origin::Saved));
     }
     let mut options = DevnetOptions {
         bundler,
         ..DevnetOptions::default()
     };
-    if let Some(url) = &arguments.fork_url {
+    let origin = if let Some(url) = &arguments.fork_url {
         ensure!(
             url.starts_with("http://"),
             WrongInput("--fork-url: only http URLs, such as that of a node on this machine".to_owned())
@@ -285,16 +334,18 @@ fn network(arguments: &DevnetArguments) -> Result<Devnet> {
         options.chain = config;
         options.history = Some(state.clone());
         options.fork = Some(Arc::new(state));
+        Origin::Fork
     } else {
         options.chain = ChainConfig {
             genesis_timestamp: now(),
             ..ChainConfig::default()
         };
-    }
+        Origin::New
+    };
     if let Some(chain_id) = arguments.chain_id {
         options.chain.chain_id = chain_id;
     }
-    Ok(Devnet::new(options)?)
+    Ok((Devnet::new(options)?, origin))
 }
 
 /// Reads the file; `None` if it is not there yet.
@@ -377,7 +428,7 @@ impl Started {
         let accounts: Vec<Value> = self
             .accounts
             .iter()
-            .map(|(generation, account)| account_json(generation, account, self.page_of(account)))
+            .map(|listed| account_json(listed, self.page_of(&listed.with)))
             .collect();
         if let Some(first) = accounts.first() {
             for member in [
@@ -395,9 +446,10 @@ impl Started {
         answer
             .heading("A development network. Its keys are public: nothing on it has value.")
             .raw(format!("  Chain {chain_id}, node and bundler   {url}"));
-        for (generation, account) in &self.accounts {
+        for listed in &self.accounts {
+            let account = &listed.with;
             answer
-                .heading(format!("Account of ERC-6900 {generation}"))
+                .heading(format!("Account of ERC-6900 {}", listed.generation))
                 .raw(format!("  account        {}", shown(account.account.address())))
                 .raw(format!(
                     "  owner          {}",
@@ -406,6 +458,11 @@ impl Started {
                 .raw(format!("    private key  {}", account.owner_account.private_key))
                 .raw(format!("  session key    {}", shown(account.session_key.address)))
                 .raw(format!("    private key  {}", account.session_key.private_key));
+            if !listed.is_granted {
+                answer.raw("    granted      no, as the account was saved");
+            } else if !listed.is_granted_now {
+                answer.raw("    granted      before this start");
+            }
             if let Some(url) = self.page_of(account) {
                 answer.raw(format!("  review page    {url}"));
             }
@@ -461,18 +518,18 @@ impl Started {
             ),
             format!("SESSION_KEY_FUNDER={}", dev_accounts()[0].private_key),
         ];
-        if let Some((_, first)) = self.accounts.first() {
+        if let Some(Listed { with: first, .. }) = self.accounts.first() {
             lines.extend([
                 format!("SESSION_KEY_ACCOUNT={}", shown(first.account.address())),
                 format!("SESSION_KEY_OWNER={}", first.owner_account.private_key),
                 format!("DEVNET_SESSION_KEY={}", first.session_key.private_key),
             ]);
         }
-        for (generation, account) in &self.accounts {
+        for Listed { generation, with, .. } in &self.accounts {
             let suffix = generation.replace("v0.", "V0");
             lines.push(format!(
                 "DEVNET_ACCOUNT_{suffix}={}",
-                shown(account.account.address())
+                shown(with.account.address())
             ));
         }
         lines.push(format!("DEVNET_TOKEN={}", shown(self.devnet.stack().token)));
@@ -480,14 +537,17 @@ impl Started {
     }
 }
 
-fn account_json(generation: &str, account: &WithKey, page: Option<&str>) -> Value {
+fn account_json(listed: &Listed, page: Option<&str>) -> Value {
+    let account = &listed.with;
     json!({
-        "generation": generation,
+        "generation": listed.generation,
         "account": shown(account.account.address()),
         "owner": shown(account.owner_account.address),
         "ownerPrivateKey": account.owner_account.private_key,
         "sessionKey": shown(account.session_key.address),
         "sessionKeyPrivateKey": account.session_key.private_key,
+        "isGranted": listed.is_granted,
+        "isGrantedNow": listed.is_granted_now,
         "reviewUrl": page,
     })
 }

@@ -3,6 +3,7 @@
 use crate::{Devnet, DevnetError};
 use session_key_client::{
     Deployment, NewSessionKey, OwnerClient, SessionKeyClient, SmartAccount,
+    account::ReadError,
     alloy::{
         primitives::{Address, U256},
         providers::DynProvider,
@@ -50,6 +51,35 @@ pub struct WithKey {
     pub provider: DynProvider,
 }
 
+impl WithKey {
+    /// Whether the session key is one of the account's: its owner can take it away, or uninstall what keeps the keys.
+    ///
+    /// # Errors
+    ///
+    /// [`DevnetError::Read`] if the chain does not answer.
+    pub async fn is_granted(&self) -> Result<bool, DevnetError> {
+        let (account, key) = (&self.account, self.session_key.address);
+        if !account.is_deployed().await? {
+            return Ok(false);
+        }
+        match account.is_session_key(key).await {
+            // Those of another plugin are others.
+            Err(ReadError::OtherSessionKeyPlugin { .. }) => Ok(false),
+            is_granted => Ok(is_granted?),
+        }
+    }
+}
+
+/// The owner of the accounts.
+fn owner() -> DevAccount {
+    dev_accounts()[1]
+}
+
+/// Their session key.
+fn session_key() -> DevAccount {
+    dev_accounts()[2]
+}
+
 pub(crate) struct Accounts<'a>(pub(crate) &'a Devnet);
 
 impl Accounts<'_> {
@@ -58,46 +88,59 @@ impl Accounts<'_> {
         kind: Kind,
         permissions: &Permissions,
     ) -> Result<WithKey, DevnetError> {
-        let devnet = self.0;
-        let [_, owner_account, session_key, ..] = dev_accounts();
-        let key = NewSessionKey::new(session_key.address, permissions)?;
-        let provider = devnet.testkit().provider();
-        let account = self
-            .account(kind, provider.clone(), owner_account.address)
-            .await?;
-        // A chain that was loaded has it.
-        let is_granted = account.is_deployed().await?
-            && matches!(account.is_session_key(session_key.address).await, Ok(true));
-        if !is_granted {
+        let key = NewSessionKey::new(session_key().address, permissions)?;
+        let with = self.as_it_is(kind).await?;
+        if with.is_granted().await? {
+            return Ok(with);
+        }
+        let (account, owner) = (&with.account, &with.owner);
+        {
+            let devnet = self.0;
             let mut chain = devnet.testkit().chain();
             chain.set_balance(account.address(), FUNDS);
             devnet
                 .stack()
                 .mint(&mut chain, account.address(), U256::from(TOKENS))?;
         }
+        let is_installed = account.is_deployed().await? && account.is_session_key_plugin_installed().await?;
+        if is_installed {
+            owner.add_session_key(key).await?;
+        } else {
+            owner.install_session_key_plugin([key]).await?;
+        }
+        Ok(with)
+    }
+
+    /// The account if it exists, without any change.
+    pub(crate) async fn existing(&self, kind: Kind) -> Result<Option<WithKey>, DevnetError> {
+        let with = self.as_it_is(kind).await?;
+        Ok(with.account.is_deployed().await?.then_some(with))
+    }
+
+    /// The account, whether it exists or not, and its clients.
+    async fn as_it_is(&self, kind: Kind) -> Result<WithKey, DevnetError> {
+        let devnet = self.0;
+        let (owner_account, session_key) = (owner(), session_key());
+        let provider = devnet.testkit().provider();
+        let account = self
+            .account(kind, provider.clone(), owner_account.address)
+            .await?;
         let entry_point = account.deployment().entry_point;
         let submitter: Arc<dyn Submitter> =
             Arc::new(BundlerSubmitter::new(devnet.bundler().provider(), entry_point));
-        let signer = Arc::new(owner_account.signer());
-        let owner = OwnerClient::shared(account.clone(), signer, submitter.clone());
-        if !is_granted {
-            let is_installed =
-                account.is_deployed().await? && account.is_session_key_plugin_installed().await?;
-            if is_installed {
-                owner.add_session_key(key).await?;
-            } else {
-                owner.install_session_key_plugin([key]).await?;
-            }
-        }
-        let signer = Arc::new(session_key.signer());
-        let agent = SessionKeyClient::shared(account.clone(), signer, submitter);
+        let owner = OwnerClient::shared(
+            account.clone(),
+            Arc::new(owner_account.signer()),
+            submitter.clone(),
+        );
+        let agent = SessionKeyClient::shared(account.clone(), Arc::new(session_key.signer()), submitter);
         Ok(WithKey {
             devnet: devnet.clone(),
             account,
             owner,
-            owner_account: *owner_account,
+            owner_account,
             agent,
-            session_key: *session_key,
+            session_key,
             provider,
         })
     }

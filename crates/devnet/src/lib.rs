@@ -143,6 +143,16 @@ impl Devnet {
         Accounts(self).with_key(kind, permissions).await
     }
 
+    /// The account of [`key`](Self::key) as it is, on a chain that [goes on](Self::on) or a fork: nothing is granted or given to
+    /// it, whatever became of its key. `None` if there is no such account yet.
+    ///
+    /// # Errors
+    ///
+    /// If the chain does not answer as it should.
+    pub async fn existing_key(&self, kind: Kind) -> Result<Option<WithKey>, DevnetError> {
+        Accounts(self).existing(kind).await
+    }
+
     /// The chain.
     #[must_use]
     pub const fn testkit(&self) -> &Testkit {

@@ -58,7 +58,7 @@ impl CallOptions {
 
 /// Maximum gas of a call, and the default, in gas units: far more than a block's, yet small enough to end
 /// soon.
-const CALL_GAS_CAP: u64 = 100_000_000;
+pub(crate) const CALL_GAS_CAP: u64 = 100_000_000;
 
 impl Chain {
     /// Runs a call on the latest block, without persisting changes.
@@ -158,7 +158,9 @@ impl Vantage<'_> {
     ) -> Result<u64, ChainError> {
         let (env, overlay) = self.environment(options)?;
         let (cfg, mut tx) = self.call_transaction(request, &env, &overlay)?;
-        tx.gas_limit = request.gas.unwrap_or(env.gas_limit).min(env.gas_limit);
+        // What a block of some chains can fit would take hours.
+        let most = env.gas_limit.min(CALL_GAS_CAP);
+        tx.gas_limit = request.gas.unwrap_or(most).min(most);
         if tx.gas_price > 0 {
             let balance = self
                 .view(&overlay)

@@ -17,7 +17,7 @@ use std::sync::Arc;
 /// The only form that there is.
 const FORM: &str = "session-key-testkit chain 1";
 
-/// The highest number and time of a block, beyond which the chain could not count on.
+/// The highest number of a block, beyond which the chain could not count on.
 const MOST: u64 = u64::MAX / 2;
 
 /// Why a file is no saved [`Chain`](crate::Chain).
@@ -135,13 +135,13 @@ impl SavedChain {
         }
         let is_out_of_bounds = |header: &Header| {
             header.number > MOST
-                || header.timestamp > MOST
+                || header.gas_used > header.gas_limit
                 || header
                     .base_fee_per_gas
                     .is_none_or(|base_fee| base_fee > MAX_BASE_FEE)
         };
         if blocks.iter().any(|block| is_out_of_bounds(&block.header)) {
-            return Err(LoadError::Damaged("a number, time or base fee is out of bounds"));
+            return Err(LoadError::Damaged("a number, gas or base fee is out of bounds"));
         }
         for pair in blocks.windows(2) {
             let [parent, child] = pair else { continue };

@@ -17,7 +17,13 @@ use revm::{
     state::{AccountInfo, EvmState},
 };
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 /// An account with its storage, except for what is in the fork beneath.
 #[derive(Clone, Debug, Default)]
@@ -59,6 +65,17 @@ impl Position {
 
     pub(crate) const fn from_changes(changes: usize) -> Self {
         Self(changes)
+    }
+}
+
+/// Identifies a state's content: two states of this process with the same version are equal.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Version(u64);
+
+impl Version {
+    fn next() -> Self {
+        static LATEST: AtomicU64 = AtomicU64::new(0);
+        Self(LATEST.fetch_add(1, Ordering::Relaxed) + 1)
     }
 }
 
@@ -145,6 +162,8 @@ pub(crate) struct State {
     undo: Vec<Undo>,
     /// Visible where nothing was changed.
     fork: Option<Fork>,
+    /// Another one after every change.
+    version: Version,
 }
 
 impl State {
@@ -152,6 +171,7 @@ impl State {
     pub(crate) fn fork(source: Arc<dyn StateSource>) -> Self {
         Self {
             fork: Some(Fork::new(source)),
+            version: Version::next(),
             ..Default::default()
         }
     }
@@ -208,7 +228,10 @@ impl State {
             history,
         } = saved;
         let info = |info: Option<SavedInfo>| info.map(|info| info.info(&codes)).transpose();
-        let mut state = Self::default();
+        let mut state = Self {
+            version: Version::next(),
+            ..Default::default()
+        };
         for SavedAccount {
             address,
             info: of_account,
@@ -244,8 +267,13 @@ impl State {
         Position(self.undo.len())
     }
 
+    pub(crate) const fn version(&self) -> Version {
+        self.version
+    }
+
     /// Reverts all changes since `position`.
     pub(crate) fn revert_to(&mut self, position: Position) {
+        self.version = Version::next();
         for undo in self.undo.drain(position.0..).rev() {
             match undo {
                 Undo::Account { address, before } => {
@@ -363,11 +391,13 @@ impl State {
     }
 
     pub(crate) fn set_account(&mut self, address: Address, info: AccountInfo) {
+        self.version = Version::next();
         let before = self.accounts.entry(address).or_default().info.replace(info);
         self.undo.push(Undo::Account { address, before });
     }
 
     pub(crate) fn set_storage(&mut self, address: Address, slot: U256, value: U256) {
+        self.version = Version::next();
         let is_fork = self.fork.is_some();
         if !is_fork && !self.accounts.contains_key(&address) {
             self.set_account(address, AccountInfo::default());
@@ -388,6 +418,7 @@ impl State {
 
     /// Removes an account and its storage. Above a fork, an empty account replaces it.
     fn remove(&mut self, address: Address) {
+        self.version = Version::next();
         self.clear_storage(address);
         if self.fork.is_some() {
             return self.set_account(address, AccountInfo::default());
@@ -402,6 +433,7 @@ impl State {
 
     /// Sets every slot of an account to zero.
     fn clear_storage(&mut self, address: Address) {
+        self.version = Version::next();
         let is_fork = self.fork.is_some();
         if is_fork {
             self.accounts.entry(address).or_default();

@@ -283,7 +283,19 @@ fn a_chain_is_saved_and_goes_on() {
         "{}",
         text(&other.stderr)
     );
-    assert_eq!(second.line["accounts"], accounts);
+    for generation in [0, 1] {
+        let (mut was, mut is) = (
+            accounts[generation].clone(),
+            second.line["accounts"][generation].clone(),
+        );
+        let mut taken = |account: &mut Value| {
+            ["isGranted", "isGrantedNow"].map(|member| account[member].take().as_bool().expect(member))
+        };
+        assert_eq!(taken(&mut was), [true, true]);
+        // What was taken away stays away.
+        assert_eq!(taken(&mut is), [generation == 0, false]);
+        assert_eq!(is, was);
+    }
     let number = &head["number"];
     assert_eq!(second.ask("eth_getBlockByNumber", &json!([number, true])), head);
     // The state of an earlier block is there, too.
@@ -291,8 +303,44 @@ fn a_chain_is_saved_and_goes_on() {
     let after = second.answer(0, &["inspect"]);
     assert_eq!(after["keys"], before["keys"]);
     assert_eq!(after["complete"], true);
-    // It gives a key that was taken away again: that is what it says that it has.
-    assert_eq!(second.answer(1, &["inspect"])["keys"][0]["address"], *key);
+    assert_eq!(second.answer(1, &["inspect"])["keys"], json!([]));
+}
+
+#[test]
+fn a_policy_changes_nothing_on_a_chain_that_goes_on() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| folder.path().join(name).to_str().expect("UTF-8").to_owned();
+    let state = path("state.json");
+    let first = Devnet::start(&["--state", &state]);
+    let key = first.text("sessionKey").to_owned();
+    first.answer(0, &["revoke", &key, "--yes"]);
+    let of_account = |devnet: &Devnet, generation: usize| {
+        let account = devnet.line["accounts"][generation]["account"].clone();
+        let nonces = devnet.ask("eth_getTransactionCount", &json!([account, "latest"]));
+        let balance = devnet.ask("eth_getBalance", &json!([account, "latest"]));
+        let inspected = devnet.answer(generation, &["inspect"]);
+        (nonces, balance, inspected["keys"].clone())
+    };
+    let before = [0, 1].map(|generation| of_account(&first, generation));
+    assert_eq!(first.end().status.code(), Some(0));
+
+    let policy = path("policy.toml");
+    let shop = Address::repeat_byte(0x77);
+    let text = format!("[[allow]]\ncontract = \"{shop}\"\n\n[limits]\ngas = \"0.1 ETH per 7 days\"\n");
+    fs::write(&policy, text).expect("written");
+    let second = Devnet::start(&["--state", &state, "--policy", &policy]);
+    assert_eq!([0, 1].map(|generation| of_account(&second, generation)), before);
+    assert_eq!(before[0].2, json!([]));
+    // A new network has it on both.
+    let new = Devnet::start(&["--policy", &policy]);
+    for generation in [0, 1] {
+        let line = &new.line["accounts"][generation];
+        assert_eq!([&line["isGranted"], &line["isGrantedNow"]], [&json!(true); 2]);
+        let keys = new.answer(generation, &["inspect"])["keys"]
+            .to_string()
+            .to_lowercase();
+        assert!(keys.contains(&shop.to_string().to_lowercase()), "{keys}");
+    }
 }
 
 /// A network that starts anew has the same id, contracts and accounts: what was signed before is valid on it.
@@ -353,7 +401,15 @@ fn it_starts_on_the_state_of_a_node() {
     let url = first.url().to_owned();
     let fork = Devnet::start(&["--fork-url", &url]);
     assert_eq!(fork.line["chainId"], 31_338);
-    assert_eq!(fork.line["accounts"], first.line["accounts"]);
+    for (account, of_first) in
+        [0, 1].map(|index| (&fork.line["accounts"][index], &first.line["accounts"][index]))
+    {
+        assert_eq!(account["account"], of_first["account"]);
+        assert_eq!(
+            [&account["isGranted"], &account["isGrantedNow"]],
+            [&json!(true), &json!(false)]
+        );
+    }
     let key = fork.text("sessionKey").to_owned();
     let token = fork.line["contracts"]["testToken"].as_str().expect("an address");
     let call = format!("{token}:{}", transfer(60_000_000));

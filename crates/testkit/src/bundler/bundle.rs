@@ -8,18 +8,21 @@ use super::{
     },
     reputation::{Entity, ReputationStatus},
     simulation::failed_operation,
-    validation::validate,
+    validation::validate_again,
     words::Refusal,
 };
-use crate::{CallOptions, Chain, ChainError, call::request, transaction::Candidate, vantage::Vantage};
+use crate::{
+    CallOptions, Chain, ChainError,
+    call::{CALL_GAS_CAP, request},
+    transaction::Candidate,
+    vantage::Vantage,
+};
 use alloy::{
     consensus::{SignableTransaction, TxEip1559, TxEip7702, TxEnvelope, transaction::Recovered},
     eips::eip7702::SignedAuthorization,
     primitives::{Address, B256, U256, map::HashMap},
-    rpc::types::state::StateOverride,
     signers::SignerSync,
 };
-use erc7562::Report;
 use std::{cmp::Reverse, collections::BTreeSet};
 
 /// Gas units for the transaction itself, and for the EntryPoint's work around each operation.
@@ -180,7 +183,9 @@ fn choose(state: &State, seen: &Vantage<'_>, version: EntryPointVersion) -> Draf
     let mut waiting = waiting(state);
     waiting.retain(|entry| entry.operation.version() == version);
     let base_fee = U256::from(seen.next_base_fee());
-    let most_gas = seen.head_block().header.gas_limit.saturating_sub(GAS_OF_BUNDLE);
+    // It has to fit into a block, and into the call that tries it.
+    let most_gas = seen.head_block().header.gas_limit.min(CALL_GAS_CAP);
+    let most_gas = most_gas.saturating_sub(GAS_OF_BUNDLE);
     let mut draft = Draft::default();
     for entry in waiting {
         let operation = &entry.operation;
@@ -192,9 +197,9 @@ fn choose(state: &State, seen: &Vantage<'_>, version: EntryPointVersion) -> Draf
         {
             continue;
         }
-        match validate_again(seen, options, entry) {
-            Ok(report) => {
-                let storage = report.iter().flat_map(|report| &report.storage);
+        match validate_again(seen, options, operation, entry.validated.as_deref()) {
+            Ok(validated) => {
+                let storage = validated.report.iter().flat_map(|report| &report.storage);
                 let contracts = storage
                     .map(|(key, ..)| key.contract)
                     .filter(|contract| *contract != operation.sender())
@@ -215,24 +220,6 @@ fn throttled(state: &State, entry: &Entry) -> Vec<Entity> {
     let is_throttled =
         |entity: &&Entity| state.reputations.get(**entity).status(rules) == ReputationStatus::Throttled;
     entry.counted.iter().filter(is_throttled).copied().collect()
-}
-
-/// Validates an operation once more. The code that it rests on has to be the same as before. Source: COD-010.
-fn validate_again(
-    seen: &Vantage<'_>,
-    options: &BundlerOptions,
-    entry: &Entry,
-) -> Result<Option<Report>, Refusal> {
-    let report = validate(seen, options, &entry.operation, StateOverride::default(), 0)?;
-    if let (Some(earlier), Some(now)) = (&entry.report, &report)
-        && let Some(changed) = now
-            .changed_code(earlier, &entry.operation.parties())
-            .into_iter()
-            .next()
-    {
-        return Err(Refusal::Rule(changed));
-    }
-    Ok(report)
 }
 
 /// Why a bundle would revert.
@@ -288,13 +275,15 @@ fn gas_limit(operation: &VersionedOperation) -> u64 {
     let numbers = operation.numbers();
     let limits = match operation.version() {
         // The EntryPoint requires the validation gas again before the call; with a paymaster, that also
-        // counts for the paymaster's validation.
+        // counts for the paymaster's validation. Both must be available behind its call to itself, which keeps
+        // a 64th of the gas.
         EntryPointVersion::V06 => {
             let validation = if operation.paymaster().is_none() { 2 } else { 3 };
-            numbers
+            let limits = numbers
                 .verification_gas
                 .saturating_mul(U256::from(validation))
-                .saturating_add(numbers.call_gas)
+                .saturating_add(numbers.call_gas);
+            limits.saturating_mul(U256::from(64)) / U256::from(63)
         }
         // Each limit must be available behind two calls, each of which keeps a 64th of the gas: the
         // EntryPoint's call to itself, and its call to the account.

@@ -6,7 +6,7 @@ use super::{
     operation::{EntryPointVersion, Numbers, VersionedOperation, deposit_slot, highest_overhead},
     rehearsal::{Extent, Rehearsed, rehearse},
     simulation::simulate,
-    validation::{check_nonce, required_pre_verification_gas, with_delegation},
+    validation::{check_nonce, most_gas_for_calls, required_pre_verification_gas, with_delegation},
     words::Refusal,
 };
 use crate::{BundlerOptions, Chain, vantage::Vantage};
@@ -170,11 +170,9 @@ impl Stage<'_> {
     /// The highest limits.
     fn most(&self) -> Limits {
         let for_validation = self.options.max_verification_gas;
-        // No block can fit more.
-        let for_calls = self.seen.head_block().header.gas_limit;
         Limits {
             verification: for_validation,
-            call: for_calls,
+            call: most_gas_for_calls(&self.seen),
             paymaster: for_validation,
             post_op: for_validation,
         }

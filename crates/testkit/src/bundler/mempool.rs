@@ -4,6 +4,7 @@ use super::{
     BundlerOptions, PooledOperation,
     operation::{Place, VersionedOperation, next_sequence, sequence},
     reputation::Entity,
+    validation::Validated,
     words::Refusal,
 };
 use crate::{Chain, Fate};
@@ -11,7 +12,6 @@ use alloy::{
     primitives::{Address, B256, U256, map::B256Map},
     sol_types::SolEvent,
 };
-use erc7562::Report;
 use serde_json::Value;
 use session_key_bindings::IEntryPoint::UserOperationEvent;
 use std::collections::BTreeMap;
@@ -35,8 +35,8 @@ pub(super) struct Entry {
     pub(super) block: u64,
     /// The entities that it was counted for.
     pub(super) counted: Vec<Entity>,
-    /// What was found out about its validation, where that is traced.
-    pub(super) report: Option<Box<Report>>,
+    /// What was found out about its validation, if it was validated.
+    pub(super) validated: Option<Box<Validated>>,
 }
 
 /// What the chain did with an operation.
@@ -56,7 +56,7 @@ pub(super) struct Arrival {
     pub(super) sent: Value,
     pub(super) block: u64,
     pub(super) counted: Vec<Entity>,
-    pub(super) report: Option<Box<Report>>,
+    pub(super) validated: Option<Box<Validated>>,
 }
 
 /// An operation in a block that may be undone.
@@ -107,7 +107,7 @@ impl Mempool {
             sent,
             block,
             counted,
-            report,
+            validated,
         } = arrival;
         let entry = Entry {
             hash,
@@ -118,7 +118,7 @@ impl Mempool {
             arrival: self.arrivals,
             block,
             counted,
-            report,
+            validated,
         };
         self.arrivals += 1;
         self.put(entry)

@@ -31,7 +31,6 @@ use alloy::{
     providers::DynProvider,
     rpc::client::RpcClient,
 };
-use erc7562::Report;
 use mempool::{Arrival, Mempool, Observed};
 use reputation::Reputations;
 use serde_json::{Value, value::RawValue};
@@ -39,6 +38,7 @@ use std::{
     collections::BTreeSet,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
+use validation::Validated;
 
 /// A bundler (ERC-4337, EntryPoints v0.6 and v0.7) on the chain of a [`Testkit`]. Clones are handles on the
 /// same bundler.
@@ -235,7 +235,7 @@ impl State {
         chain: &Chain,
         operation: VersionedOperation,
         sent: Value,
-        report: Option<Box<Report>>,
+        validated: Option<Box<Validated>>,
     ) -> B256 {
         let seen = chain.vantage_behind(self.options.lag, true);
         let hash = operation.hash(chain.chain_id());
@@ -252,7 +252,7 @@ impl State {
             sent,
             block: seen.head(),
             counted,
-            report,
+            validated,
         });
         if let Some(replaced) = replaced {
             self.reputations.unseen(&replaced.counted);

@@ -604,7 +604,8 @@ fn quantity(members: &Map<String, Value>, name: &str) -> Result<U256, Refusal> {
     let digits = &text(members, name)?[2..];
     U256::from_str_radix(digits, 16)
         .ok()
-        .filter(|_| !digits.is_empty())
+        // Which ignores underscores.
+        .filter(|_| !digits.is_empty() && !digits.contains('_'))
         .ok_or_else(|| Refusal::InvalidFields(format!("{name} is not a quantity")))
 }
 

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     CallOptions, ChainError,
-    call::{refusal, request},
+    call::{CALL_GAS_CAP, refusal, request},
     error::reason,
     vantage::Vantage,
 };
@@ -39,9 +39,6 @@ mod functions {
 
 pub(super) use functions::PostOpRevertReason;
 use functions::{VALIDATE_PAYMASTER, VALIDATE_USER_OP};
-
-/// Gas limit of a rehearsal, above that of any operation.
-const GAS: u64 = 100_000_000;
 
 /// Depth of what the EntryPoint calls for a validation, and of what it calls for the execution, from
 /// its call to itself.
@@ -109,7 +106,8 @@ pub(super) fn rehearse(
     let version = operation.version();
     let data = handle_ops(version, [operation], executor);
     let mut request = request(executor, version.address(), data);
-    request.gas = Some(GAS);
+    // More than an operation can have.
+    request.gas = Some(CALL_GAS_CAP);
     let (env, overlay) = seen.environment(&CallOptions {
         state,
         ..Default::default()

@@ -193,13 +193,13 @@ fn submit(state: &mut State, chain: &mut Chain, params: &Params) -> Answer {
     if let Submission::Refused(error) = &state.options.submission {
         return Err(Failure::from(error.clone()).into());
     }
-    let Checked::New(report) = check(state, chain, &operation)? else {
+    let Checked::New(validated) = check(state, chain, &operation)? else {
         return ok(hash);
     };
     match state.options.submission.clone() {
         Submission::Lost => ok(hash),
         submission => {
-            state.take(chain, operation, sent, report);
+            state.take(chain, operation, sent, Some(validated));
             if state.options.auto {
                 bundle::send_all(state, chain);
             }

@@ -7,10 +7,13 @@ use super::{
         EntryPointVersion, VersionedOperation, handle_ops, lane, next_sequence, nonce_slot, overhead,
         sequence,
     },
-    simulation::simulate,
+    simulation::{Validation, simulate},
     words::{BundlerWords, Party, Refusal},
 };
-use crate::{BundlerOptions, CallOptions, Chain, Duplicates, chain::code_of, vantage::Vantage};
+use crate::{
+    BundlerOptions, CallOptions, Chain, Duplicates, call::CALL_GAS_CAP, chain::code_of, state::Version,
+    vantage::Vantage,
+};
 use alloy::{
     eips::{
         BlockId,
@@ -20,14 +23,15 @@ use alloy::{
     rpc::types::state::{StateOverride, StateOverridesBuilder},
 };
 use erc7562::{Policy, Report};
+use std::borrow::Cow;
 
 /// Of a bundle that is only traced: nobody is paid.
 const BENEFICIARY: Address = Address::repeat_byte(0xbe);
 
 /// The result of a successful check.
 pub(super) enum Checked {
-    /// It can be taken in; with what was found out about its validation, where that is traced.
-    New(Option<Box<Report>>),
+    /// It can be taken in; this is what was found out about its validation.
+    New(Box<Validated>),
     /// It is there already, which is not an error.
     Known,
 }
@@ -73,9 +77,9 @@ pub(super) fn check(
         .mempool
         .check_replacement(operation, options.replaces_bundled)?;
     check_entities(state, &seen, operation)?;
-    let report = validate(&seen, options, operation, nonce, options.min_seconds_valid)?;
+    let validated = validate(&seen, options, operation, nonce, options.min_seconds_valid)?;
     check_deposit(state, &seen, operation)?;
-    Ok(Checked::New(report.map(Box::new)))
+    Ok(Checked::New(Box::new(validated)))
 }
 
 fn check_numbers(state: &State, seen: &Vantage<'_>, operation: &VersionedOperation) -> Result<(), Refusal> {
@@ -103,8 +107,7 @@ fn check_numbers(state: &State, seen: &Vantage<'_>, operation: &VersionedOperati
         });
     }
     let for_validation = U256::from(options.max_verification_gas);
-    // No block can fit more.
-    let for_calls = U256::from(seen.head_block().header.gas_limit);
+    let for_calls = U256::from(most_gas_for_calls(seen));
     for (what, is, most) in [
         ("verificationGasLimit", numbers.verification_gas, for_validation),
         (
@@ -127,6 +130,11 @@ fn check_numbers(state: &State, seen: &Vantage<'_>, operation: &VersionedOperati
         });
     }
     Ok(())
+}
+
+/// Returns the maximum `callGasLimit`: no block can fit more, and beside it a simulation has room for the other limits.
+pub(super) fn most_gas_for_calls(seen: &Vantage<'_>) -> u64 {
+    seen.head_block().header.gas_limit.min(CALL_GAS_CAP / 2)
 }
 
 /// Returns the minimum `preVerificationGas`: for what the EntryPoint does not measure, and for the data fee
@@ -226,6 +234,43 @@ pub(super) fn with_delegation(mut state: StateOverride, operation: &VersionedOpe
     state
 }
 
+/// A validation that passed.
+#[derive(Clone, Debug)]
+pub(super) struct Validated {
+    /// What was found out about it, where validations are traced.
+    pub(super) report: Option<Report>,
+    validation: Validation,
+    /// What it rests on; `None`: on a state that the chain does not have.
+    basis: Option<Basis>,
+}
+
+impl Validated {
+    /// Whether validating the operation again would come to the same, except for the time.
+    pub(super) fn is_current(&self, seen: &Vantage<'_>, options: &BundlerOptions) -> bool {
+        self.basis.as_ref() == Some(&Basis::of(seen, options))
+    }
+}
+
+/// All that the outcome of an operation's validation depends on, besides the time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Basis {
+    block: B256,
+    state: Version,
+    executor: Address,
+    rules: Option<Policy>,
+}
+
+impl Basis {
+    fn of(seen: &Vantage<'_>, options: &BundlerOptions) -> Self {
+        Self {
+            block: seen.head_block().hash,
+            state: seen.chain().state.version(),
+            executor: options.executor.address,
+            rules: options.rules.clone(),
+        }
+    }
+}
+
 /// Simulates the validation of an operation. It must succeed, in the next block too, and stay valid for the
 /// configured time.
 pub(super) fn validate(
@@ -234,12 +279,32 @@ pub(super) fn validate(
     operation: &VersionedOperation,
     state: StateOverride,
     min_seconds_valid: u64,
-) -> Result<Option<Report>, Refusal> {
+) -> Result<Validated, Refusal> {
+    let basis = state.is_empty().then(|| Basis::of(seen, options));
     if let Some(authorization) = operation.authorization() {
         check_authorization(seen, operation, authorization)?;
     }
     let state = with_delegation(state, operation);
     let validation = simulate(seen, options.executor.address, operation, state.clone())?;
+    check_answers(seen, operation, &validation, min_seconds_valid)?;
+    let report = match &options.rules {
+        Some(policy) => Some(check_rules(seen, policy, operation, state)?),
+        None => None,
+    };
+    Ok(Validated {
+        report,
+        validation,
+        basis,
+    })
+}
+
+/// Whether account and paymaster accept the signatures, from the next block on for so many seconds.
+fn check_answers(
+    seen: &Vantage<'_>,
+    operation: &VersionedOperation,
+    validation: &Validation,
+    min_seconds_valid: u64,
+) -> Result<(), Refusal> {
     let account = match operation.version() {
         EntryPointVersion::V06 => Party::Either {
             with_paymaster: operation.paymaster().is_some(),
@@ -266,10 +331,33 @@ pub(super) fn validate(
             });
         }
     }
-    match &options.rules {
-        Some(policy) => check_rules(seen, policy, operation, state).map(Some),
-        None => Ok(None),
+    Ok(())
+}
+
+/// Validates an operation once more, unless all is as it was, but for the time. The code that it rests on has to be the same as
+/// before. Source: COD-010.
+pub(super) fn validate_again<'a>(
+    seen: &Vantage<'_>,
+    options: &BundlerOptions,
+    operation: &VersionedOperation,
+    earlier: Option<&'a Validated>,
+) -> Result<Cow<'a, Validated>, Refusal> {
+    if let Some(earlier) = earlier
+        && earlier.is_current(seen, options)
+    {
+        check_answers(seen, operation, &earlier.validation, 0)?;
+        return Ok(Cow::Borrowed(earlier));
     }
+    let now = validate(seen, options, operation, StateOverride::default(), 0)?;
+    if let (Some(earlier), Some(report)) = (earlier.and_then(|earlier| earlier.report.as_ref()), &now.report)
+        && let Some(changed) = report
+            .changed_code(earlier, &operation.parties())
+            .into_iter()
+            .next()
+    {
+        return Err(Refusal::Rule(changed));
+    }
+    Ok(Cow::Owned(now))
 }
 
 /// Whether the validation keeps to ERC-7562.

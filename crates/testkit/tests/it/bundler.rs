@@ -7,7 +7,7 @@ use crate::{
 };
 use alloy::{
     consensus::Transaction as _,
-    primitives::{Address, B256, Bytes, U256, address},
+    primitives::{Address, B256, Bytes, U256, address, hex},
     providers::Provider,
     rpc::types::TransactionRequest,
     sol_types::{SolCall, SolError, SolEvent},
@@ -17,11 +17,11 @@ use session_key_bindings::{
     Call, ENTRY_POINT, IEntryPoint, IModularAccount, IModularAccountFactory, ISessionKeyPlugin, UserOperation,
 };
 use session_key_testkit::{
-    AbsentForm, Bundler, BundlerOptions, BundlerWords, Chain, Duplicates, ErrorAnswer, Fate, NodeOptions,
-    NumberForm, ReasonForm, RevertDataForm, Submission, SuccessForm, TestToken, Testkit, VerificationGasName,
-    dev_accounts,
+    AbsentForm, Bundler, BundlerOptions, BundlerWords, Chain, ChainConfig, Duplicates, ErrorAnswer, Fate,
+    NodeOptions, NumberForm, ReasonForm, RevertDataForm, Submission, SuccessForm, TestToken, Testkit,
+    VerificationGasName, dev_accounts,
 };
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 const RECIPIENT: Address = address!("0x0000000000000000000000000000000000000b0b");
 
@@ -384,6 +384,7 @@ async fn operations_are_read_strictly() {
             ("nonce", json!("7")),
             ("nonce", json!("0x")),
             ("nonce", json!("0xg")),
+            ("nonce", json!("0x0_0")),
             ("nonce", json!(format!("0x1{:064}", 0))),
             ("initCode", json!("")),
             ("callData", json!("0x1")),
@@ -791,6 +792,44 @@ async fn bundles_take_the_best_first_with_a_maximum_per_sender() {
     assert!(!world.bundler.drop_operation(held));
 }
 
+/// What passed once is run again after any change, and judged again as time passes.
+#[tokio::test]
+async fn an_operation_is_validated_again_after_any_change() {
+    // TIMESTAMP POP, and an answer of zero: valid, and against the rules.
+    let breaks_a_rule = hex!("42505f5f5260205ff3");
+    for change in ["none", "time", "code", "another past", "rules"] {
+        let world = World::new(BundlerOptions {
+            rules: (change != "rules").then(Default::default),
+            ..Default::default()
+        });
+        let now = world.testkit.chain().next_timestamp();
+        let account = world.yes_man(0x2a, between(0, now + 10));
+        if change == "rules" {
+            world.testkit.chain().set_code(account, breaks_a_rule).unwrap();
+        }
+        let snapshot = world.testkit.chain().snapshot();
+        world.testkit.chain().set_balance(RECIPIENT, U256::ONE);
+        let hash = world.send(&world.of(account, 0)).await;
+        match change {
+            "time" => world.testkit.chain().set_next_timestamp(now + 11).unwrap(),
+            "code" => world.testkit.chain().set_code(account, breaks_a_rule).unwrap(),
+            "another past" => {
+                let mut chain = world.testkit.chain();
+                chain.revert(snapshot).unwrap();
+                // As many changes as there were.
+                chain.set_code(account, breaks_a_rule).unwrap();
+            }
+            "rules" => world
+                .bundler
+                .change(|options| options.rules = Some(Default::default())),
+            _ => (),
+        }
+        let expected = if change == "none" { vec![hash] } else { Vec::new() };
+        assert_eq!(world.bundled(), expected, "{change}");
+        assert!(world.waiting().is_empty(), "{change}");
+    }
+}
+
 #[tokio::test]
 async fn an_operation_that_fails_after_others_is_dropped_from_the_bundle() {
     let world = World::new(BundlerOptions::default());
@@ -1027,6 +1066,49 @@ async fn operations_are_refused_passed_on_or_lost() {
         Value::Null
     );
     assert!(world.bundled().is_empty());
+}
+
+/// Blocks of some chains fit more gas than a simulation has.
+#[tokio::test]
+async fn large_blocks_change_no_estimate_and_no_bundle() {
+    let session = Session::new();
+    let config = ChainConfig {
+        genesis_timestamp: session.chain.timestamp() + 1,
+        gas_limit: 1 << 50,
+        ..Default::default()
+    };
+    let large = Testkit::from(Chain::fork(config, Arc::new(session.chain.dump())));
+    let usual = Testkit::from(session.chain.clone());
+    let operation = session.sign(session.unsigned_transfer(RECIPIENT, 5));
+    let mut answers = Vec::new();
+    for testkit in [&large, &usual] {
+        let client = testkit.bundler(BundlerOptions::default()).client();
+        answers.push(
+            answer_of(
+                &client,
+                "eth_estimateUserOperationGas",
+                json!([wire(&operation), ENTRY_POINT]),
+            )
+            .await,
+        );
+    }
+    assert_eq!(answers[0], answers[1]);
+
+    let bundler = large.bundler(BundlerOptions::default());
+    let with_call_gas = |gas: u64| {
+        let mut operation = session.unsigned_transfer(RECIPIENT, 5);
+        operation.callGasLimit = U256::from(gas);
+        json!([wire(&session.sign(operation)), ENTRY_POINT])
+    };
+    let too_much = with_call_gas(50_000_001);
+    let refusal = failure_of(&bundler.client(), "eth_sendUserOperation", too_much).await;
+    assert!(refusal.1.contains("callGasLimit"), "{refusal:?}");
+    let most = with_call_gas(50_000_000);
+    let hash = answer_of(&bundler.client(), "eth_sendUserOperation", most).await;
+    let bundle = bundler.bundle_now().unwrap().expect("it has room");
+    assert_eq!(json!(bundle.operations), json!([hash]));
+    let receipt = answer_of(&bundler.client(), "eth_getUserOperationReceipt", json!([hash])).await;
+    assert_eq!(receipt["success"], true);
 }
 
 #[tokio::test]

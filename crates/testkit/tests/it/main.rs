@@ -13,6 +13,7 @@ mod pool;
 mod provider;
 mod reorganization;
 mod requests;
+mod saved;
 mod serve;
 mod session;
 mod session_v08;

@@ -428,6 +428,24 @@ async fn a_gas_estimate_is_exact() {
     }
 }
 
+/// Some chains have blocks that would take hours.
+#[tokio::test]
+async fn an_endless_call_is_no_endless_estimate() {
+    let testkit = Testkit::new(ChainConfig {
+        gas_limit: 1 << 31,
+        ..Default::default()
+    });
+    // JUMPDEST GAS SLOAD POP PUSH0 JUMP
+    testkit.chain().set_code(CONTRACT, hex!("5b5a54505f56")).unwrap();
+    let call = json!({"from": dev_accounts()[0].address, "to": CONTRACT});
+    let params = json!([call, "latest", {}, {"gasLimit": "0x90000000"}]);
+    for params in [json!([call]), params] {
+        let (code, message) = failure(&testkit, "eth_estimateGas", params).await;
+        assert_eq!(code, -32003, "{message}");
+        assert!(message.contains("exceeds allowance: 100000000"), "{message}");
+    }
+}
+
 #[tokio::test]
 async fn dev_methods_change_accounts_and_time() {
     let testkit = Testkit::default();
