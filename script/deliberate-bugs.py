@@ -120,12 +120,12 @@ class Simulation(InTurn):
     def notice(self, bug, most):
         """A row of the table, and whether the bug is noticed."""
         options = []
-        for package in ("session-key-client", "session-key-simulation"):
+        for package in ("session-key-agent", "session-key-client", "session-key-simulation"):
             options += ["--config", f"profile.release.package.{package}.opt-level=0"]
         with put_in(bug, COPY):
             program = build("session-key-simulation", *options)
         command = [program, "--seeds", str(most), "--most-failures", "1", "--no-shrink", "--no-table", "--jobs", "1"]
-        flags = [f"--{flag}" for flag in ("hostile", "v08") if bug.get(flag)]
+        flags = [f"--{flag}" for flag in ("hostile", "v08", "agents") if bug.get(flag)]
         output = run(command + flags).stdout
         found = re.search(r"^FAILED \S+ --seed (\d+)(?: --\w+)*: (\w+):", output, re.M)
         how = f"{found[2]} | {int(found[1]) + 1}" if found else " | not caught"

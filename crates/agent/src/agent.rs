@@ -13,9 +13,23 @@ use session_key_client::{
     operation::{AfterRevert, Cause, Check, Happened, Included, Machine, Operation, Outcome, Surroundings},
 };
 use std::{sync::Arc, time::Duration};
+use tokio::time::timeout;
 
 /// How long after a request's time limit its reservation is left to its process.
 const GRACE: Duration = Duration::from_secs(60);
+/// How long the ledger may take to end a reservation, beyond the request's time limit.
+const LAST_WRITE: Duration = Duration::from_secs(2);
+
+/// What a request has in the ledger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Held {
+    /// Nothing: no window counts it.
+    Nothing,
+    /// A reservation of its own.
+    Own,
+    /// One that it shares with an earlier request of its name, which may still sign.
+    Shared,
+}
 
 /// How requests share operations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -169,7 +183,7 @@ impl Agent {
     /// whose time is over. Returns those that stay. It also runs before a request is refused.
     ///
     /// An unnamed intent may leave the journal once it is settled. If its process died in between, whether it
-    /// happened is no longer known here, and it counts as spent when its time was over: windows
+    /// happened is no longer known here, and it counts as spent from the time at which this is found: windows
     /// are never exceeded.
     ///
     /// # Errors
@@ -200,16 +214,22 @@ impl Agent {
         // What cannot be read stays reserved.
         let record = found.ok()?;
         let now = self.now();
-        match record.map(|record| record.outcome()) {
-            Some(Outcome::Included(included)) if included.success => Some(End::Spent { at: now }),
-            Some(Outcome::Included(included)) => included.is_final.then_some(End::Released),
-            Some(Outcome::Void(_) | Outcome::NeverSent) => Some(End::Released),
-            Some(_) => None,
-            None if now <= reservation.until => None,
-            None if reservation.name.is_some() => Some(End::Released),
-            None => Some(End::Spent {
-                at: reservation.until,
-            }),
+        let is_over = now > reservation.until;
+        let Some(record) = record else {
+            return match &reservation.name {
+                _ if !is_over => None,
+                Some(_) => Some(End::Released),
+                None => Some(End::Spent { at: now }),
+            };
+        };
+        // Until then, its request may sign again: under the intent of the record, or under another one of its name.
+        let has_ended = record.told || record.given_up.is_some();
+        let is_left = is_over || has_ended && record.id == reservation.intent;
+        match record.outcome() {
+            Outcome::Included(included) if included.success => Some(End::Spent { at: now }),
+            Outcome::Included(included) => (included.is_final && is_left).then_some(End::Released),
+            Outcome::Void(_) | Outcome::NeverSent => is_left.then_some(End::Released),
+            _ => None,
         }
     }
 
@@ -296,8 +316,16 @@ impl Agent {
         })
     }
 
-    /// Checks the agent's rules, and reserves what the request uses of its windows.
-    pub(crate) async fn admit(&self, request: &Request, intent: IntentId) -> Result<(), AgentError> {
+    /// Checks the agent's rules, and reserves what the request uses of its windows, within the request's time limit.
+    pub(crate) async fn admit(&self, request: &Request, intent: IntentId) -> Result<Held, AgentError> {
+        match timeout(request.timeout, self.reserve(request, intent)).await {
+            Ok(admitted) => admitted,
+            // If it was reserved, the reservation ends when its time is over.
+            Err(_) => Err(AgentError::Ledger(no_answer(request.timeout))),
+        }
+    }
+
+    async fn reserve(&self, request: &Request, intent: IntentId) -> Result<Held, AgentError> {
         let asks = self.asks(&request.calls);
         // What may have happened already is not refused: it has to be settled.
         let known = match &request.name {
@@ -311,7 +339,7 @@ impl Agent {
             }
         }
         if asks.is_empty() || matches!(known, Some(Outcome::Included(_))) {
-            return Ok(());
+            return Ok(Held::Nothing);
         }
         let wanted = || {
             let time = request.timeout.saturating_add(GRACE).as_millis();
@@ -329,7 +357,8 @@ impl Agent {
             reserved = self.ledger.reserve(&self.book, wanted(), self.now()).await?;
         }
         let exceeded = match reserved {
-            Reserved::Made(_) => return Ok(()),
+            Reserved::Made(_) => return Ok(Held::Own),
+            Reserved::Joined(_) => return Ok(Held::Shared),
             Reserved::Exceeded(exceeded) => exceeded,
         };
         let violations = self.violations(&asks, exceeded);
@@ -361,11 +390,12 @@ impl Agent {
         violations
     }
 
-    /// Returns what the journal knows of a name that is not free.
+    /// Returns what the journal knows of a name that is not free: that of what never left, or is void, is.
     async fn recorded(&self, name: &str) -> Result<Option<Outcome>, AgentError> {
         let journal = self.client.account().desk().journal();
         let record = journal.named(&self.book.scope, name).await;
         let record = record.map_err(|error| OperationError::from(Cause::Journal(error)))?;
+        let record = record.filter(IntentRecord::holds_name);
         Ok(record.map(|record| record.outcome()))
     }
 
@@ -395,11 +425,19 @@ impl Agent {
     }
 
     /// Ends the reservation of a request for which nothing was signed.
-    pub(crate) async fn release(&self, intent: IntentId) -> Result<(), AgentError> {
-        if self.rules.windows.is_empty() {
-            return Ok(());
+    pub(crate) async fn release(&self, intent: IntentId, held: Held) -> Result<(), AgentError> {
+        match held {
+            Held::Own => Ok(self.end(intent, End::Released).await?),
+            // The other one may still sign. If it does not, the reservation ends when its time is over.
+            Held::Shared | Held::Nothing => Ok(()),
         }
-        Ok(self.ledger.end(&self.book, intent, End::Released).await?)
+    }
+
+    async fn end(&self, intent: IntentId, end: End) -> Result<(), LedgerError> {
+        match timeout(LAST_WRITE, self.ledger.end(&self.book, intent, end)).await {
+            Ok(ended) => ended,
+            Err(_) => Err(no_answer(LAST_WRITE)),
+        }
     }
 
     /// Sends an admitted request, waits for it, and ends its reservation.
@@ -407,6 +445,7 @@ impl Agent {
         &self,
         request: &Request,
         intent: IntentId,
+        held: Held,
     ) -> Result<Included, AgentError> {
         let done = self.operation(request).intent_id(intent).await;
         let end = match &done {
@@ -420,14 +459,22 @@ impl Agent {
                 _ => None,
             },
         };
-        if let Some(end) = end
-            && !self.rules.windows.is_empty()
-            && let Err(error) = self.ledger.end(&self.book, intent, end).await
-        {
+        let ended = match end {
+            Some(End::Released) => self.release(intent, held).await,
+            Some(spent) if held != Held::Nothing => self.end(intent, spent).await.map_err(AgentError::from),
+            _ => Ok(()),
+        };
+        if let Err(error) = ended {
             // It stays reserved, and is settled from the journal later.
             tracing::warn!(%intent, %error, "a reservation could not be ended");
         }
         Ok(done?)
+    }
+}
+
+fn no_answer(within: Duration) -> LedgerError {
+    LedgerError::Store {
+        message: format!("no answer within {within:?}"),
     }
 }
 

@@ -1,6 +1,6 @@
 //! One request to an agent.
 
-use crate::{Agent, AgentError, Preflight};
+use crate::{Agent, AgentError, Preflight, agent::Held};
 use session_key_client::{
     Call,
     journal::IntentId,
@@ -11,7 +11,7 @@ use std::{
     pin::Pin,
     time::Duration,
 };
-use tokio::task::JoinHandle;
+use tokio::{task::JoinHandle, time::Instant};
 
 /// Calls to be made once, all or none. Nothing happens until it is awaited, or [submitted](Self::submit).
 #[derive(Clone, Debug)]
@@ -92,9 +92,9 @@ impl Request {
     pub async fn submit(self) -> Result<Ticket, AgentError> {
         let agent = self.agent.clone();
         let intent = agent.new_intent();
-        agent.admit(&self, intent).await?;
+        let held = agent.admit(&self, intent).await?;
         let name = self.name.clone();
-        let task = tokio::spawn(async move { agent.carry_out(&self, intent).await });
+        let task = tokio::spawn(async move { agent.carry_out(&self, intent, held).await });
         Ok(Ticket { name, intent, task })
     }
 
@@ -106,15 +106,20 @@ impl Request {
     /// [`AgentError::Rules`], [`AgentError::Ledger`]: nothing was signed.
     pub async fn admit(self) -> Result<Admitted, AgentError> {
         let intent = self.agent.new_intent();
-        self.agent.admit(&self, intent).await?;
+        let held = self.agent.admit(&self, intent).await?;
         Ok(Admitted {
             request: self,
             intent,
+            held,
         })
     }
 
     async fn run(self) -> Result<Included, AgentError> {
-        self.admit().await?.await
+        let began = Instant::now();
+        let mut admitted = self.admit().await?;
+        let limit = &mut admitted.request.timeout;
+        *limit = limit.saturating_sub(began.elapsed());
+        admitted.await
     }
 }
 
@@ -127,6 +132,7 @@ pub const ADMITTED: Duration = Duration::from_secs(45);
 pub struct Admitted {
     request: Request,
     intent: IntentId,
+    held: Held,
 }
 
 impl Admitted {
@@ -141,7 +147,7 @@ impl Admitted {
     ///
     /// [`AgentError::Ledger`]: it stays reserved until its time is over.
     pub async fn withdraw(self) -> Result<(), AgentError> {
-        self.request.agent.release(self.intent).await
+        self.request.agent.release(self.intent, self.held).await
     }
 }
 
@@ -150,7 +156,12 @@ impl IntoFuture for Admitted {
     type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
 
     fn into_future(self) -> Self::IntoFuture {
-        Box::pin(async move { self.request.agent.carry_out(&self.request, self.intent).await })
+        let Self {
+            request,
+            intent,
+            held,
+        } = self;
+        Box::pin(async move { request.agent.carry_out(&request, intent, held).await })
     }
 }
 

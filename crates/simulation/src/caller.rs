@@ -1,5 +1,6 @@
 //! Callers: what they want done once, how they ask, and what they make of the answers.
 
+mod by_agent;
 mod transact;
 
 pub(crate) use transact::KeptTransaction;
@@ -16,6 +17,7 @@ use alloy::{
     primitives::{Address, B256, Bytes, U256, aliases::U192},
     sol_types::SolCall,
 };
+use session_key_agent::{Agent, AgentError};
 use session_key_client::{
     Call, NewSessionKey, Operation, OperationError, OwnerClient, RequestError, SessionKeyClient,
     journal::{IntentId, IntentRecord},
@@ -41,13 +43,15 @@ const MOST_ATTEMPTS: u32 = 400;
 pub(crate) enum Client {
     Key(SessionKeyClient),
     Owner(OwnerClient),
+    Agent(Agent),
 }
 
 impl Client {
-    pub(crate) async fn resume(&self) -> Result<Vec<IntentRecord>, OperationError> {
+    pub(crate) async fn resume(&self) -> Result<Vec<IntentRecord>, AgentError> {
         match self {
-            Self::Key(client) => client.resume().await,
-            Self::Owner(client) => client.resume().await,
+            Self::Key(client) => Ok(client.resume().await?),
+            Self::Owner(client) => Ok(client.resume().await?),
+            Self::Agent(agent) => agent.resume().await,
         }
     }
 
@@ -55,6 +59,7 @@ impl Client {
         match self {
             Self::Key(client) => client.watch(every).await,
             Self::Owner(client) => client.watch(every).await,
+            Self::Agent(agent) => agent.client().watch(every).await,
         }
     }
 
@@ -62,6 +67,7 @@ impl Client {
         match self {
             Self::Key(client) => client.intent(id).await,
             Self::Owner(client) => client.intent(id).await,
+            Self::Agent(agent) => agent.client().intent(id).await,
         }
     }
 
@@ -69,6 +75,7 @@ impl Client {
         match self {
             Self::Key(client) => client.send_again(id).await,
             Self::Owner(client) => client.send_again(id).await,
+            Self::Agent(agent) => agent.client().send_again(id).await,
         }
     }
 
@@ -76,6 +83,7 @@ impl Client {
         match self {
             Self::Key(client) => client.replace(id).await,
             Self::Owner(client) => client.replace(id).await,
+            Self::Agent(agent) => agent.client().replace(id).await,
         }
     }
 }
@@ -169,6 +177,8 @@ enum End {
     Dropped(Option<IntentId>),
     /// Something else than an operation was done.
     Done,
+    /// The caller has made up its mind.
+    Told,
 }
 
 /// Someone who wants something done once.
@@ -269,6 +279,7 @@ impl Caller {
                     });
                 }
                 End::Done => return self.believe(Belief::Yes),
+                End::Told => return,
                 End::Dropped(known) => {
                     self.state(|state| state.has_doubts = true);
                     if let Some(id) = known {
@@ -549,6 +560,9 @@ impl Caller {
         if let (What::Unblock(kind), Client::Owner(owner)) = (wish.what, &self.client) {
             return self.unblock(owner, kind).await;
         }
+        if let Client::Agent(agent) = &self.client {
+            return self.attempt_by_agent(agent, purpose).await;
+        }
         let Some(operation) = self.operation() else {
             return End::Done;
         };
@@ -748,6 +762,7 @@ impl Caller {
         let calls = self.calls();
         let operation = match (&self.client, self.wish.what) {
             (Client::Key(client), _) => client.execute(calls),
+            (Client::Agent(agent), _) => agent.client().execute(calls),
             (Client::Owner(client), what) => match self.owner_operation(client, what) {
                 Some(operation) => operation,
                 None => client.execute(calls.into_iter().next()?),

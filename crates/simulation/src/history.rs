@@ -1,6 +1,7 @@
 //! Runs one history, from its first block to the final checks.
 
 use crate::{
+    agents,
     bundler::Bundler,
     caller::{Belief, outcome_name},
     fault::{Faults, Rates},
@@ -204,12 +205,13 @@ async fn judge(world: &Arc<World>, stores: &[Arc<Store>]) {
     world.state().ledger.check_claims(&executed);
     check_wishes(world, &executed);
     check_ended(world, &executed);
+    agents::judge(world, stores).await;
     check_revoked(world, &executed);
     world.check_kept_transactions();
 }
 
 /// Returns the executed operations on the canonical chain, by hash, each with its block's hash.
-fn executed(world: &World) -> BTreeMap<B256, (B256, Executed)> {
+pub(crate) fn executed(world: &World) -> BTreeMap<B256, (B256, Executed)> {
     let places: Vec<(B256, u64, Executed)> = world
         .state()
         .executed
@@ -274,9 +276,18 @@ fn deliver_everything(world: &World) {
 
 /// The auditor's clock, long after every time limit, and its randomness.
 #[derive(Debug)]
-struct Afterwards {
+pub(crate) struct Afterwards {
     world: Arc<World>,
     dice: Mutex<crate::dice::Dice>,
+}
+
+impl Afterwards {
+    pub(crate) fn new(world: &Arc<World>) -> Self {
+        Self {
+            world: world.clone(),
+            dice: Mutex::new(world.dice(&[0xa0d1])),
+        }
+    }
 }
 
 impl Surroundings for Afterwards {
@@ -293,12 +304,13 @@ impl Surroundings for Afterwards {
 }
 
 /// Creates a client that settles the intents in a store, with a reliable node.
-fn auditor(world: &Arc<World>, journal: Arc<dyn Journal>, account: usize, kind: KeyKind) -> SessionKeyClient {
-    let afterwards = Afterwards {
-        world: world.clone(),
-        dice: Mutex::new(world.dice(&[0xa0d1])),
-    };
-    let desk = Arc::new(Desk::with_surroundings(journal, Arc::new(afterwards)));
+pub(crate) fn auditor(
+    world: &Arc<World>,
+    journal: Arc<dyn Journal>,
+    account: usize,
+    kind: KeyKind,
+) -> SessionKeyClient {
+    let desk = Arc::new(Desk::with_surroundings(journal, Arc::new(Afterwards::new(world))));
     let nobody = Actor::Process(u8::MAX);
     let node = Wire::reliable(world.clone(), nobody, Actor::Node(u8::MAX)).provider();
     let bundler = Wire::reliable(world.clone(), nobody, Actor::Bundler(0)).provider();

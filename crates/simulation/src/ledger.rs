@@ -70,6 +70,12 @@ pub enum Check {
     Fit,
     /// What an owner takes away is gone.
     Revoked,
+    /// Within no period do agents spend more than their windows allow.
+    Window,
+    /// Every reservation of an agent is decided in the end, and what happened is counted.
+    Reservations,
+    /// Nothing that an agent sends is refused on the chain.
+    OnChain,
     /// An error's three answers agree with each other, and with what happened.
     Error,
     /// The history is one of its seed: the same every time, with at least two faults.

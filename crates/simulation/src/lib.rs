@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod agents;
 mod bundler;
 mod caller;
 mod dice;
@@ -22,6 +23,7 @@ mod trace;
 mod words;
 mod world;
 
+pub use agents::{AgentsPlan, WindowPlan};
 pub use fault::{Fault, Faults, Rates};
 pub use history::{History, run};
 pub use ledger::{Check, Violation};

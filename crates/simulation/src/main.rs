@@ -42,6 +42,10 @@ struct Arguments {
     #[arg(long)]
     v08: bool,
 
+    /// Let session keys send through agents, which share a store and rules of their own.
+    #[arg(long, conflicts_with_all = ["hostile", "v08"])]
+    agents: bool,
+
     /// Number of histories to run concurrently.
     #[arg(long, default_value_t = 2, value_name = "N")]
     jobs: usize,
@@ -63,6 +67,9 @@ impl Arguments {
     fn plan_of(&self, seed: u64) -> Plan {
         let mut plan = Plan::new(seed, self.hostile);
         plan.v08 = self.v08;
+        if self.agents {
+            plan.let_agents_send();
+        }
         plan
     }
 }
@@ -151,8 +158,9 @@ fn report(plan: &Plan, history: &History) {
     if let Some(first) = history.violations.first() {
         let hostile = if plan.hostile { " --hostile" } else { "" };
         let v08 = if plan.v08 { " --v08" } else { "" };
+        let agents = if plan.agents.is_some() { " --agents" } else { "" };
         println!(
-            "FAILED ./script/simulate.sh --seed {}{hostile}{v08}: {first}",
+            "FAILED ./script/simulate.sh --seed {}{hostile}{v08}{agents}: {first}",
             plan.seed
         );
     }

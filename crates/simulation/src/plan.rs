@@ -1,6 +1,7 @@
 //! What a history consists of, before it runs: everything that the seed decides once.
 
 use crate::{
+    agents::AgentsPlan,
     dice::Dice,
     fault::{Faults, Rates},
     prepared::{ACCOUNTS, KeyKind},
@@ -19,6 +20,9 @@ pub struct Plan {
     /// else depends on it.
     #[serde(default)]
     pub v08: bool,
+    /// The agents that the session keys' processes are, if they are.
+    #[serde(default)]
+    pub agents: Option<AgentsPlan>,
     /// The chain.
     pub chain: ChainPlan,
     /// Nodes.
@@ -434,6 +438,7 @@ impl Maker {
             seed: self.seed,
             hostile: self.hostile,
             v08: false,
+            agents: None,
             chain,
             nodes,
             bundlers,
@@ -1067,6 +1072,9 @@ impl fmt::Display for Plan {
             final_distance,
             deepest,
         } = self.chain;
+        if let Some(agents) = &self.agents {
+            writeln!(f, "{agents:?}")?;
+        }
         writeln!(
             f,
             "a block every {interval} s, final {final_distance} blocks below the newest, reorganized at most {deepest} deep; \

@@ -1,6 +1,7 @@
 //! Client processes, which start, pursue wishes, crash at any await, and restart with their journal.
 
 use crate::{
+    agents::SimLedger,
     bundler::fees_of,
     caller::{Client, pursue},
     dice::Dice,
@@ -109,12 +110,19 @@ pub(crate) async fn supervise(world: Arc<World>, plan: ProcessPlan, stores: Vec<
             .and_then(|store| stores.iter().find(|found| found.index == store).cloned());
         let is_inside = store.is_none();
         let store = store.unwrap_or_else(Store::inside);
-        let journal = SimJournal::open(world.clone(), plan.number, store.clone(), is_inside);
+        let journal = Arc::new(SimJournal::open(
+            world.clone(),
+            plan.number,
+            store.clone(),
+            is_inside,
+        ));
         let has_crashed = journal.has_crashed();
         let is_its = |crash: &&CrashPlan| crash.process == plan.number && crash.life == life;
         let crash = world.plan.crashes.iter().find(is_its).copied();
         world.say(format!("process {} starts", plan.number));
-        let life = live(world.clone(), plan, life, journal);
+        let is_agent = world.plan.agents.is_some_and(|agents| agents.has(&plan));
+        let ledger = is_agent.then(|| Arc::new(SimLedger::open(journal.clone(), &store)));
+        let life = live(world.clone(), plan, life, journal, ledger);
         let ended = Mortal::new(life, crash.map(|crash| crash.polls)).await;
         if ended.is_some() {
             break;
@@ -223,16 +231,29 @@ async fn client_of(world: &Arc<World>, plan: &ProcessPlan, desk: Arc<Desk>) -> O
 }
 
 /// Runs a process from a start to its end or crash.
-async fn live(world: Arc<World>, plan: ProcessPlan, life: u8, journal: SimJournal) {
-    let machine = Machine {
+async fn live(
+    world: Arc<World>,
+    plan: ProcessPlan,
+    life: u8,
+    journal: Arc<SimJournal>,
+    ledger: Option<Arc<SimLedger>>,
+) {
+    let machine = Arc::new(Machine {
         world: world.clone(),
         process: plan.number,
         wrong: plan.clock,
         dice: Mutex::new(world.dice(&[0x4a2d, plan.number.into(), life.into()])),
-    };
-    let desk = Arc::new(Desk::with_surroundings(Arc::new(journal), Arc::new(machine)));
+    });
+    let desk = Arc::new(Desk::with_surroundings(journal, machine.clone()));
     let Some(client) = client_of(&world, &plan, desk).await else {
         return;
+    };
+    let client = match (client, world.plan.agents, ledger) {
+        (Client::Key(client), Some(agents), Some(ledger)) => {
+            let token = world.prepared.stack.token;
+            Client::Agent(agents.agent(client, ledger, machine, token))
+        }
+        (client, ..) => client,
     };
     if plan.resumes {
         resume(&world, &client, plan.number).await;

@@ -10,6 +10,7 @@ use crate::{
 };
 use alloy::primitives::{Address, B256};
 use async_trait::async_trait;
+use session_key_agent::ledger::{Ledger, MemoryLedger, SqliteLedger};
 use session_key_client::journal::{
     Acquired, Handover, IntentId, IntentRecord, Journal, JournalError, Lane, Lease, MemoryJournal, ProcessId,
     Scope, SqliteJournal,
@@ -39,6 +40,8 @@ pub(crate) struct Store {
     /// Where its file is, if it is one.
     folder: Option<TempDir>,
     kept: Mutex<Arc<dyn Journal>>,
+    /// What agents have used of their windows, unless it is in the file.
+    ledger: Arc<MemoryLedger>,
     /// Everything that was written, where it may be lost.
     log: Mutex<Vec<Write>>,
 }
@@ -61,6 +64,7 @@ impl Store {
             plan,
             folder: plan.is_file.then(folder),
             kept: Mutex::new(Arc::new(MemoryJournal::new())),
+            ledger: Arc::default(),
             log: Mutex::default(),
         })
     }
@@ -82,6 +86,17 @@ impl Store {
             return Arc::new(opened.expect("the file is nobody else's"));
         }
         self.kept.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The ledger beside the journal, likewise.
+    pub(crate) fn kept_ledger(&self) -> Arc<dyn Ledger> {
+        let Some(folder) = &self.folder else {
+            return self.ledger.clone();
+        };
+        // The journal makes the file.
+        drop(self.kept());
+        let opened = block_on(SqliteLedger::open(folder.path().join("journal.db")));
+        Arc::new(opened.expect("the file is nobody else's"))
     }
 
     fn log(&self, write: Write) {
@@ -130,6 +145,20 @@ impl Store {
             }
         }
         *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(journal);
+    }
+}
+
+/// An error of a store that has failed.
+pub(crate) trait StoreFailed {
+    /// The error.
+    fn failed() -> Self;
+}
+
+impl StoreFailed for JournalError {
+    fn failed() -> Self {
+        Self::Store {
+            message: "disk I/O error".to_owned(),
+        }
     }
 }
 
@@ -213,11 +242,11 @@ impl SimJournal {
         }
     }
 
-    async fn access<T>(
+    pub(crate) async fn access<T, E: StoreFailed>(
         &self,
         step: Step,
-        access: impl Future<Output = Result<T, JournalError>> + Send,
-    ) -> Result<T, JournalError> {
+        access: impl Future<Output = Result<T, E>> + Send,
+    ) -> Result<T, E> {
         yield_now().await;
         self.live().await;
         if self.is_inside {
@@ -236,11 +265,7 @@ impl SimJournal {
             }
         }
         self.live().await;
-        let failed = || {
-            Err(JournalError::Store {
-                message: "disk I/O error".to_owned(),
-            })
-        };
+        let failed = || Err(E::failed());
         match fault {
             Some(Fault::StoreFailsBefore) => failed(),
             Some(Fault::StoreFailsAfter) => {

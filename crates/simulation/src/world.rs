@@ -86,6 +86,8 @@ pub(crate) struct State {
     pub(crate) transactions: BTreeMap<B256, Bytes>,
     /// Where operations stand on the winning branch: block number, transaction.
     pub(crate) executed: BTreeMap<B256, (u64, B256, Executed)>,
+    /// When operations were in a block of any branch first, in milliseconds.
+    pub(crate) first_seen: BTreeMap<B256, u64>,
     /// Faults of the world that have happened.
     pub(crate) misfortunes: u32,
     /// The step that each process that runs was at last.
@@ -136,6 +138,7 @@ impl World {
             away_until: vec![0; plan.bundlers.len()],
             transactions: BTreeMap::new(),
             executed: BTreeMap::new(),
+            first_seen: BTreeMap::new(),
             misfortunes: 0,
             steps: BTreeMap::new(),
             reorganizations: 0,
@@ -373,6 +376,7 @@ impl World {
                 executed.nonce.as_limbs()[0],
             );
             state.trace.say(now, text);
+            state.first_seen.entry(executed.hash).or_insert(now);
             if is_main {
                 let place = (facts.number, executed.transaction, executed.clone());
                 state.executed.insert(executed.hash, place);

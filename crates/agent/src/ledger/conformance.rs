@@ -72,7 +72,14 @@ fn wanted(asks: Vec<Ask>) -> Wanted {
 async fn made(ledger: &dyn Ledger, book: &Book, wanted: Wanted, now: u64) -> Reservation {
     match ledger.reserve(book, wanted, now).await.unwrap() {
         Reserved::Made(reservation) => reservation,
-        exceeded => panic!("it should fit: {exceeded:?}"),
+        other => panic!("it should fit: {other:?}"),
+    }
+}
+
+async fn joined(ledger: &dyn Ledger, book: &Book, wanted: Wanted, now: u64) -> Reservation {
+    match ledger.reserve(book, wanted, now).await.unwrap() {
+        Reserved::Joined(reservation) => reservation,
+        other => panic!("it should join: {other:?}"),
     }
 }
 
@@ -166,7 +173,7 @@ async fn an_intent_has_one_reservation(ledger: &dyn Ledger) {
         until: 2_000,
         ..first.clone()
     };
-    let extended = made(ledger, &book, again.clone(), 1).await;
+    let extended = joined(ledger, &book, again.clone(), 1).await;
     assert_eq!(
         extended,
         Reservation {
@@ -175,8 +182,36 @@ async fn an_intent_has_one_reservation(ledger: &dyn Ledger) {
             until: 2_000
         }
     );
-    assert_eq!(ledger.undecided(&book).await.unwrap(), [extended]);
+    assert_eq!(ledger.undecided(&book).await.unwrap(), [extended.clone()]);
     assert_eq!(ledger.used(&book, "a", 100, 1).await.unwrap(), U256::from(6));
+    // Whoever made it has another id by now, and cannot end it.
+    for end in [End::Released, End::Spent { at: 1 }] {
+        ledger.end(&book, first.intent, end).await.unwrap();
+    }
+    assert_eq!(ledger.undecided(&book).await.unwrap(), [extended.clone()]);
+    // Other amounts under the name are counted on their own.
+    let other = |amount: u64, subject: &str| Wanted {
+        intent: intent(),
+        asks: vec![ask(subject, amount, 10, 100)],
+        ..first.clone()
+    };
+    let small = made(ledger, &book, other(4, "a"), 1).await;
+    exceeded(ledger, &book, other(7, "a"), 1).await;
+    let elsewhere = made(ledger, &book, other(6, "b"), 1).await;
+    assert_eq!(ledger.used(&book, "a", 100, 1).await.unwrap(), U256::from(10));
+    // An own reservation comes before another of the name.
+    let own = Wanted {
+        intent: small.intent,
+        ..first.clone()
+    };
+    assert_eq!(made(ledger, &book, own, 1).await, small);
+    for reservation in [small, elsewhere] {
+        ledger
+            .end(&book, reservation.intent, End::Released)
+            .await
+            .unwrap();
+    }
+    assert_eq!(ledger.undecided(&book).await.unwrap(), [extended]);
     // Once it is decided, the name can be used again, and counts again.
     ledger
         .end(&book, again.intent, End::Spent { at: 5 })

@@ -22,6 +22,18 @@ impl Entry {
     }
 }
 
+/// Whether entries are of exactly these amounts.
+pub(crate) fn are_of<'e>(entries: impl IntoIterator<Item = (&'e str, U256)>, asks: &[Ask]) -> bool {
+    let mut kept: Vec<(&str, U256)> = entries.into_iter().collect();
+    let mut asked: Vec<(&str, U256)> = asks
+        .iter()
+        .map(|ask| (ask.subject.as_str(), ask.amount))
+        .collect();
+    kept.sort_unstable();
+    asked.sort_unstable();
+    kept == asked
+}
+
 /// Returns what is used of a subject within a window that ends now.
 pub(crate) fn used<'e>(
     entries: impl IntoIterator<Item = &'e Entry>,

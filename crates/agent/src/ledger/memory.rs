@@ -2,7 +2,7 @@
 
 use super::{
     Ask, Book, End, Entry, Exceeded, Ledger, LedgerError, Reservation, Reserved, Wanted,
-    count::{judge, used},
+    count::{are_of, judge, used},
 };
 use alloy::primitives::U256;
 use async_trait::async_trait;
@@ -48,16 +48,30 @@ impl Ledger for MemoryLedger {
     async fn reserve(&self, book: &Book, wanted: Wanted, now: u64) -> Result<Reserved, LedgerError> {
         let mut books = self.books();
         let lines = &mut books.entry(book.clone()).or_default().lines;
-        let known = lines.iter_mut().find(|line| {
-            let reservation = &line.reservation;
-            !line.is_decided
-                && (reservation.intent == wanted.intent
-                    || (wanted.name.is_some() && reservation.name == wanted.name))
-        });
-        if let Some(known) = known {
-            known.reservation.intent = wanted.intent;
-            known.reservation.until = wanted.until.max(known.reservation.until);
-            return Ok(Reserved::Made(known.reservation.clone()));
+        let is_its = |line: &Line| line.reservation.intent == wanted.intent;
+        let is_same = |line: &Line| {
+            let entries = line.entries.iter();
+            wanted.name.is_some()
+                && line.reservation.name == wanted.name
+                && are_of(
+                    entries.map(|entry| (entry.subject.as_str(), entry.amount)),
+                    &wanted.asks,
+                )
+        };
+        let known = [&is_its as &dyn Fn(&Line) -> bool, &is_same]
+            .into_iter()
+            .find_map(|is_it| lines.iter().position(|line| !line.is_decided && is_it(line)));
+        if let Some(known) = known.and_then(|index| lines.get_mut(index)) {
+            let reservation = &mut known.reservation;
+            let is_its = reservation.intent == wanted.intent;
+            reservation.intent = wanted.intent;
+            reservation.until = wanted.until.max(reservation.until);
+            let reservation = reservation.clone();
+            return Ok(if is_its {
+                Reserved::Made(reservation)
+            } else {
+                Reserved::Joined(reservation)
+            });
         }
         if !wanted.forced {
             let entries: Vec<Entry> = lines

@@ -18,7 +18,7 @@ pub use sqlite::SqliteLedger;
 
 pub(crate) use count::Entry;
 #[cfg(feature = "postgres")]
-pub(crate) use count::{judge, used};
+pub(crate) use count::{are_of, judge, used};
 
 use alloy::primitives::U256;
 use async_trait::async_trait;
@@ -73,7 +73,7 @@ pub struct Ask {
 pub struct Wanted {
     /// The intent that it is for. It has one reservation: a second one replaces nothing, and is the first.
     pub intent: IntentId,
-    /// The intent's name, if it has one. A name has one reservation at a time, too.
+    /// The intent's name, if it has one. Requests of one name for the same amounts share a reservation.
     pub name: Option<String>,
     /// When it may be doubted whether anybody still works on it, in milliseconds since the Unix epoch.
     pub until: u64,
@@ -114,8 +114,11 @@ pub struct Exceeded {
 /// The answer to [`Ledger::reserve`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reserved {
-    /// The reservation, made now or before.
+    /// The reservation, made now or before for this intent.
     Made(Reservation),
+    /// The reservation that another request of the same name has made for the same amounts, under this intent from now on. Whoever
+    /// made it may still sign, so that the failure of one of the two does not end it.
+    Joined(Reservation),
     /// Nothing was reserved: these windows have too little left.
     Exceeded(Vec<Exceeded>),
 }
@@ -140,8 +143,9 @@ pub enum End {
 /// `conformance`) tests an implementation.
 #[async_trait]
 pub trait Ledger: fmt::Debug + Send + Sync {
-    /// Checks all windows and makes the reservation, or nothing. An intent that has an undecided one already,
-    /// by its id or its name, gets that: with its lease extended to `until`, under its new id.
+    /// Checks all windows and makes the reservation, or nothing. An intent that has an undecided one already
+    /// gets that, with its lease extended to `until`; so does one whose name has an undecided one for the same
+    /// amounts, and it gets its id.
     async fn reserve(&self, book: &Book, wanted: Wanted, now: u64) -> Result<Reserved, LedgerError>;
 
     /// Checks all windows without reserving anything, and returns those with too little left.

@@ -2,13 +2,11 @@
 
 use super::{
     Ask, Book, End, Entry, Exceeded, Ledger, LedgerError, Reservation, Reserved, Wanted,
-    count::{judge, used},
+    count::{are_of, judge, used},
 };
 use alloy::primitives::{FixedBytes, U256, hex};
 use async_trait::async_trait;
-use rusqlite::{
-    Connection, OpenFlags, OptionalExtension as _, Row, Transaction, TransactionBehavior, params,
-};
+use rusqlite::{Connection, OpenFlags, Row, Transaction, TransactionBehavior, params};
 use session_key_client::journal::IntentId;
 use std::{
     fmt,
@@ -186,6 +184,41 @@ fn read_reservation(row: &Row<'_>) -> Result<Reservation, Failure> {
     })
 }
 
+/// Returns the undecided reservations of an intent and of a name, those of the intent first.
+fn undecided_of(
+    transaction: &Transaction<'_>,
+    book: &str,
+    intent: &str,
+    name: Option<&str>,
+) -> Result<Vec<(i64, Reservation)>, Failure> {
+    let mut query = transaction.prepare_cached(
+        "SELECT sequence, intent, name, until FROM agent_reservations
+         WHERE book = ?1 AND is_decided = 0 AND (intent = ?2 OR name = ?3) ORDER BY intent <> ?2, sequence",
+    )?;
+    let mut rows = query.query(params![book, intent, name.map(str::as_bytes)])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        found.push((row.get("sequence")?, read_reservation(row)?));
+    }
+    Ok(found)
+}
+
+/// Whether a reservation is of exactly these amounts.
+fn is_of(transaction: &Transaction<'_>, sequence: i64, asks: &[Ask]) -> Result<bool, Failure> {
+    let mut query =
+        transaction.prepare_cached("SELECT subject, amount FROM agent_entries WHERE sequence = ?1")?;
+    let mut rows = query.query([sequence])?;
+    let mut kept = Vec::new();
+    while let Some(row) = rows.next()? {
+        let subject = String::from_utf8(row.get("subject")?).map_err(|_| damaged("a subject"))?;
+        let amount: String = row.get("amount")?;
+        let amount = U256::from_str_radix(&amount, 10).map_err(|_| damaged("an amount"))?;
+        kept.push((subject, amount));
+    }
+    let kept = kept.iter().map(|(subject, amount)| (subject.as_str(), *amount));
+    Ok(are_of(kept, asks))
+}
+
 fn entries(transaction: &Transaction<'_>, book: &str, subject: &str) -> Result<Vec<Entry>, Failure> {
     let mut query = transaction.prepare_cached(
         "SELECT amount, spent_at FROM agent_entries JOIN agent_reservations USING (sequence)
@@ -220,26 +253,25 @@ impl Ledger for SqliteLedger {
                 forced,
             } = wanted;
             let id = intent.0.to_string();
-            let known = transaction
-                .prepare_cached(
-                    "SELECT sequence, intent, name, until FROM agent_reservations
-                     WHERE book = ?1 AND is_decided = 0 AND (intent = ?2 OR name = ?3) ORDER BY sequence LIMIT 1",
-                )?
-                .query_row(params![book, id, name.as_ref().map(String::as_bytes)], |row| {
-                    Ok((row.get::<_, i64>("sequence")?, read_reservation(row)))
-                })
-                .optional()?;
-            if let Some((sequence, known)) = known {
-                let known = known?;
+            for (sequence, known) in undecided_of(transaction, &book, &id, name.as_deref())? {
+                let is_its = known.intent == intent;
+                if !is_its && !is_of(transaction, sequence, &asks)? {
+                    continue;
+                }
                 let until = until.max(known.until);
                 transaction
                     .prepare_cached("UPDATE agent_reservations SET intent = ?2, until = ?3 WHERE sequence = ?1")?
                     .execute(params![sequence, id, until.to_string()])?;
-                return Ok(Reserved::Made(Reservation {
+                let reservation = Reservation {
                     intent,
                     until,
                     name: known.name,
-                }));
+                };
+                return Ok(if is_its {
+                    Reserved::Made(reservation)
+                } else {
+                    Reserved::Joined(reservation)
+                });
             }
             if !forced {
                 let mut counted = Vec::new();

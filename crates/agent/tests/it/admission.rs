@@ -137,6 +137,61 @@ async fn a_named_request_is_counted_once() {
     assert_eq!(balance(&world), U256::from(6));
 }
 
+/// Two requests with one name, admitted before either is signed: the one that fails frees nothing that the other uses.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_name_that_is_taken_frees_nothing() {
+    let world = world(1_000).await;
+    let stores = Stores::memory();
+    let clock = Clock::at(1_800_000_000_000);
+    let agent = agent(&world, &stores)
+        .with_rules(rules("windows = [\"10 wei per 1 hour\"]"))
+        .with_surroundings(clock.clone());
+    let used = async || agent.windows(&[]).await.unwrap()[0].used;
+    let first = agent.execute(pay(6)).id("rent").admit().await.unwrap();
+    // For the same amount, it shares the reservation; for another one, it needs its own.
+    let other = Call::transfer(Address::repeat_byte(0x78), U256::from(6));
+    let same = agent.execute([other]).id("rent").admit().await.unwrap();
+    assert_eq!(used().await, U256::from(6));
+    assert_eq!(
+        refused(agent.execute(pay(5)).id("rent").admit().await.unwrap_err()),
+        ["window_exceeded"]
+    );
+    let small = agent.execute(pay(4)).id("rent").admit().await.unwrap();
+    assert_eq!(used().await, U256::from(10));
+    let included = first.await.unwrap();
+    assert!(included.success);
+    for late in [same, small] {
+        assert_eq!(late.await.unwrap_err().code(), "name_taken");
+    }
+    assert_eq!(used().await, U256::from(6), "what was paid is counted");
+    assert_eq!(agent.reconcile().await.unwrap(), []);
+    assert_eq!(used().await, U256::from(6));
+    clock.set(1_800_000_000_000 + HOUR);
+    assert_eq!(used().await, U256::ZERO);
+    assert_eq!(balance(&world), U256::from(6));
+}
+
+/// A ledger that does not answer costs a request no more than its time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_ledger_that_hangs_costs_no_more_than_the_time_limit() {
+    let world = world(1_000).await;
+    let stores = Stores::memory();
+    let hanging = Stores {
+        ledger: Arc::new(Dying(stores.ledger.clone())),
+        ..stores
+    };
+    let agent = agent(&world, &hanging).with_rules(rules("windows = [\"10 wei per 1 hour\"]"));
+    let began = std::time::Instant::now();
+    let error = agent
+        .execute(pay(6))
+        .timeout(Duration::from_millis(400))
+        .await
+        .unwrap_err();
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    assert_eq!((error.code(), error.happened()), ("ledger_failed", Happened::No));
+    assert_eq!(balance(&world), U256::ZERO);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn what_the_chain_refuses_is_released() {
     let world = world(5).await;

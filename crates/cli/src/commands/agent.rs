@@ -11,9 +11,9 @@ use crate::{
 use async_trait::async_trait;
 use clap::{Args, Subcommand};
 use eyre::{Result, WrapErr as _, ensure};
+use session_key_agent::store::{PostgresOptions, Stores};
 use session_key_agent_service::{
     ClientSettings, Config, Place, Service, ServiceSettings, Stopped, Token,
-    agent::store::Stores,
     bridge::{Bridge, Target},
     log::verify_file,
     mcp::{Tools, standard_streams},
@@ -43,6 +43,8 @@ use tokio::{sync::watch, task::JoinHandle};
 const KEY: &str = "SESSION_KEY_AGENT_KEY";
 /// Environment variable with a client's token.
 const TOKEN: &str = "SESSION_KEY_AGENT_TOKEN";
+/// Environment variable with the connection string of a PostgreSQL server for the store.
+const STORE: &str = "SESSION_KEY_AGENT_STORE";
 /// How often open operations are looked at.
 const SETTLE: Duration = Duration::from_secs(30);
 
@@ -86,6 +88,12 @@ pub(crate) struct ServeArguments {
     /// The folder with the store (agent.sqlite) and the decision log (decisions.log).
     #[arg(long, value_name = "DIR")]
     state: PathBuf,
+
+    /// A file with the connection string of a PostgreSQL server, which has the store instead of the folder.
+    ///
+    /// Or set SESSION_KEY_AGENT_STORE. For example: postgresql://agent:password@127.0.0.1/agent.
+    #[arg(long, value_name = "FILE")]
+    store_file: Option<PathBuf>,
 
     /// The unix socket [default: agent.sock in the folder].
     #[arg(long, value_name = "FILE", conflicts_with = "port")]
@@ -335,6 +343,28 @@ async fn clients(path: &Path, chain: &Chain) -> Result<(Vec<ClientSettings>, Con
     Ok((clients, config))
 }
 
+/// Opens the store: a PostgreSQL server's, or a file in the folder.
+async fn stores(arguments: &ServeArguments) -> Result<Stores> {
+    let (connection, from) = match &arguments.store_file {
+        Some(path) => (read(path)?, clean(&path.display().to_string())),
+        None => (std::env::var(STORE).unwrap_or_default(), STORE.to_owned()),
+    };
+    let connection = connection.trim();
+    if !connection.is_empty() {
+        // Its errors never repeat the connection string, which may hold a password.
+        let options =
+            PostgresOptions::new(connection).map_err(|error| WrongInput(format!("{from}: {error}")))?;
+        return Stores::postgres(options).await.wrap_err(from);
+    }
+    ensure!(
+        arguments.store_file.is_none(),
+        WrongInput(format!("{from} holds no connection string"))
+    );
+    let store = arguments.state.join("agent.sqlite");
+    let stores = Stores::sqlite(&store).await;
+    stores.wrap_err_with(|| format!("{}", store.display()))
+}
+
 /// Makes a folder that its owner alone can enter.
 fn make_private_folder(path: &Path) -> Result<()> {
     let mut builder = fs::DirBuilder::new();
@@ -358,6 +388,7 @@ async fn begin(arguments: &ServeArguments) -> Result<Running> {
     let arguments = &ServeArguments {
         clients: arguments.clients.clone(),
         state: arguments.state.clone(),
+        store_file: arguments.store_file.clone(),
         socket: arguments.socket.clone(),
         sources: arguments.sources.clone(),
         keystore,
@@ -372,10 +403,7 @@ async fn begin(arguments: &ServeArguments) -> Result<Running> {
     let (settings, config) = clients(&arguments.clients, &chain).await?;
     let names = settings.iter().map(|client| client.name.clone()).collect();
     make_private_folder(&arguments.state)?;
-    let store = arguments.state.join("agent.sqlite");
-    let stores = Stores::sqlite(&store)
-        .await
-        .wrap_err_with(|| format!("{}", store.display()))?;
+    let stores = stores(arguments).await?;
     let account = chain.account().await?.with_desk(stores.desk());
     let (address, chain_id) = (account.address(), chain.chain_id);
     if !matches!(account.is_session_key(arguments.key).await, Ok(true)) {

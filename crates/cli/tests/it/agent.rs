@@ -103,7 +103,10 @@ impl Setup {
     }
 
     fn start(&self, arguments: &[&str]) -> Serving {
-        let mut serve = self.serve(arguments);
+        Self::started(&mut self.serve(arguments))
+    }
+
+    fn started(serve: &mut Command) -> Serving {
         let serve = serve.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut process = serve.spawn().expect("the binary runs");
         let mut lines = BufReader::new(process.stdout.take().expect("piped"));
@@ -361,6 +364,89 @@ fn what_cannot_be_served_is_said_at_once() {
         None,
         "No such file",
     );
+}
+
+/// A service whose store is on a PostgreSQL server: `./script/test-agent.sh`.
+#[test]
+#[ignore = "needs a PostgreSQL server"]
+fn a_service_keeps_its_store_on_a_postgres_server() {
+    let connection = std::env::var("SESSION_KEY_TEST_POSTGRES").expect("run it by ./script/postgres.sh");
+    let setup = Setup::new();
+    let token = setup.token();
+    setup.write("store", &format!("{connection}\n"));
+    let file = setup.path("store");
+    let serving = setup.start(&["--port", "0", "--store-file", &file]);
+    let sent = serving.ask(&token, "wallet_sendCalls", &setup.bundle("order 1", 3_000_000));
+    assert_eq!(sent["result"], json!({ "id": "order 1" }), "{sent}");
+    assert_eq!(serving.decided(&token, "order 1")["status"], 200);
+    serving.end();
+    assert!(!Path::new(&setup.path("state/agent.sqlite")).exists());
+
+    // Another machine, with a log of its own: the server knows the order, and what is spent.
+    let state = setup.path("elsewhere");
+    let serve = setup.serve(&["--port", "0"]);
+    let swapped: Vec<_> = serve
+        .get_args()
+        .map(|argument| {
+            let is_state = Path::new(argument) == Path::new(&setup.path("state"));
+            if is_state {
+                state.clone().into()
+            } else {
+                argument.to_owned()
+            }
+        })
+        .collect();
+    let mut elsewhere = command(&[], None);
+    elsewhere
+        .args(swapped)
+        .env("SESSION_KEY_AGENT_STORE", &connection);
+    for (variable, value) in serve.get_envs().filter_map(|(name, value)| Some((name, value?))) {
+        elsewhere.env(variable, value);
+    }
+    let other = Setup::started(&mut elsewhere);
+    let again = other.ask(&token, "wallet_sendCalls", &setup.bundle("order 1", 3_000_000));
+    assert_eq!(again["error"]["code"], 5_720, "{again}");
+    let over = other.ask(&token, "wallet_sendCalls", &setup.bundle("order 2", 2_000_001));
+    assert_eq!(
+        over["error"]["data"]["policy"][0]["code"], "window_exceeded",
+        "{over}"
+    );
+    let sent = other.ask(&token, "wallet_sendCalls", &setup.bundle("order 3", 2_000_000));
+    assert_eq!(sent["result"], json!({ "id": "order 3" }), "{sent}");
+    assert_eq!(other.decided(&token, "order 3")["status"], 200);
+    other.end();
+}
+
+#[test]
+fn the_connection_string_of_a_store_is_never_shown() {
+    let setup = Setup::new();
+    let password = "s3cr3t-of-the-store";
+    // Nobody answers, somebody talks nonsense, and what is no connection string.
+    let nonsense = super::server::server(|_| "<html>hello</html>".to_owned());
+    let port = nonsense.rsplit(':').next().expect("a port").trim_end_matches('/');
+    let of = |address: &str| format!("postgresql://agent:{password}@{address}/agent");
+    for (connection, by_file, expected) in [
+        (of("127.0.0.1:1"), false, "does not answer"),
+        (of(&format!("127.0.0.1:{port}")), true, "PostgreSQL"),
+        (of("127.0.0.1:x"), false, "not a connection string"),
+        (of("127.0.0.1:x"), true, "not a connection string"),
+        (String::new(), true, "holds no connection string"),
+    ] {
+        setup.write("store", &connection);
+        let file = setup.path("store");
+        let mut serve = setup.serve(&["--port", "0", "--timeout", "20"]);
+        if by_file {
+            serve.args(["--store-file", &file]);
+        } else {
+            serve.env("SESSION_KEY_AGENT_STORE", &connection);
+        }
+        let output = serve.output().expect("the binary runs");
+        assert_eq!(output.status.code(), Some(2), "{}", text(&output.stdout));
+        let printed = format!("{}{}", text(&output.stdout), text(&output.stderr));
+        assert!(printed.contains(expected), "{printed}");
+        assert!(!printed.contains(password), "{printed}");
+    }
+    assert!(!Path::new(&setup.path("state/agent.sqlite")).exists());
 }
 
 /// Runs the commands with JSON output; returns the names of their schemas.

@@ -7,6 +7,7 @@ mod demo;
 mod deployment;
 mod devnet;
 mod direct;
+mod examples;
 mod judged;
 mod keys;
 mod manners;
@@ -29,7 +30,7 @@ use std::{
 const PUBLIC_KEY: &str = "ac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80";
 
 /// Environment variables that the command reads.
-const VARIABLES: [&str; 11] = [
+const VARIABLES: [&str; 12] = [
     "SESSION_KEY_FUNDER",
     "ETH_RPC_URL",
     "SESSION_KEY_CHAIN_ID",
@@ -40,6 +41,7 @@ const VARIABLES: [&str; 11] = [
     "SESSION_KEY_OWNER_PASSWORD",
     "SESSION_KEY_PASSWORD",
     "SESSION_KEY_AGENT_KEY",
+    "SESSION_KEY_AGENT_STORE",
     "SESSION_KEY_AGENT_TOKEN",
 ];
 

@@ -5,7 +5,7 @@ use super::{
     database::{Failure, Session},
 };
 use crate::ledger::{
-    Ask, Book, End, Entry, Exceeded, Ledger, LedgerError, Reservation, Reserved, Wanted, judge,
+    Ask, Book, End, Entry, Exceeded, Ledger, LedgerError, Reservation, Reserved, Wanted, are_of, judge,
 };
 use alloy::primitives::{FixedBytes, U256, keccak256};
 use async_trait::async_trait;
@@ -86,6 +86,25 @@ async fn entries(session: &Session, book: &Key, subject: &str) -> Result<Vec<Ent
     Ok(entries)
 }
 
+/// Whether a reservation is of exactly these amounts.
+async fn is_of(session: &Session, sequence: i64, asks: &[Ask]) -> Result<bool, Failed> {
+    let rows = session
+        .query(
+            "SELECT subject, amount::text AS amount FROM ledger_entries WHERE sequence = $1",
+            &[(&sequence, Type::INT8)],
+        )
+        .await?;
+    let mut kept = Vec::with_capacity(rows.len());
+    for row in &rows {
+        let subject: Vec<u8> = row.try_get("subject").map_err(|_| damaged("a subject"))?;
+        let subject = String::from_utf8(subject).map_err(|_| damaged("a subject"))?;
+        let amount = U256::from_str_radix(text(row, "amount")?, 10).map_err(|_| damaged("an amount"))?;
+        kept.push((subject, amount));
+    }
+    let kept = kept.iter().map(|(subject, amount)| (subject.as_str(), *amount));
+    Ok(are_of(kept, asks))
+}
+
 /// Locks a book until the end of the transaction.
 async fn lock(session: &Session, book: &Key) -> Result<(), Failed> {
     let params = [(&book.hash as _, Type::BYTEA), (&book.label as _, Type::TEXT)];
@@ -118,7 +137,7 @@ async fn reserve(session: &Session, book: &Key, wanted: Wanted, now: u64) -> Res
     let known = session
         .query(
             "SELECT sequence, intent, name, until::text AS until FROM ledger_reservations
-             WHERE book = $1 AND NOT is_decided AND (intent = $2 OR name = $3) ORDER BY sequence LIMIT 1",
+             WHERE book = $1 AND NOT is_decided AND (intent = $2 OR name = $3) ORDER BY intent <> $2, sequence",
             &[
                 (&book.hash, Type::BYTEA),
                 (&id, Type::BYTEA),
@@ -126,9 +145,13 @@ async fn reserve(session: &Session, book: &Key, wanted: Wanted, now: u64) -> Res
             ],
         )
         .await?;
-    if let Some(row) = known.first() {
+    for row in &known {
         let known = read_reservation(row)?;
         let sequence: i64 = row.try_get("sequence").map_err(|_| damaged("a sequence"))?;
+        let is_its = known.intent == intent;
+        if !is_its && !is_of(session, sequence, &asks).await? {
+            continue;
+        }
         let until = until.max(known.until);
         let decimal = until.to_string();
         session
@@ -141,11 +164,16 @@ async fn reserve(session: &Session, book: &Key, wanted: Wanted, now: u64) -> Res
                 ],
             )
             .await?;
-        return Ok(Reserved::Made(Reservation {
+        let reservation = Reservation {
             intent,
             until,
             name: known.name,
-        }));
+        };
+        return Ok(if is_its {
+            Reserved::Made(reservation)
+        } else {
+            Reserved::Joined(reservation)
+        });
     }
     if !forced {
         let mut counted = Vec::new();

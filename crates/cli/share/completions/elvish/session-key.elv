@@ -487,6 +487,7 @@ set edit:completion:arg-completer[session-key] = {|@words|
         &'session-key;agent;serve'= {
             cand --clients 'The configuration: the clients, with the hash of each one''s token, and its policy'
             cand --state 'The folder with the store (agent.sqlite) and the decision log (decisions.log)'
+            cand --store-file 'A file with the connection string of a PostgreSQL server, which has the store instead of the folder'
             cand --socket 'The unix socket [default: agent.sock in the folder]'
             cand --port 'Listen at this port of 127.0.0.1 instead of a unix socket; 0 takes a free one'
             cand --operation-timeout 'How long an operation may take until it is left open, in seconds'

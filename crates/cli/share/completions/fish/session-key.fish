@@ -397,6 +397,7 @@ complete -c session-key -n "__fish_session_key_using_subcommand agent; and not _
 complete -c session-key -n "__fish_session_key_using_subcommand agent; and not __fish_seen_subcommand_from serve mcp token recover verify-log help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c session-key -n "__fish_session_key_using_subcommand agent; and __fish_seen_subcommand_from serve" -l clients -d 'The configuration: the clients, with the hash of each one\'s token, and its policy' -r -F
 complete -c session-key -n "__fish_session_key_using_subcommand agent; and __fish_seen_subcommand_from serve" -l state -d 'The folder with the store (agent.sqlite) and the decision log (decisions.log)' -r -F
+complete -c session-key -n "__fish_session_key_using_subcommand agent; and __fish_seen_subcommand_from serve" -l store-file -d 'A file with the connection string of a PostgreSQL server, which has the store instead of the folder' -r -F
 complete -c session-key -n "__fish_session_key_using_subcommand agent; and __fish_seen_subcommand_from serve" -l socket -d 'The unix socket [default: agent.sock in the folder]' -r -F
 complete -c session-key -n "__fish_session_key_using_subcommand agent; and __fish_seen_subcommand_from serve" -l port -d 'Listen at this port of 127.0.0.1 instead of a unix socket; 0 takes a free one' -r
 complete -c session-key -n "__fish_session_key_using_subcommand agent; and __fish_seen_subcommand_from serve" -l operation-timeout -d 'How long an operation may take until it is left open, in seconds' -r
