@@ -40,7 +40,7 @@ kill-test: ## Kill 200 processes while they send
 fuzz: ## Compare the client with the bytecode on random input
 	cargo run --release --locked -p session-key-fuzz
 
-mutants: ## Break the contracts on purpose, and name what no test notices (hours)
+mutants: ## Break the contracts on purpose, and name what no test notices (an hour of CPU time)
 	./script/deliberate-bugs.py contracts
 
 proofs: ## Prove properties of the contracts symbolically

@@ -287,7 +287,7 @@ class Contracts:
         """Verdicts of an earlier run, if it was of the same sources and tests."""
         digest = hashlib.sha256((ROOT / "package-lock.json").read_bytes() + (ROOT / "foundry.toml").read_bytes())
         for path in sorted((ROOT / "contracts").rglob("*.sol")):
-            digest.update(str(path).encode() + path.read_bytes())
+            digest.update(str(path.relative_to(ROOT)).encode() + path.read_bytes())
         self.digest = digest.hexdigest()
         self.file = PLACE / "contracts.json"
         if not (self.resume and self.file.is_file()):
