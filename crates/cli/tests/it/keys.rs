@@ -519,6 +519,26 @@ fn nothing_is_signed_without_consent() {
             .contains("--chain-id"),
         "{document}"
     );
+    // Nor does anything in it count once the chain is given.
+    for (given, missing) in [
+        (&[][..], "a node is needed"),
+        (&["--rpc-url", stage.url()], "an account is needed"),
+    ] {
+        let revoke = [
+            "revoke",
+            "--all",
+            "--direct",
+            "--yes",
+            "--json",
+            "--chain-id",
+            "31337",
+        ];
+        let output = stage.run(&[&revoke[..], given].concat());
+        assert_eq!(output.status.code(), Some(2));
+        let document = json_of(&output);
+        let message = document["error"]["message"].as_str().expect("a text");
+        assert!(message.contains(missing), "{document}");
+    }
     // It does for commands that only read.
     let output = stage.run(&["inspect"]);
     assert!(

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use session_key_client::{
     SessionKeySigner,
     alloy::{
-        primitives::{Address, B256, Bytes},
+        primitives::{Address, B256, Bytes, keccak256},
         providers::Provider as _,
         rpc::types::TransactionRequest,
     },
@@ -105,6 +105,18 @@ async fn a_key_is_narrowed_to_a_policy() {
     let done = world.carried_out("/offers/0").await.body;
     assert!(done.contains("40 TUSD left of 40 TUSD"), "{done}");
     assert!(world.page("/offers/0").await.body.contains("Nothing to change"));
+    // No transaction is made for it, whoever asks.
+    let wish = json!({ "act": "offer", "index": 0, "limits": "keep", "at": null });
+    let shown = keccak256("[]");
+    let owner = world.with.owner_account.address;
+    let asked = json!({ "wish": wish, "owner": owner, "shown": shown });
+    let refused = world.post("/transactions", &asked).await;
+    assert_eq!(refused.status, 409);
+    assert!(
+        refused.body.contains("There is nothing to change"),
+        "{}",
+        refused.body
+    );
 }
 
 #[tokio::test]
