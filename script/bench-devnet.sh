@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Times `session-key devnet` beside anvil and npm @pimlico/alto doing the same, in one run: the start of the stack with its bundler,
-# an operation from being sent to its receipt, and a bundle of a hundred accounts' operations. Then the cost of tracing validations
-# (ERC-7562), by the testkit's benchmarks. Times depend on the machine; compare the ratios, on a machine that does nothing else.
+# Times the released build of `session-key devnet` beside anvil and npm @pimlico/alto doing the same, in one run: the start of the stack
+# with its bundler, an operation from being sent to its receipt, and a bundle of a hundred accounts' operations. Then the cost of tracing
+# validations (ERC-7562), by the testkit's benchmarks. Times depend on the machine; compare the ratios, on a machine that does nothing
+# else.
 # ROUNDS (default 5) starts of each stack, OPERATIONS (default 20) operations, ACCOUNTS (default 100) in the bundle.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -31,4 +32,5 @@ net.Server.prototype.listen = function (...args) {
 JS
 node interop/devnet/bench.mjs target/release/session-key "$(command -v anvil)" interop/bundler/node_modules/.bin/alto \
   "$PWD/target/interop/loopback.cjs"
-cargo bench --locked --quiet -p session-key-testkit --bench chain -- user_operation_through_the_bundler
+# With libsecp256k1, as in the command: what recovering signers takes would hide what tracing does.
+cargo bench --locked --quiet -p session-key-testkit --features secp256k1 --bench chain -- user_operation_through_the_bundler

@@ -71,12 +71,12 @@ impl WithKey {
 }
 
 /// The owner of the accounts.
-fn owner() -> DevAccount {
+const fn owner() -> DevAccount {
     dev_accounts()[1]
 }
 
 /// Their session key.
-fn session_key() -> DevAccount {
+const fn session_key() -> DevAccount {
     dev_accounts()[2]
 }
 

@@ -103,6 +103,8 @@ pub struct Chain {
     finality: Finality,
     /// The number of reorganizations so far.
     fork: u64,
+    /// What a clock says; the next block's timestamp is no earlier, unless it is set.
+    clock: u64,
     /// Seconds to add to the next block's timestamp.
     time_offset: u64,
     /// The next block's timestamp, if set.
@@ -295,6 +297,7 @@ impl Chain {
             blocks: vec![Arc::new(genesis)],
             transaction_places: B256Map::default(),
             fork: 0,
+            clock: 0,
             time_offset: 0,
             next_timestamp: None,
             next_base_fee: None,
@@ -332,6 +335,7 @@ impl Chain {
         self.next_timestamp.unwrap_or_else(|| {
             self.timestamp()
                 .saturating_add(self.config.block_interval)
+                .max(self.clock)
                 .saturating_add(self.time_offset)
         })
     }
@@ -418,6 +422,11 @@ impl Chain {
 
     fn account_or_default(&self, address: Address) -> AccountInfo {
         self.state.account(address).unwrap_or_default()
+    }
+
+    /// Sets what a clock says, in unix seconds.
+    pub(crate) const fn set_clock(&mut self, now: u64) {
+        self.clock = now;
     }
 
     /// Adds seconds to the next block's timestamp.

@@ -77,8 +77,8 @@ impl Testkit {
     }
 
     /// Another transport, for which the chain follows the machine's clock: before it answers anything, it
-    /// sees to it that the next block is no earlier than the clock says. A chain that is ahead of the clock
-    /// stays ahead.
+    /// sees to it that the next block is no earlier than the clock says, unless its time is set. A chain that
+    /// is ahead of the clock stays ahead.
     #[must_use]
     pub fn by_the_clock(&self, transport: Transport) -> Transport {
         Transport::new(Clocked {
@@ -140,13 +140,7 @@ impl Endpoint for Clocked {
         let now = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .map_or(0, |since| since.as_secs());
-        {
-            let mut chain = self.testkit.chain();
-            if chain.next_timestamp() < now {
-                // It is later than the latest block, which is all that can be wrong with it.
-                let _ = chain.set_next_timestamp(now);
-            }
-        }
+        self.testkit.chain().set_clock(now);
         self.transport.answer(requests)
     }
 }

@@ -288,7 +288,7 @@ fn a_chain_is_saved_and_goes_on() {
             accounts[generation].clone(),
             second.line["accounts"][generation].clone(),
         );
-        let mut taken = |account: &mut Value| {
+        let taken = |account: &mut Value| {
             ["isGranted", "isGrantedNow"].map(|member| account[member].take().as_bool().expect(member))
         };
         assert_eq!(taken(&mut was), [true, true]);

@@ -9,6 +9,7 @@ mod fork;
 mod history;
 mod mempool;
 mod node;
+mod nonsense;
 mod pool;
 mod provider;
 mod reorganization;

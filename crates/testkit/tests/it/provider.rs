@@ -16,6 +16,7 @@ use alloy::{
 };
 use serde_json::{Value, json};
 use session_key_testkit::{Chain, ChainConfig, Fate, Testkit, dev_accounts};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// In wei.
 const ETHER: U256 = U256::from_limbs([1_000_000_000_000_000_000, 0, 0, 0]);
@@ -444,6 +445,42 @@ async fn an_endless_call_is_no_endless_estimate() {
         assert_eq!(code, -32003, "{message}");
         assert!(message.contains("exceeds allowance: 100000000"), "{message}");
     }
+}
+
+#[tokio::test]
+async fn time_is_moved_on_a_chain_that_follows_the_clock() {
+    let now = || {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH);
+        since.unwrap().as_secs()
+    };
+    // Its first block is long ago.
+    let testkit = Testkit::default();
+    let client = testkit.by_the_clock(testkit.transport()).client();
+    let ask = async |method, params| answer_of(&client, method, params).await;
+    let mined = async || {
+        ask("evm_mine", json!([])).await;
+        testkit.chain().timestamp()
+    };
+    let long_ago = testkit.chain().timestamp();
+    ask("evm_setNextBlockTimestamp", json!([long_ago + 10])).await;
+    assert_eq!(mined().await, long_ago + 10);
+    let before = now();
+    let by_the_clock = mined().await;
+    assert!((before..=now()).contains(&by_the_clock), "{by_the_clock}");
+
+    let testkit = Testkit::default();
+    let client = testkit.by_the_clock(testkit.transport()).client();
+    let before = now();
+    answer_of(&client, "evm_increaseTime", json!([3600])).await;
+    let pending = answer_of(&client, "eth_getBlockByNumber", json!(["pending", false])).await;
+    let pending: U64 = serde_json::from_value(pending["timestamp"].clone()).unwrap();
+    answer_of(&client, "evm_mine", json!([])).await;
+    let moved = testkit.chain().timestamp();
+    assert!((before + 3600..=now() + 3600).contains(&moved), "{moved}");
+    assert!((before + 3600..=moved).contains(&pending.to()), "{pending}");
+    // It is ahead of the clock, and stays so.
+    answer_of(&client, "evm_mine", json!([])).await;
+    assert_eq!(testkit.chain().timestamp(), moved + 1);
 }
 
 #[tokio::test]

@@ -599,7 +599,7 @@ set edit:completion:arg-completer[session-key] = {|@words|
         &'session-key;devnet'= {
             cand --port 'The port; 0 takes a free one'
             cand --chain-id 'The chain id [default: 31337; on a fork, the node''s]'
-            cand --policy 'The policy of the session keys [default: 100 tokens and 0.1 ETH a day, for `transfer` of the test token]'
+            cand --policy 'The policy of the session keys that it grants [default: 100 tokens and 0.1 ETH a day, for `transfer` of the test token]. Those of a chain from --state stay as they are'
             cand --bundling 'When the bundler bundles'
             cand --entry-point 'The EntryPoint that the bundler serves [default: both]'
             cand --min-stake 'The stake from which the bundler takes an entity for staked, with its unit'

@@ -468,7 +468,7 @@ complete -c session-key -n "__fish_session_key_using_subcommand deploy" -l json 
 complete -c session-key -n "__fish_session_key_using_subcommand deploy" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c session-key -n "__fish_session_key_using_subcommand devnet" -l port -d 'The port; 0 takes a free one' -r
 complete -c session-key -n "__fish_session_key_using_subcommand devnet" -l chain-id -d 'The chain id [default: 31337; on a fork, the node\'s]' -r
-complete -c session-key -n "__fish_session_key_using_subcommand devnet" -l policy -d 'The policy of the session keys [default: 100 tokens and 0.1 ETH a day, for `transfer` of the test token]' -r -F
+complete -c session-key -n "__fish_session_key_using_subcommand devnet" -l policy -d 'The policy of the session keys that it grants [default: 100 tokens and 0.1 ETH a day, for `transfer` of the test token]. Those of a chain from --state stay as they are' -r -F
 complete -c session-key -n "__fish_session_key_using_subcommand devnet" -l bundling -d 'When the bundler bundles' -r -f -a "auto\t'After each operation that it accepts: what can be bundled then'
 manual\t'When `debug_bundler_sendBundleNow` is called'"
 complete -c session-key -n "__fish_session_key_using_subcommand devnet" -l entry-point -d 'The EntryPoint that the bundler serves [default: both]' -r -f -a "v0.6\t'EntryPoint v0.6'

@@ -655,7 +655,7 @@ Register-ArgumentCompleter -Native -CommandName 'session-key' -ScriptBlock {
         'session-key;devnet' {
             [CompletionResult]::new('--port', '--port', [CompletionResultType]::ParameterName, 'The port; 0 takes a free one')
             [CompletionResult]::new('--chain-id', '--chain-id', [CompletionResultType]::ParameterName, 'The chain id [default: 31337; on a fork, the node''s]')
-            [CompletionResult]::new('--policy', '--policy', [CompletionResultType]::ParameterName, 'The policy of the session keys [default: 100 tokens and 0.1 ETH a day, for `transfer` of the test token]')
+            [CompletionResult]::new('--policy', '--policy', [CompletionResultType]::ParameterName, 'The policy of the session keys that it grants [default: 100 tokens and 0.1 ETH a day, for `transfer` of the test token]. Those of a chain from --state stay as they are')
             [CompletionResult]::new('--bundling', '--bundling', [CompletionResultType]::ParameterName, 'When the bundler bundles')
             [CompletionResult]::new('--entry-point', '--entry-point', [CompletionResultType]::ParameterName, 'The EntryPoint that the bundler serves [default: both]')
             [CompletionResult]::new('--min-stake', '--min-stake', [CompletionResultType]::ParameterName, 'The stake from which the bundler takes an entity for staked, with its unit')
