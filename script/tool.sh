@@ -7,7 +7,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 tools=(session-key-fuzz session-key-kill-test session-key-simulation)
-examples=(inspect_growth)
+examples=(inspect_growth throughput)
 
 cargo build --quiet --profile tools --locked --workspace "${tools[@]/#/--bin=}" "${examples[@]/#/--example=}"
 program=$1

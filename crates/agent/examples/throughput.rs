@@ -1,9 +1,9 @@
 //! How many payments a second one key makes: one worker after another, a hundred at once that share
-//! operations, and as many of ten processes on one store. Without PostgreSQL, or with it:
+//! operations, and as many of ten processes on one store. Without a PostgreSQL server, or with one:
 //!
 //! ```sh
-//! cargo run --release -p session-key-agent --example throughput
-//! ./script/postgres.sh cargo run --release -p session-key-agent --features postgres --example throughput
+//! ./script/tool.sh throughput
+//! ./script/postgres.sh ./script/tool.sh throughput
 //! ```
 
 use session_key_agent::{
@@ -109,7 +109,10 @@ async fn main() -> Result<(), Failed> {
     {
         use session_key_agent::store::PostgresOptions;
 
-        let connection = std::env::var("SESSION_KEY_TEST_POSTGRES")?;
+        let Ok(connection) = std::env::var("SESSION_KEY_TEST_POSTGRES") else {
+            println!("PostgreSQL: run it by ./script/postgres.sh");
+            return Ok(());
+        };
         let world_of = world().await?;
         let mut agents = Vec::new();
         for _ in 0..10 {

@@ -182,13 +182,19 @@ async fn an_intent_has_one_reservation(ledger: &dyn Ledger) {
             until: 2_000
         }
     );
-    assert_eq!(ledger.undecided(&book).await.unwrap(), [extended.clone()]);
+    assert_eq!(
+        ledger.undecided(&book).await.unwrap(),
+        std::slice::from_ref(&extended)
+    );
     assert_eq!(ledger.used(&book, "a", 100, 1).await.unwrap(), U256::from(6));
     // Whoever made it has another id by now, and cannot end it.
     for end in [End::Released, End::Spent { at: 1 }] {
         ledger.end(&book, first.intent, end).await.unwrap();
     }
-    assert_eq!(ledger.undecided(&book).await.unwrap(), [extended.clone()]);
+    assert_eq!(
+        ledger.undecided(&book).await.unwrap(),
+        std::slice::from_ref(&extended)
+    );
     // Other amounts under the name are counted on their own.
     let other = |amount: u64, subject: &str| Wanted {
         intent: intent(),

@@ -506,6 +506,10 @@ fn token(arguments: &TokenArguments) -> Result<Answer> {
     let written = file
         .write_all(format!("{}\n", token.expose_secret()).as_bytes())
         .and_then(|()| file.sync_all());
+    if written.is_err() {
+        // Half a token is none, and the next try makes the file anew.
+        let _ = fs::remove_file(&arguments.file);
+    }
     written.wrap_err_with(|| shown.clone())?;
     let hash = token.hash();
     let mut answer = Answer::new();

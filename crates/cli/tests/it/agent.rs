@@ -366,6 +366,111 @@ fn what_cannot_be_served_is_said_at_once() {
     );
 }
 
+/// Everything that the agent's commands print and write, where there is no room for it, and nodes that say nothing.
+#[cfg(target_os = "linux")]
+#[test]
+fn agent_commands_neither_succeed_without_an_answer_nor_wait_for_ever() {
+    let setup = Setup::new();
+    setup.start(&[]).end();
+    let (log, state) = (setup.path("state/decisions.log"), setup.path("state"));
+    let line = |member: &str| setup.devnet.line[member].as_str().expect(member).to_owned();
+    let (key, account, url) = (line("sessionKey"), line("account"), line("rpcUrl"));
+    let recover = |url: &str| {
+        let on = ["--rpc-url", url, "--account", &account, "--from-block", "1"];
+        let all = [&["agent", "recover", &key, "--state", &state][..], &on].concat();
+        all.into_iter().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let verify = ["agent", "verify-log", &log].map(str::to_owned).to_vec();
+    // Their answers do not fit, or nobody reads them.
+    for (number, arguments) in [verify, recover(&url)].into_iter().enumerate() {
+        for (more, is_closed) in [("", false), ("--json", false), ("--json", true)] {
+            let mut arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+            if !more.is_empty() {
+                arguments.push(more);
+            }
+            let full = fs::OpenOptions::new()
+                .write(true)
+                .open("/dev/full")
+                .expect("a device");
+            let out = if is_closed {
+                Stdio::piped()
+            } else {
+                Stdio::from(full)
+            };
+            let mut process = command(&arguments, None)
+                .stdout(out)
+                .stderr(Stdio::piped())
+                .spawn()
+                .expect("the binary runs");
+            drop(process.stdout.take());
+            let output = process.wait_with_output().expect("it ends");
+            let error = text(&output.stderr);
+            assert_eq!(
+                output.status.code(),
+                Some(3),
+                "{number} {more} {is_closed}: {error}"
+            );
+            assert!(error.contains("could not be written"), "{error}");
+        }
+    }
+    // A service that cannot say where it listens ends, and leaves no socket.
+    let full = fs::OpenOptions::new()
+        .write(true)
+        .open("/dev/full")
+        .expect("a device");
+    let output = setup.serve(&[]).stdout(full).output().expect("the binary runs");
+    assert_eq!(output.status.code(), Some(3), "{}", text(&output.stderr));
+    assert!(
+        text(&output.stderr).contains("could not be written"),
+        "{}",
+        text(&output.stderr)
+    );
+    assert!(!Path::new(&setup.path("state/agent.sock")).exists());
+
+    // Files may have no byte, or four kilobytes: the same error as on a full disk comes from the first write beyond.
+    let limited = |blocks: &str, arguments: &Command| {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "trap '' XFSZ; ulimit -f \"$0\"; exec \"$@\"", blocks]);
+        shell.arg(arguments.get_program()).args(arguments.get_args());
+        for (name, value) in arguments.get_envs() {
+            match value {
+                Some(value) => shell.env(name, value),
+                None => shell.env_remove(name),
+            };
+        }
+        let output = shell.output().expect("the shell runs");
+        let printed = format!("{}{}", text(&output.stdout), text(&output.stderr));
+        assert_eq!(output.status.code(), Some(2), "{printed}");
+        assert!(!printed.contains("panicked"), "{printed}");
+        printed
+    };
+    let half = setup.path("half");
+    let printed = limited("0", &command(&["agent", "token", &half], None));
+    assert!(printed.contains("File too large"), "{printed}");
+    assert!(!Path::new(&half).exists());
+    fs::remove_dir_all(&state).expect("a folder");
+    let printed = limited("8", &setup.serve(&[]));
+    assert!(printed.contains("agent.sqlite"), "{printed}");
+
+    // A node that does not answer.
+    let hanging = super::server::silent_server();
+    let began = std::time::Instant::now();
+    let mut serve = setup.serve(&["--timeout", "1"]);
+    let output = serve
+        .env("ETH_RPC_URL", &hanging)
+        .output()
+        .expect("the binary runs");
+    assert_eq!(output.status.code(), Some(2), "{}", text(&output.stdout));
+    fs::create_dir_all(&state).expect("a folder");
+    setup.write("state/decisions.log", "");
+    let arguments = recover(&hanging);
+    let mut arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    arguments.extend(["--timeout", "1"]);
+    let output = command(&arguments, None).output().expect("the binary runs");
+    assert_eq!(output.status.code(), Some(2), "{}", text(&output.stderr));
+    assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
+}
+
 /// A service whose store is on a PostgreSQL server: `./script/test-agent.sh`.
 #[test]
 #[ignore = "needs a PostgreSQL server"]

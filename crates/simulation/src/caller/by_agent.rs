@@ -9,7 +9,7 @@ use crate::{
 use session_key_agent::{Agent, AgentError, Refusal, Request};
 use session_key_client::{
     journal::IntentId,
-    operation::{Depth, Happened, Included},
+    operation::{Depth, Happened, Included, Outcome},
 };
 use tokio::time::{Duration, Instant, sleep, timeout};
 
@@ -21,6 +21,21 @@ enum Answer {
     Included(Included),
     Failed(AgentError),
     Dropped(Option<IntentId>),
+}
+
+/// Whether something is reserved for an operation that can still be included, and that nobody may be asking for any more.
+async fn is_held_by_open(agent: &Agent) -> bool {
+    let undecided = Purpose::new(None).scope(agent.reconcile()).await;
+    for reservation in undecided.unwrap_or_default() {
+        let found = Purpose::new(None)
+            .scope(agent.client().intent(reservation.intent))
+            .await;
+        let outcome = found.ok().flatten().map(|record| record.outcome());
+        if matches!(outcome, Some(Outcome::Open(_))) {
+            return true;
+        }
+    }
+    false
 }
 
 impl Caller {
@@ -46,6 +61,10 @@ impl Caller {
                 return End::Told;
             }
             sleep(wait).await;
+            if matches!(error, AgentError::Rules(_)) && !self.is_patient() && is_held_by_open(agent).await {
+                self.believe(Belief::Blocked("window, by what is open".to_owned()));
+                return End::Told;
+            }
             self.give_up_late(tries, error.code());
             if self.state(|state| state.belief != Belief::Asking) {
                 return End::Told;

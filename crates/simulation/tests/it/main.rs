@@ -32,10 +32,29 @@ fn a_history_is_reproducible() {
     }
 }
 
+/// A history over agents is one of its seed, too, whether its store is in memory or in a file.
+#[test]
+fn a_history_over_agents_is_reproducible() {
+    let mut files = 0;
+    for seed in 0..6 {
+        let mut plan = Plan::new(seed, false);
+        plan.let_agents_send();
+        files += u32::from(plan.stores[0].is_file);
+        let (first, second) = (run(&plan, false), run(&plan, true));
+        assert_eq!(first.violations, [], "seed {seed}");
+        assert_eq!(first.hash, second.hash, "seed {seed}");
+        assert_eq!(first.counts, second.counts, "seed {seed}");
+    }
+    assert!((1..6).contains(&files), "{files}");
+}
+
 #[test]
 fn a_plan_survives_json() {
     for seed in 0..50 {
-        let plan = Plan::new(seed, seed % 2 == 1);
+        let mut plan = Plan::new(seed, seed % 2 == 1);
+        if seed % 4 == 0 {
+            plan.let_agents_send();
+        }
         let text = serde_json::to_string(&plan).unwrap();
         assert_eq!(serde_json::from_str::<Plan>(&text).unwrap(), plan);
     }
