@@ -412,6 +412,40 @@ fn an_expired_request_is_neither_shown_nor_approved() {
     }
 }
 
+// The request names the account: the owner may have others, which its author cannot choose among.
+#[test]
+fn a_request_for_another_account_or_chain_than_the_owners_is_not_approved() {
+    let (stage, key) = granted();
+    let weekly = fs::read_to_string(stage.path("weekly.toml")).expect("a policy");
+    let account = stage.testkit_account();
+    let agent = PrivateKeySigner::random();
+    let made = async |chain_id: u64| {
+        let account = account.parse().expect("an address");
+        let expires_at = u64::from(u32::MAX);
+        let format = PolicyFormat::Toml;
+        let request = KeyRequest::new(&agent, chain_id, account, &weekly, format, expires_at);
+        request.await.expect("a request").to_json()
+    };
+    let runtime = runtime();
+    let good = stage.file("good.json", &runtime.block_on(made(31_337)));
+    let elsewhere = stage.file("elsewhere.json", &runtime.block_on(made(5)));
+    let before = stage.testkit.chain().nonce(stage.owner.address());
+    let nobody = SHOP.to_string();
+    for (file, chosen, expected) in [
+        (&good, ["--account", &nobody], format!("is for account {account}")),
+        (&elsewhere, ["--chain-id", "31337"], "is for chain 5".to_owned()),
+    ] {
+        let on = ["--rpc-url", stage.url(), "--direct", "--yes", "--json"];
+        let approve = ["request", "approve", file];
+        let output = stage.run(&[&approve[..], &chosen, &on, &DEPLOYMENT[..]].concat());
+        let document = json_of(&output);
+        assert_eq!(output.status.code(), Some(2), "{document}");
+        assert!(message(&document).contains(&expected), "{document}");
+    }
+    assert_eq!(stage.testkit.chain().nonce(stage.owner.address()), before);
+    assert_eq!(stage.json(0, &["inspect"])["keys"][0]["address"], *key);
+}
+
 /// Runs a command on a terminal, which `script` of util-linux makes, and types a reply to its question.
 /// Returns the exit code and everything shown.
 #[cfg(target_os = "linux")]
