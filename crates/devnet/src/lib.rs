@@ -143,8 +143,8 @@ impl Devnet {
         Accounts(self).with_key(kind, permissions).await
     }
 
-    /// The account of [`key`](Self::key) as it is, on a chain that [goes on](Self::on) or a fork: nothing is granted or given to
-    /// it, whatever became of its key. `None` if there is no such account yet.
+    /// The account of [`key`](Self::key) as it is, on a chain that [goes on](Self::on) or a fork: nothing is
+    /// granted or given to it, whatever became of its key. `None` if there is no such account yet.
     ///
     /// # Errors
     ///

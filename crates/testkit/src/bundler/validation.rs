@@ -132,7 +132,8 @@ fn check_numbers(state: &State, seen: &Vantage<'_>, operation: &VersionedOperati
     Ok(())
 }
 
-/// Returns the maximum `callGasLimit`: no block can fit more, and beside it a simulation has room for the other limits.
+/// Returns the maximum `callGasLimit`: no block can fit more, and beside it a simulation has room for the other
+/// limits.
 pub(super) fn most_gas_for_calls(seen: &Vantage<'_>) -> u64 {
     seen.head_block().header.gas_limit.min(CALL_GAS_CAP / 2)
 }
@@ -334,8 +335,8 @@ fn check_answers(
     Ok(())
 }
 
-/// Validates an operation once more, unless all is as it was, but for the time. The code that it rests on has to be the same as
-/// before. Source: COD-010.
+/// Validates an operation once more, unless all is as it was, but for the time. The code that it rests on has
+/// to be the same as before. Source: COD-010.
 pub(super) fn validate_again<'a>(
     seen: &Vantage<'_>,
     options: &BundlerOptions,
