@@ -72,10 +72,12 @@ async fn measure(what: &str, agents: &[Agent], workers: usize) -> Result<(), Fai
     let [median, late] =
         [waits.len() / 2, waits.len() * 99 / 100].map(|index| waits[index.min(waits.len() - 1)]);
     println!(
-        "{what}: {:.1} payments a second, {} in {} operations; median {median:.0?}, p99 {late:.0?}",
+        "{what}: {:.1} payments a second, {} in {} operations; median {} ms, p99 {} ms",
         waits.len() as f64 / seconds,
         waits.len(),
         hashes.len(),
+        median.as_millis(),
+        late.as_millis(),
     );
     Ok(())
 }

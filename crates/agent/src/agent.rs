@@ -9,7 +9,7 @@ use alloy::primitives::{Address, FixedBytes, U256};
 use serde::Serialize;
 use session_key_client::{
     Call, OperationError, SessionKeyClient,
-    journal::{IntentId, IntentRecord, Scope},
+    journal::{IntentId, IntentRecord, JournalError, Scope},
     operation::{AfterRevert, Cause, Check, Happened, Included, Machine, Operation, Outcome, Surroundings},
 };
 use std::{sync::Arc, time::Duration};
@@ -321,6 +321,7 @@ impl Agent {
         match timeout(request.timeout, self.reserve(request, intent)).await {
             Ok(admitted) => admitted,
             // If it was reserved, the reservation ends when its time is over.
+            Err(_) if request.name.is_some() => Err(not_known(no_answer(request.timeout))),
             Err(_) => Err(AgentError::Ledger(no_answer(request.timeout))),
         }
     }
@@ -351,11 +352,18 @@ impl Agent {
                 forced: known.is_some(),
             }
         };
-        let mut reserved = self.ledger.reserve(&self.book, wanted(), self.now()).await?;
-        if matches!(reserved, Reserved::Exceeded(_)) {
+        let reserving = async {
+            let reserved = self.ledger.reserve(&self.book, wanted(), self.now()).await?;
+            if !matches!(reserved, Reserved::Exceeded(_)) {
+                return Ok(reserved);
+            }
             self.reconcile().await?;
-            reserved = self.ledger.reserve(&self.book, wanted(), self.now()).await?;
-        }
+            Ok(self.ledger.reserve(&self.book, wanted(), self.now()).await?)
+        };
+        let reserved = reserving.await.map_err(|error| match error {
+            AgentError::Ledger(error) if known.is_some() => not_known(error),
+            error => error,
+        })?;
         let exceeded = match reserved {
             Reserved::Made(_) => return Ok(Held::Own),
             Reserved::Joined(_) => return Ok(Held::Shared),
@@ -394,7 +402,7 @@ impl Agent {
     async fn recorded(&self, name: &str) -> Result<Option<Outcome>, AgentError> {
         let journal = self.client.account().desk().journal();
         let record = journal.named(&self.book.scope, name).await;
-        let record = record.map_err(|error| OperationError::from(Cause::Journal(error)))?;
+        let record = record.map_err(unknown)?;
         let record = record.filter(IntentRecord::holds_name);
         Ok(record.map(|record| record.outcome()))
     }
@@ -470,6 +478,20 @@ impl Agent {
         }
         Ok(done?)
     }
+}
+
+/// The store failed, and what became of an earlier request of the same name is not known.
+fn unknown(error: JournalError) -> AgentError {
+    let mut failed = OperationError::from(Cause::Journal(error));
+    failed.happened = Happened::Unknown;
+    failed.into()
+}
+
+fn not_known(error: LedgerError) -> AgentError {
+    let message = match error {
+        LedgerError::Store { message } | LedgerError::Unreadable { message } => message,
+    };
+    unknown(JournalError::Store { message })
 }
 
 fn no_answer(within: Duration) -> LedgerError {

@@ -88,7 +88,8 @@ impl Request {
     ///
     /// # Errors
     ///
-    /// [`AgentError::Rules`], [`AgentError::Ledger`]: nothing was or will be signed.
+    /// [`AgentError::Rules`], [`AgentError::Ledger`]: nothing was or will be signed. [`AgentError::Operation`]: nor now, but an
+    /// earlier request of the name may have happened.
     pub async fn submit(self) -> Result<Ticket, AgentError> {
         let agent = self.agent.clone();
         let intent = agent.new_intent();
@@ -103,7 +104,8 @@ impl Request {
     ///
     /// # Errors
     ///
-    /// [`AgentError::Rules`], [`AgentError::Ledger`]: nothing was signed.
+    /// [`AgentError::Rules`], [`AgentError::Ledger`]: nothing was signed. [`AgentError::Operation`]: nor now, but an earlier request
+    /// of the name may have happened.
     pub async fn admit(self) -> Result<Admitted, AgentError> {
         let intent = self.agent.new_intent();
         let held = self.agent.admit(&self, intent).await?;

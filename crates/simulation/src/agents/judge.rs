@@ -86,7 +86,7 @@ fn effects(world: &World, plan: &AgentsPlan) -> Vec<Effect> {
 
 /// What a call uses, counted here and not by the agent.
 fn used(call: &Call, used: &Use) -> U256 {
-    // A payment has no data; a transfer of a token pays 68 bytes' recipient.
+    // A transfer of a token has the recipient and the amount in its data; a payment has none.
     let words = (call.data.get(16..36), call.data.get(36..68));
     let recipient = match words {
         (Some(to), Some(_)) => alloy::primitives::Address::from_slice(to),
