@@ -167,8 +167,8 @@ struct Batch<'a> {
     pending: &'a BTreeMap<Address, Vec<Call>>,
     /// The session keys after the actions so far, if a predecessor is needed.
     keys: KeyList,
-    /// If the batch installs the module's functions: the place of the call, and the keys that it registers. The
-    /// account rejects calls to the functions in the same batch.
+    /// If the batch installs the module's functions: the place of the call, and the keys that it registers.
+    /// The account rejects calls to the functions in the same batch.
     installed: Option<(usize, Vec<NewSessionKey>)>,
     calls: Vec<Call>,
 }
