@@ -16,7 +16,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::timeout;
 
 /// How long after a request's time limit its reservation is left to its process.
-const GRACE: Duration = Duration::from_secs(60);
+pub(crate) const GRACE: Duration = Duration::from_secs(60);
 /// How long the ledger may take to end a reservation, beyond the request's time limit.
 const LAST_WRITE: Duration = Duration::from_secs(2);
 
@@ -222,13 +222,12 @@ impl Agent {
                 None => Some(End::Spent { at: now }),
             };
         };
-        // Until then, its request may sign again: under the intent of the record, or under another one of its name.
-        let has_ended = record.told || record.given_up.is_some();
-        let is_left = is_over || has_ended && record.id == reservation.intent;
+        // Until its time is over, its request may sign again, under this intent or another one of its name,
+        // even if somebody took its process for dead. A request that ends releases its own reservation.
         match record.outcome() {
             Outcome::Included(included) if included.success => Some(End::Spent { at: now }),
-            Outcome::Included(included) => (included.is_final && is_left).then_some(End::Released),
-            Outcome::Void(_) | Outcome::NeverSent => is_left.then_some(End::Released),
+            Outcome::Included(included) => (included.is_final && is_over).then_some(End::Released),
+            Outcome::Void(_) | Outcome::NeverSent => is_over.then_some(End::Released),
             _ => None,
         }
     }
@@ -316,7 +315,8 @@ impl Agent {
         })
     }
 
-    /// Checks the agent's rules, and reserves what the request uses of its windows, within the request's time limit.
+    /// Checks the agent's rules, and reserves what the request uses of its windows, within the request's time
+    /// limit.
     pub(crate) async fn admit(&self, request: &Request, intent: IntentId) -> Result<Held, AgentError> {
         match timeout(request.timeout, self.reserve(request, intent)).await {
             Ok(admitted) => admitted,

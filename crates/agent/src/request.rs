@@ -1,6 +1,9 @@
 //! One request to an agent.
 
-use crate::{Agent, AgentError, Preflight, agent::Held};
+use crate::{
+    Agent, AgentError, Preflight,
+    agent::{GRACE, Held},
+};
 use session_key_client::{
     Call,
     journal::IntentId,
@@ -88,44 +91,50 @@ impl Request {
     ///
     /// # Errors
     ///
-    /// [`AgentError::Rules`], [`AgentError::Ledger`]: nothing was or will be signed. [`AgentError::Operation`]: nor now, but an
-    /// earlier request of the name may have happened.
+    /// [`AgentError::Rules`], [`AgentError::Ledger`]: nothing was or will be signed.
+    /// [`AgentError::Operation`]: nor now, but an earlier request of the name may have happened.
     pub async fn submit(self) -> Result<Ticket, AgentError> {
-        let agent = self.agent.clone();
-        let intent = agent.new_intent();
-        let held = agent.admit(&self, intent).await?;
         let name = self.name.clone();
-        let task = tokio::spawn(async move { agent.carry_out(&self, intent, held).await });
+        let admitted = self.admitted_in_time().await?;
+        let intent = admitted.intent;
+        let task = tokio::spawn(admitted.into_future());
         Ok(Ticket { name, intent, task })
     }
 
     /// Checks the agent's rules and reserves what it uses of them, like [`submit`](Self::submit), and leaves
-    /// it to the caller when the rest begins: within [`ADMITTED`], or the reservation may be given to others.
+    /// it to the caller when the rest begins, for which there is the whole time limit again. After
+    /// [`ADMITTED`], there is less: it ends before its reservation may be given to others.
     ///
     /// # Errors
     ///
-    /// [`AgentError::Rules`], [`AgentError::Ledger`]: nothing was signed. [`AgentError::Operation`]: nor now, but an earlier request
-    /// of the name may have happened.
+    /// [`AgentError::Rules`], [`AgentError::Ledger`]: nothing was signed. [`AgentError::Operation`]: nor now,
+    /// but an earlier request of the name may have happened.
     pub async fn admit(self) -> Result<Admitted, AgentError> {
+        let began = Instant::now();
         let intent = self.agent.new_intent();
         let held = self.agent.admit(&self, intent).await?;
         Ok(Admitted {
             request: self,
             intent,
             held,
+            began,
         })
     }
 
-    async fn run(self) -> Result<Included, AgentError> {
-        let began = Instant::now();
+    /// Admits it, and takes the time for that from its limit.
+    async fn admitted_in_time(self) -> Result<Admitted, AgentError> {
         let mut admitted = self.admit().await?;
         let limit = &mut admitted.request.timeout;
-        *limit = limit.saturating_sub(began.elapsed());
-        admitted.await
+        *limit = limit.saturating_sub(admitted.began.elapsed());
+        Ok(admitted)
+    }
+
+    async fn run(self) -> Result<Included, AgentError> {
+        self.admitted_in_time().await?.await
     }
 }
 
-/// How long an [admitted](Request::admit) request may wait before it is carried out.
+/// How long an [admitted](Request::admit) request may wait and still have its whole time limit.
 pub const ADMITTED: Duration = Duration::from_secs(45);
 
 /// A request whose use of the agent's rules is reserved. Awaiting it carries it out.
@@ -135,6 +144,8 @@ pub struct Admitted {
     request: Request,
     intent: IntentId,
     held: Held,
+    /// When its admission began, before its reservation was made.
+    began: Instant,
 }
 
 impl Admitted {
@@ -159,10 +170,14 @@ impl IntoFuture for Admitted {
 
     fn into_future(self) -> Self::IntoFuture {
         let Self {
-            request,
+            mut request,
             intent,
             held,
+            began,
         } = self;
+        // It ends before its reservation does.
+        let left = (request.timeout + GRACE).saturating_sub(began.elapsed());
+        request.timeout = request.timeout.min(left);
         Box::pin(async move { request.agent.carry_out(&request, intent, held).await })
     }
 }

@@ -116,8 +116,8 @@ pub struct Exceeded {
 pub enum Reserved {
     /// The reservation, made now or before for this intent.
     Made(Reservation),
-    /// The reservation that another request of the same name has made for the same amounts, under this intent from now on. Whoever
-    /// made it may still sign, so that the failure of one of the two does not end it.
+    /// The reservation that another request of the same name has made for the same amounts, under this intent
+    /// from now on. Whoever made it may still sign, so that the failure of one of the two does not end it.
     Joined(Reservation),
     /// Nothing was reserved: these windows have too little left.
     Exceeded(Vec<Exceeded>),
@@ -144,8 +144,8 @@ pub enum End {
 #[async_trait]
 pub trait Ledger: fmt::Debug + Send + Sync {
     /// Checks all windows and makes the reservation, or nothing. An intent that has an undecided one already
-    /// gets that, with its lease extended to `until`; so does one whose name has an undecided one for the same
-    /// amounts, and it gets its id.
+    /// gets that, with its lease extended to `until`; so does one whose name has an undecided one for the
+    /// same amounts, and it gets its id.
     async fn reserve(&self, book: &Book, wanted: Wanted, now: u64) -> Result<Reserved, LedgerError>;
 
     /// Checks all windows without reserving anything, and returns those with too little left.

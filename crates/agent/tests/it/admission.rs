@@ -6,9 +6,9 @@ use session_key_agent::{
     Agent, AgentError,
     client::{
         Call,
-        alloy::primitives::{Address, U256},
-        journal::{IntentId, Scope},
-        operation::{Advice, Happened},
+        alloy::primitives::{Address, B256, FixedBytes, U256, aliases::U192},
+        journal::{IntentId, IntentRecord, Lane, Moment, ProcessId, Scope},
+        operation::{Advice, Happened, Outcome},
         permissions::policy::{Facts, Policy, PolicyFormat},
     },
     ledger::{Ask, Book, End, Exceeded, Ledger, LedgerError, Reservation, Reserved, Wanted},
@@ -35,13 +35,17 @@ fn refused(error: AgentError) -> Vec<&'static str> {
         .collect()
 }
 
+fn scope(agent: &Agent) -> Scope {
+    Scope {
+        chain_id: agent.client().account().chain_id(),
+        account: agent.client().account().address(),
+        signer: agent.client().session_key(),
+    }
+}
+
 async fn undecided(agent: &Agent, ledger: &Arc<dyn Ledger>) -> usize {
     let book = Book {
-        scope: Scope {
-            chain_id: agent.client().account().chain_id(),
-            account: agent.client().account().address(),
-            signer: agent.client().session_key(),
-        },
+        scope: scope(agent),
         group: String::new(),
     };
     ledger.undecided(&book).await.unwrap().len()
@@ -137,7 +141,8 @@ async fn a_named_request_is_counted_once() {
     assert_eq!(balance(&world), U256::from(6));
 }
 
-/// Two requests with one name, admitted before either is signed: the one that fails frees nothing that the other uses.
+/// Two requests with one name, admitted before either is signed: the one that fails frees nothing that the
+/// other uses.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_name_that_is_taken_frees_nothing() {
     let world = world(1_000).await;
@@ -224,6 +229,75 @@ async fn what_is_not_decided_stays_reserved_until_it_is() {
     assert_eq!(undecided(&agent, &stores.ledger).await, 0);
     assert_eq!(agent.windows(&[]).await.unwrap()[0].used, U256::from(6));
     assert_eq!(balance(&world), U256::from(6));
+}
+
+/// One of two requests of a name ends, and what the other one may still spend stays reserved.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_request_that_joined_another_frees_nothing() {
+    let world = world(1_000).await;
+    let stores = Stores::memory();
+    let agent = agent(&world, &stores).with_rules(rules("windows = [\"10 wei per 1 hour\"]"));
+    let used = async || agent.windows(&[]).await.unwrap()[0].used;
+    let first = agent.execute(pay(6)).id("rent").admit().await.unwrap();
+    let second = agent.execute(pay(6)).id("rent").admit().await.unwrap();
+    second.withdraw().await.unwrap();
+    assert_eq!(used().await, U256::from(6));
+    let error = agent.execute(pay(6)).await.unwrap_err();
+    assert_eq!(refused(error), ["window_exceeded"]);
+    first.await.unwrap();
+    assert_eq!(agent.reconcile().await.unwrap(), []);
+    assert_eq!(used().await, U256::from(6));
+    assert_eq!(balance(&world), U256::from(6));
+}
+
+/// Somebody took the process for dead, and its operation can no longer happen. It may still sign another one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_was_given_up_by_others_stays_reserved_until_its_time_is_over() {
+    let world = world(1_000).await;
+    let stores = Stores::memory();
+    let clock = Clock::at(1_800_000_000_000);
+    let agent = agent(&world, &stores)
+        .with_rules(rules("windows = [\"10 wei per 1 hour\"]"))
+        .with_surroundings(clock.clone());
+    let request = agent.execute(pay(6)).id("rent").timeout(Duration::from_secs(30));
+    let admitted = request.admit().await.unwrap();
+    let scope = scope(&agent);
+    let moment = Moment {
+        at: 1_800_000_000_000,
+        process: ProcessId(FixedBytes::ZERO),
+        sequence: 0,
+    };
+    let record = IntentRecord {
+        id: admitted.intent(),
+        version: 0,
+        lane: Lane {
+            chain_id: scope.chain_id,
+            entry_point: Address::repeat_byte(1),
+            account: scope.account,
+            nonce_key: U192::ZERO,
+        },
+        signer: scope.signer,
+        name: Some("rent".to_owned()),
+        request: B256::ZERO,
+        grants_to: Vec::new(),
+        asked: moment.clone(),
+        deadline: 0,
+        given_up: Some(moment),
+        told: true,
+        told_to: None,
+        operations: Vec::new(),
+    };
+    assert!(
+        matches!(record.outcome(), Outcome::NeverSent),
+        "{:?}",
+        record.outcome()
+    );
+    stores.journal.put(record, None).await.unwrap();
+    assert_eq!(agent.reconcile().await.unwrap().len(), 1);
+    assert_eq!(agent.windows(&[]).await.unwrap()[0].used, U256::from(6));
+    clock.set(1_800_000_000_000 + 90_001);
+    assert_eq!(agent.reconcile().await.unwrap(), []);
+    assert_eq!(agent.windows(&[]).await.unwrap()[0].used, U256::ZERO);
 }
 
 /// A process that dies between its reservation and its signature has reserved for nothing. That of a name is

@@ -259,8 +259,8 @@ async fn lost_connections_lose_and_double_nothing() {
     );
 }
 
-/// The same, and the server itself crashes under load. Each commit waits before it is written, so that crashes meet commits
-/// whose answers are lost: after the restart, their xids belong to other transactions.
+/// The same, and the server itself crashes under load. Each commit waits before it is written, so that
+/// crashes meet commits whose answers are lost: after the restart, their xids belong to other transactions.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_server_that_crashes_loses_and_doubles_nothing() {
     let schema = schema();

@@ -108,7 +108,8 @@ fn sum<'e>(effects: impl IntoIterator<Item = &'e Effect>, of: &Use) -> U256 {
     calls.fold(U256::ZERO, |sum, call| sum.saturating_add(used(call, of)))
 }
 
-/// Within no period of a window's length, less than what clocks may be wrong, more happened for the first time than it allows.
+/// Within no period of a window's length, less than what clocks may be wrong, more happened for the first
+/// time than it allows.
 fn check_windows(world: &World, plan: &AgentsPlan, effects: &[Effect]) {
     let rules = plan.rules(world.prepared.stack.token);
     let recipients: BTreeSet<_> = effects
@@ -225,7 +226,8 @@ async fn check_reservations(world: &Arc<World>, plan: &AgentsPlan, store: &Arc<S
     }
 }
 
-/// Whether the ledger has to count exactly what happened: names tell it what became of everything, and nothing is undone.
+/// Whether the ledger has to count exactly what happened: names tell it what became of everything, and
+/// nothing is undone.
 fn is_exact(world: &World, plan: &AgentsPlan) -> bool {
     let agents = |process: u8| {
         let mut processes = world.plan.processes.iter();

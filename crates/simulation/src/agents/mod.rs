@@ -144,8 +144,8 @@ impl AgentsPlan {
 }
 
 impl Plan {
-    /// Makes all processes of session keys agents of one key, with one store, whose callers want what agents promise: payments, all
-    /// of which fit the rules, or none.
+    /// Makes all processes of session keys agents of one key, with one store, whose callers want what agents
+    /// promise: payments, all of which fit the rules, or none.
     pub fn let_agents_send(&mut self) {
         let mut dice = Dice::keyed(self.seed, &[0xa6e7]);
         let is_key = |process: &&ProcessPlan| matches!(process.role, Role::Key { .. });
@@ -156,7 +156,8 @@ impl Plan {
         }) else {
             return;
         };
-        // Whether a key is still valid is decided by blocks: what an expired one asks for is refused, and no agent can know before.
+        // Whether a key is still valid is decided by blocks: what an expired one asks for is refused, and no
+        // agent can know before.
         let kind = match main {
             Some(Role::Key { kind, .. }) if kind != KeyKind::Timed => kind,
             _ => KeyKind::Free,

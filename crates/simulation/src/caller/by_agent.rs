@@ -23,7 +23,8 @@ enum Answer {
     Dropped(Option<IntentId>),
 }
 
-/// Whether something is reserved for an operation that can still be included, and that nobody may be asking for any more.
+/// Whether something is reserved for an operation that can still be included, and that nobody may be asking
+/// for any more.
 async fn is_held_by_open(agent: &Agent) -> bool {
     let undecided = Purpose::new(None).scope(agent.reconcile()).await;
     for reservation in undecided.unwrap_or_default() {

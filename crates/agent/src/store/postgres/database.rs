@@ -495,8 +495,8 @@ impl Transaction {
         )
     }
 
-    /// Returns the statement that reads the latest committed transaction of its session. It locks the row, and so waits for a
-    /// transaction that has not ended.
+    /// Returns the statement that reads the latest committed transaction of its session. It locks the row,
+    /// and so waits for a transaction that has not ended.
     fn ask(&self) -> String {
         let session = &self.session;
         format!(

@@ -76,8 +76,8 @@ impl fmt::Debug for PostgresOptions {
 ///   locked: a write that a lease allows locks the lease, so nobody else takes the lane before it is visible.
 /// - A lost connection is made anew. A transaction that was not committed runs again, up to 25 seconds; if
 ///   the connection was lost during the commit, the server is asked whether it took place: each transaction
-///   leaves its number in its session's row of a table. Only if the server does not say in time is the outcome
-///   unknown, and an error says so.
+///   leaves its number in its session's row of a table. Only if the server does not say in time is the
+///   outcome unknown, and an error says so.
 /// - Deadlocks and serialization failures are repeated, and never seen by callers.
 /// - Nothing is guessed: a record that cannot be read is an error that names it, and a schema of a later
 ///   release is refused.
