@@ -30,6 +30,7 @@ use session_key_client::{
     submit::BundlerSubmitter,
 };
 use std::{
+    env::VarError,
     fs, io,
     io::Write as _,
     path::{Path, PathBuf},
@@ -85,7 +86,7 @@ pub(crate) struct ServeArguments {
     #[arg(long, value_name = "FILE")]
     clients: PathBuf,
 
-    /// The folder with the store (agent.sqlite) and the decision log (decisions.log).
+    /// The folder with the decision log (decisions.log), and the store (agent.sqlite) unless a server has it.
     #[arg(long, value_name = "DIR")]
     state: PathBuf,
 
@@ -345,24 +346,31 @@ async fn clients(path: &Path, chain: &Chain) -> Result<(Vec<ClientSettings>, Con
 
 /// Opens the store: a PostgreSQL server's, or a file in the folder.
 async fn stores(arguments: &ServeArguments) -> Result<Stores> {
-    let (connection, from) = match &arguments.store_file {
-        Some(path) => (read(path)?, clean(&path.display().to_string())),
-        None => (std::env::var(STORE).unwrap_or_default(), STORE.to_owned()),
+    let store = arguments.state.join("agent.sqlite");
+    let shown = clean(&store.display().to_string());
+    let (connection, from) = match (&arguments.store_file, std::env::var(STORE)) {
+        (Some(path), _) => (read(path)?, clean(&path.display().to_string())),
+        (None, Ok(connection)) => (connection, STORE.to_owned()),
+        (None, Err(VarError::NotPresent)) => {
+            return Stores::sqlite(&store).await.wrap_err(shown);
+        }
+        (None, Err(VarError::NotUnicode(_))) => (String::new(), STORE.to_owned()),
     };
     let connection = connection.trim();
-    if !connection.is_empty() {
-        // Its errors never repeat the connection string, which may hold a password.
-        let options =
-            PostgresOptions::new(connection).map_err(|error| WrongInput(format!("{from}: {error}")))?;
-        return Stores::postgres(options).await.wrap_err(from);
-    }
+    // Not the file instead: its windows would be empty, and other services on the server would not be seen.
     ensure!(
-        arguments.store_file.is_none(),
+        !connection.is_empty(),
         WrongInput(format!("{from} holds no connection string"))
     );
-    let store = arguments.state.join("agent.sqlite");
-    let stores = Stores::sqlite(&store).await;
-    stores.wrap_err_with(|| format!("{}", store.display()))
+    ensure!(
+        !store.exists(),
+        WrongInput(format!(
+            "{shown} is a store that was used: let a service without {from} settle what is open in it, then move it away"
+        ))
+    );
+    // Its errors never repeat the connection string, which may hold a password.
+    let options = PostgresOptions::new(connection).map_err(|error| WrongInput(format!("{from}: {error}")))?;
+    Stores::postgres(options).await.wrap_err(from)
 }
 
 /// Makes a folder that its owner alone can enter.

@@ -157,9 +157,11 @@ impl Chain {
         Ok(account)
     }
 
-    /// Refuses an entity id under which the account does not have the module, if it has the module: what would be said of the keys
-    /// would not hold for any operation.
+    /// Refuses an entity id under which the account does not have the module, if it has the module: what
+    /// would be said of the keys would not hold for any operation.
     async fn check_entity(&self, account: &SmartAccount, entity_id: u32) -> Result<()> {
+        /// The flag of a validation that also applies to functions that it does not name.
+        const GLOBAL: u8 = 1 << 2;
         if !account.is_session_key_plugin_installed().await? {
             return Ok(());
         }
@@ -174,7 +176,7 @@ impl Chain {
         let found = IAccountV08::getValidationDataCall::abi_decode_returns(&answer)
             .wrap_err("the account's validation cannot be read")?;
         ensure!(
-            found.selectors.contains(&EXECUTE_WITH_SESSION_KEY),
+            found.selectors.contains(&EXECUTE_WITH_SESSION_KEY) || found.flags & GLOBAL != 0,
             WrongInput(format!(
                 "{} has the session key module, but not under entity id {entity_id}: omit --entity-id, and it is looked up",
                 account.address()

@@ -366,7 +366,8 @@ fn what_cannot_be_served_is_said_at_once() {
     );
 }
 
-/// Everything that the agent's commands print and write, where there is no room for it, and nodes that say nothing.
+/// Everything that the agent's commands print and write, where there is no room for it, and nodes that say
+/// nothing.
 #[cfg(target_os = "linux")]
 #[test]
 fn agent_commands_neither_succeed_without_an_answer_nor_wait_for_ever() {
@@ -427,7 +428,8 @@ fn agent_commands_neither_succeed_without_an_answer_nor_wait_for_ever() {
     );
     assert!(!Path::new(&setup.path("state/agent.sock")).exists());
 
-    // Files may have no byte, or four kilobytes: the same error as on a full disk comes from the first write beyond.
+    // Files may have no byte, or four kilobytes: the same error as on a full disk comes from the first write
+    // beyond.
     let limited = |blocks: &str, arguments: &Command| {
         let mut shell = Command::new("sh");
         shell.args(["-c", "trap '' XFSZ; ulimit -f \"$0\"; exec \"$@\"", blocks]);
@@ -536,6 +538,7 @@ fn the_connection_string_of_a_store_is_never_shown() {
         (of("127.0.0.1:x"), false, "not a connection string"),
         (of("127.0.0.1:x"), true, "not a connection string"),
         (String::new(), true, "holds no connection string"),
+        (" \n".to_owned(), false, "holds no connection string"),
     ] {
         setup.write("store", &connection);
         let file = setup.path("store");
@@ -552,6 +555,14 @@ fn the_connection_string_of_a_store_is_never_shown() {
         assert!(!printed.contains(password), "{printed}");
     }
     assert!(!Path::new(&setup.path("state/agent.sqlite")).exists());
+    // A service that has used its folder's store does not begin with another one.
+    setup.start(&[]).end();
+    let mut serve = setup.serve(&["--port", "0", "--timeout", "20"]);
+    serve.env("SESSION_KEY_AGENT_STORE", of("127.0.0.1:1"));
+    let output = serve.output().expect("the binary runs");
+    let printed = format!("{}{}", text(&output.stdout), text(&output.stderr));
+    assert_eq!(output.status.code(), Some(2), "{printed}");
+    assert!(printed.contains("is a store that was used"), "{printed}");
 }
 
 /// Runs the commands with JSON output; returns the names of their schemas.
