@@ -275,8 +275,8 @@ fn gas_limit(operation: &VersionedOperation) -> u64 {
     let numbers = operation.numbers();
     let limits = match operation.version() {
         // The EntryPoint requires the validation gas again before the call; with a paymaster, that also
-        // counts for the paymaster's validation. Both must be available behind its call to itself, which keeps
-        // a 64th of the gas.
+        // counts for the paymaster's validation. Both must be available behind its call to itself, which
+        // keeps a 64th of the gas.
         EntryPointVersion::V06 => {
             let validation = if operation.paymaster().is_none() { 2 } else { 3 };
             let limits = numbers

@@ -132,8 +132,8 @@ fn check_numbers(state: &State, seen: &Vantage<'_>, operation: &VersionedOperati
     Ok(())
 }
 
-/// Returns the maximum `callGasLimit`: no block can fit more, and beside it a simulation has room for the other
-/// limits.
+/// Returns the maximum `callGasLimit`: no block can fit more, and beside it a simulation has room for the
+/// other limits.
 pub(super) fn most_gas_for_calls(seen: &Vantage<'_>) -> u64 {
     seen.head_block().header.gas_limit.min(CALL_GAS_CAP / 2)
 }
@@ -257,6 +257,7 @@ impl Validated {
 struct Basis {
     block: B256,
     state: Version,
+    base_fee: u64,
     executor: Address,
     rules: Option<Policy>,
 }
@@ -266,6 +267,7 @@ impl Basis {
         Self {
             block: seen.head_block().hash,
             state: seen.chain().state.version(),
+            base_fee: seen.next_base_fee(),
             executor: options.executor.address,
             rules: options.rules.clone(),
         }
