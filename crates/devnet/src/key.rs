@@ -52,8 +52,8 @@ pub struct WithKey {
 }
 
 impl WithKey {
-    /// Whether the session key is one of the account's: its owner can take it away, or uninstall what keeps the
-    /// keys.
+    /// Whether the session key is one of the account's: its owner can take it away, or uninstall what keeps
+    /// the keys.
     ///
     /// # Errors
     ///

@@ -75,9 +75,9 @@ impl Review {
         self
     }
 
-    /// Keeps the facts of each approval, such as in a lock file beside its policy, by the index of the offer. It is called before the
-    /// transaction is given to the wallet, which does not happen if it fails, and again once the change is on the chain: what was
-    /// approved last is not always what is included.
+    /// Keeps the facts of each approval, such as in a lock file beside its policy, by the index of the offer.
+    /// It is called before the transaction is given to the wallet, which does not happen if it fails, and
+    /// again once the change is on the chain: what was approved last is not always what is included.
     pub fn keep_grants<F>(mut self, keep: F) -> Self
     where
         F: Fn(usize, &LockedGrant) -> Result<(), Box<dyn Error + Send + Sync>> + Send + Sync + 'static,

@@ -21,8 +21,8 @@ use tokio::sync::oneshot;
 pub enum AfterRevert {
     /// It ends with [`Cause::Reverted`](super::Cause::Reverted), like an intent that was sent alone.
     Fail,
-    /// It is sent alone, once, after the reverted operation is deep enough to stay, or is void because another
-    /// one used its nonce. If a reorganization undoes the reverted operation, it is sent again first.
+    /// It is sent alone, once, after the reverted operation is deep enough to stay, or is void because
+    /// another one used its nonce. If a reorganization undoes the reverted operation, it is sent again first.
     Alone,
 }
 

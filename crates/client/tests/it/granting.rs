@@ -12,6 +12,7 @@ use session_key_client::{
     operation::{Happened, Operation},
     permissions::{
         LimitChange, MAX_SECONDS, PermissionError, PermissionUpdates, Permissions, SpendLimit, TimeRange,
+        words::UnixTime,
     },
 };
 
@@ -152,7 +153,7 @@ async fn a_time_that_is_over_is_not_granted() {
     };
     let owner = &fixture.owner;
     for until in [1, now - 1] {
-        let words = until.to_string();
+        let words = UnixTime(until).to_string();
         assert_refused(&fixture, owner.add_session_key(new(until)), &words).await;
         let batch = owner.batch([
             OwnerAction::AddSessionKey(new(0)),
@@ -161,7 +162,7 @@ async fn a_time_that_is_over_is_not_granted() {
         assert_refused(&fixture, batch, &words).await;
         let uninstalled = Fixture::new().await;
         let until = until.min(uninstalled.testkit.chain().timestamp() - 1);
-        let words = until.to_string();
+        let words = UnixTime(until).to_string();
         assert_refused(
             &uninstalled,
             uninstalled.owner.install_session_key_plugin([new(until)]),

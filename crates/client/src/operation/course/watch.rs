@@ -105,6 +105,8 @@ impl Course {
                 Ok(Seen::Included(again)) => included = again,
                 Ok(Seen::Open) => {
                     self.send_undone().await;
+                    // Nodes that disagree may undo it again and again.
+                    sleep(LONGEST_PAUSE).await;
                     break;
                 }
                 Ok(Seen::Void) => break,
