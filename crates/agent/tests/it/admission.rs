@@ -280,7 +280,7 @@ async fn what_was_given_up_by_others_stays_reserved_until_its_time_is_over() {
         name: Some("rent".to_owned()),
         request: B256::ZERO,
         grants_to: Vec::new(),
-        asked: moment.clone(),
+        asked: moment,
         deadline: 0,
         given_up: Some(moment),
         told: true,
