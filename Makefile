@@ -52,6 +52,7 @@ bench: ## Measure the client beside the TypeScript client
 interop: ## Drive the contracts by both clients through a real bundler
 	./script/interop.sh
 	./script/interop-devnet.sh
+	./script/interop-erc7562.sh
 
 browser: ## Test the review page in a real browser, and take its pictures
 	./script/browser-test.sh
