@@ -486,7 +486,7 @@ set edit:completion:arg-completer[session-key] = {|@words|
         }
         &'session-key;agent;serve'= {
             cand --clients 'The configuration: the clients, with the hash of each one''s token, and its policy'
-            cand --state 'The folder with the store (agent.sqlite) and the decision log (decisions.log)'
+            cand --state 'The folder with the decision log (decisions.log), and the store (agent.sqlite) unless a server has it'
             cand --store-file 'A file with the connection string of a PostgreSQL server, which has the store instead of the folder'
             cand --socket 'The unix socket [default: agent.sock in the folder]'
             cand --port 'Listen at this port of 127.0.0.1 instead of a unix socket; 0 takes a free one'

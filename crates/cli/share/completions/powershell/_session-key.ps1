@@ -526,7 +526,7 @@ Register-ArgumentCompleter -Native -CommandName 'session-key' -ScriptBlock {
         }
         'session-key;agent;serve' {
             [CompletionResult]::new('--clients', '--clients', [CompletionResultType]::ParameterName, 'The configuration: the clients, with the hash of each one''s token, and its policy')
-            [CompletionResult]::new('--state', '--state', [CompletionResultType]::ParameterName, 'The folder with the store (agent.sqlite) and the decision log (decisions.log)')
+            [CompletionResult]::new('--state', '--state', [CompletionResultType]::ParameterName, 'The folder with the decision log (decisions.log), and the store (agent.sqlite) unless a server has it')
             [CompletionResult]::new('--store-file', '--store-file', [CompletionResultType]::ParameterName, 'A file with the connection string of a PostgreSQL server, which has the store instead of the folder')
             [CompletionResult]::new('--socket', '--socket', [CompletionResultType]::ParameterName, 'The unix socket [default: agent.sock in the folder]')
             [CompletionResult]::new('--port', '--port', [CompletionResultType]::ParameterName, 'Listen at this port of 127.0.0.1 instead of a unix socket; 0 takes a free one')
