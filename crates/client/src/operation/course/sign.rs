@@ -74,6 +74,15 @@ impl Course {
             if let Some(last) = last.filter(|_| next > view.nonce) {
                 self.check_not_behind(&view, next, &last, &mut behind).await?;
             }
+            // A reorganization has undone an operation since the others were read: what was read says that it
+            // is in nobody's way.
+            let is_undone =
+                |operation: &OperationRecord| operation.included.is_some() && operation.nonce() >= next;
+            if others.iter().any(|other| other.operations.iter().any(is_undone)) {
+                sleep(pause).await;
+                pause = (pause * 2).min(LONGEST_PAUSE);
+                continue;
+            }
             // A resumed intent keeps its lane, whatever nonce the caller gives.
             let given = self
                 .wanted
